@@ -1,0 +1,24 @@
+"""An instrument that measures chest X-ray report generators.
+
+What a plugin needs is here: ``Case``, ``Report``, ``hookimpl``. In a notebook, ``benchmark.score(references, predictions)`` returns a DataFrame.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmark.hookspecs import hookimpl
+from benchmark.records import Case, ImageFile, Lesion, Problem, Reference, Report, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__version__ = "0.1.0"
+__all__ = ["Case", "ImageFile", "Lesion", "Problem", "Reference", "Report", "UserError", "__version__", "hookimpl", "score"]
+
+
+def score(references: Any, predictions: Any, **options: Any) -> pd.DataFrame:
+    """Score reports that already exist; see ``benchmark.evaluator.score_reports``, which does the work."""
+    from benchmark.evaluator import score_frame
+
+    return score_frame(references, predictions, **options)

@@ -1,0 +1,103 @@
+"""The seam: three hooks, through which every model, metric and dataset comes in, ours and anyone's.
+
+A plugin is a module (or an object) with one or more of these functions, marked ``@benchmark.hookimpl``, and named in the entry-point group
+``clala_benchmark`` of its package. Each hook is handed a ``register`` callback and calls it as often as it likes:
+
+    register(name, factory, summary="one line for `list`")
+
+``factory`` is a callable, or its dotted name ``"package.module:Thing"`` (then the module is imported only when the thing is used: listing stays
+instant). A factory asks for what it needs by parameter name, see ``registry.build``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pluggy
+
+from benchmark.records import Case, Lesions, Problem, Reference, Report
+
+PROJECT = "clala_benchmark"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Register(Protocol):
+    """The callback that a hook is handed."""
+
+    def __call__(self, name: str, factory: Callable[..., Any] | str, *, summary: str = "") -> None:
+        """Make ``factory`` known under ``name``."""
+
+
+@hookspec
+def register_models(register: Register) -> None:
+    """Register things with ``generate(cases) -> iterator of Report``."""
+
+
+@hookspec
+def register_metrics(register: Register) -> None:
+    """Register things with ``statistics``, ``values`` and ``signature``."""
+
+
+@hookspec
+def register_datasets(register: Register) -> None:
+    """Register things with ``cases``, ``references`` and ``fingerprint``."""
+
+
+class Model(Protocol):
+    """Writes reports. Optional: ``provenance() -> dict`` (checksums of weights, settings) is kept in ``run.json``."""
+
+    def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+        """One report per case, in order; the model picks its own batches and yields as soon as a report is there.
+
+        A case that cannot be answered is answered with ``Report(case.id, failure="why")``; an exception ends the model's run.
+        """
+
+
+class Metric(Protocol):
+    """Measures reports. Every published number is a function of column sums, so that one matrix product resamples them all."""
+
+    name: str
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """float64 (n, k), one row per case, in order; a row of NaN = this case could not be scored."""
+
+    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """(..., k) column sums over cases -> name -> (...) number; NaN where nothing was there to count."""
+
+    def signature(self) -> str:
+        """How it is computed, ``variant|setting:value|...|version``; two numbers compare only if these agree."""
+
+
+class Labeller(Protocol):
+    """Turns reports into lesions."""
+
+    def label(self, reports: Sequence[str]) -> list[Lesions]:
+        """14 lesions for each report, in order."""
+
+    def signature(self) -> str:
+        """Which back end, with which conventions."""
+
+
+class Dataset(Protocol):
+    """Cases and what is known about them."""
+
+    name: str
+    is_credentialed: bool
+    """True if its text may not leave this machine without the user's agreement"""
+    note: str
+    """one sentence that stands under every table made from it, or empty"""
+
+    def cases(self, split: str) -> list[Case]:
+        """All cases of a split in one fixed order."""
+
+    def references(self, split: str) -> list[Reference]:
+        """One reference per case, in the same order."""
+
+    def fingerprint(self, split: str) -> str:
+        """Hex digest that changes when any input of the split changes."""
+
+    def problems(self) -> list[Problem]:
+        """What was wrong with the files and was stepped over, so far."""

@@ -1,0 +1,189 @@
+"""What travels between files: cases, references, reports, labels, rows and the configuration of a run.
+
+Frozen dataclasses of plain values, so that each can be written as one line of JSON and compared with ``==``.
+The reference report is in no record that a model gets: it cannot leak by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+BoxXYXY = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels of the image file, origin at the upper left corner."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One radiograph on disk."""
+
+    path: Path
+    """JPG, PNG or DICOM; read it with ``benchmark.datasets.images.read_radiograph``."""
+    view: str = ""
+    """AP, PA, LATERAL, LL, or empty where the dataset does not say."""
+    id: str = ""
+    """the dataset's name of the image (a dicom id), empty if it has none"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a model may see of one examination."""
+
+    id: str
+    """unique within the dataset"""
+    patient: str
+    """cases of one patient are resampled together"""
+    study: str
+    """the examination; two images of one study share a report"""
+    images: tuple[ImageFile, ...]
+    """the image that the report is asked for comes first; further views of the same study follow"""
+    indication: str = ""
+    """reason for the examination, as the report states it"""
+    technique: str = ""
+    """technique section of the report"""
+    comparison: str = ""
+    """comparison section of the report (which earlier examination was looked at)"""
+    prior_report: str = ""
+    """report of the same patient's previous study"""
+    prior_image: Path | None = None
+    """frontal image of the same patient's previous study"""
+    boxes: Mapping[str, BoxXYXY] | None = None
+    """region name -> box on ``images[0]``; None unless the experiment grants true boxes"""
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One of the 14 lesions as one report speaks of it."""
+
+    name: str
+    """one of ``vocabulary.LESIONS``"""
+    status: str
+    """positive | negative (a lesion that is not mentioned is negative)"""
+    side: str = "not mentioned"
+    """left | right | bilateral | not mentioned; negatives carry ``not mentioned``"""
+    certainty: str = "stated"
+    """stated | hedged ("possible", "cannot be excluded") | not mentioned"""
+    rationale: str = ""
+    """the words of the report that decided it"""
+
+
+Lesions = tuple[Lesion, ...]
+"""All 14 lesions of one report, in the order of ``vocabulary.LESIONS``."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is known about a case; never shown to a model that is being measured."""
+
+    case_id: str
+    """the case it belongs to"""
+    report: str
+    """the text that predictions are measured against (the FINDINGS section unless a dataset says otherwise)"""
+    region_sentences: Mapping[str, str] = field(default_factory=dict)
+    """region name -> what the report says about it"""
+    boxes: Mapping[str, BoxXYXY] = field(default_factory=dict)
+    """region name -> true box on the case's first image"""
+    lesions: Lesions | None = None
+    """labels that come with the dataset (phantom truth, expert labels), None if there are none"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a model wrote about a case, or why it did not."""
+
+    case_id: str
+    """the case it belongs to"""
+    text: str = ""
+    """the report; an empty text without a failure is an answer (and scored as one)"""
+    failure: str = ""
+    """why there is no report; such a case is counted and shown, never scored"""
+    regions: Mapping[str, str] = field(default_factory=dict)
+    """region name -> sentence, for models that write by region"""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """anything else worth keeping, as JSON values (predicted lesions, boxes, scores)"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published number."""
+
+    model: str
+    """registered name, or ``A - B`` for a paired difference"""
+    metric: str
+    """registered name of the metric"""
+    value_name: str
+    """which of the metric's numbers, e.g. ``macro_f1`` or ``pneumothorax.f1``"""
+    value: float
+    """NaN if nothing could be scored"""
+    low: float
+    """lower end of the interval, NaN for quoted numbers"""
+    high: float
+    """upper end of the interval"""
+    scored: int
+    """cases that entered the number"""
+    unscored: int
+    """cases that did not: the model failed, or the metric could not say"""
+    signature: str
+    """how it was computed; two numbers compare only if these agree"""
+    source: Literal["measured", "quoted"] = "measured"
+    """measured here, or printed elsewhere"""
+    p_value: float | None = None
+    """two-sided, for differences"""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the input that was counted and stepped over, or stopped at under ``--strict``."""
+
+    kind: str
+    """short and countable: ``missing scene graph``"""
+    where: str
+    """file, and line or id within it"""
+    what: str = ""
+    """what was found and what was done about it"""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the numbers of a run; frozen before the first case is read."""
+
+    models: tuple[str, ...]
+    """as typed: ``name`` or ``name:argument``"""
+    metrics: tuple[str, ...]
+    """registered names"""
+    dataset: str
+    """registered name, with its argument if it has one: ``chest_imagenome``, ``manifest:cases.csv``"""
+    split: str = "test"
+    """train | validate | test"""
+    limit: int | None = None
+    """first so many cases only"""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """``clala.beams`` -> ``3``: settings of single models, metrics or the dataset, as typed"""
+    labeller: str = "rules"
+    """who turns reports into lesions"""
+    draws: int = 1000
+    """bootstrap resamples"""
+    level: float = 0.95
+    """coverage of the intervals"""
+    seed: int = 42
+    """of the resampling, and handed to models that draw"""
+    device: str = "auto"
+    """auto | cpu | cuda | cuda:1 ..."""
+    workers: int = 0
+    """processes for scoring; 0 = one per core. Never changes a number."""
+
+
+class UserError(Exception):
+    """Something the user can mend: says what was asked, what was found, what to do. Printed on one line, exit 2."""
+
+
+class TrainingData(Protocol):
+    """Where a model that learns from examples finds them: the training split of the run's dataset."""
+
+    def cases(self, split: str) -> list[Case]:
+        """All cases of a split, in the dataset's fixed order."""
+
+    def references(self, split: str) -> list[Reference]:
+        """Their references, in the same order."""
