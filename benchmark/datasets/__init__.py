@@ -1,0 +1,1 @@
+"""Readers: files as people have them -> cases and references."""

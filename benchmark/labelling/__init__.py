@@ -1,0 +1,1 @@
+"""From a report to 14 lesions with status and side."""

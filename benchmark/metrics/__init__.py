@@ -1,0 +1,1 @@
+"""Metrics: reports in, one row of statistics per case out."""

@@ -1,0 +1,14 @@
+"""The metrics that come with the project."""
+
+from __future__ import annotations
+
+from benchmark.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Lexical metrics and the lesion table."""
+    register("lesions", "benchmark.metrics.lesions:LesionScores", summary="precision, recall, F1 for each of 14 lesions, macro and micro")
+    register("meteor", "benchmark.metrics.meteor:Meteor", summary="METEOR 1.5, system score and segment mean")
+    register("rouge_l", "benchmark.metrics.rouge:RougeL", summary="ROUGE-L F1 as google's rouge-score computes it")
+    register("bleu", "benchmark.metrics.bleu:Bleu", summary="BLEU-1 to BLEU-4 over the corpus, as the COCO caption toolkit computes them")
