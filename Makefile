@@ -1,0 +1,40 @@
+# Each target works alone in a fresh clone: `make demo`, `make test`.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make setup   make $(VENV) and install the project with what its models and tests need"
+	@echo "make demo    setup, then constant, retrieval and CLALA-Net on 300 phantoms; tables in results/runs/demo"
+	@echo "make test    setup, then ruff, mypy and the tests"
+	@echo "make bench   setup, then the speed benchmarks (ratios, measured side by side)"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another one: make setup PYTHON=python3.12")'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade pip
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[models,viewer,dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(PY) -m benchmark run --models constant,retrieval,clala --out results/runs/demo
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint
+	$(PY) -m pytest
+
+bench: setup
+	for script in tests/benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache
