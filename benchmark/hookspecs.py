@@ -27,8 +27,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class Register(Protocol):
     """The callback that a hook is handed."""
 
-    def __call__(self, name: str, factory: Callable[..., Any] | str, *, summary: str = "") -> None:
-        """Make ``factory`` known under ``name``."""
+    def __call__(self, name: str, factory: Callable[..., Any] | str, *, summary: str = "", trainer: Callable[..., Any] | str | None = None) -> None:
+        """Make ``factory`` known under ``name``; ``trainer`` (models only) is what ``python -m benchmark train NAME`` calls."""
 
 
 @hookspec

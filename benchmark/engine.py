@@ -1,0 +1,35 @@
+"""Where scoring runs: in this process, or in a pool of processes. The number of processes never changes a number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def cores(workers: int) -> int:
+    """How many processes to use: as asked, or one per core that this process may use."""
+    return workers if workers > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, workers: int) -> Iterator[tuple[int, T]]:
+    """(index of the task, its result), as they are done. With one worker, or one task, everything happens in this process.
+
+    A fresh interpreter per worker (spawn): a fork would copy the threads' locks of torch and numba in whatever state they are.
+    """
+    if min(workers, len(tasks)) <= 1:
+        for index, task in enumerate(tasks):
+            yield index, function(*task)
+        return
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(function, *task): index for index, task in enumerate(tasks)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,278 @@
+"""The run folder: append, resume, seal.
+
+    <run>/  settings.json  cases.jsonl  references.jsonl  <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  run.json
+
+``settings.json`` comes first and says which data the folder belongs to; ``run.json`` comes last: a folder without it is unfinished.
+Reports are appended one line at a time, so that a killed run keeps all it has; half a line at the end is cut off on the next opening.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from benchmark.records import Case, Reference, Report, UserError
+
+FORMAT = 1  # of the folder; a reader refuses folders of a newer one
+
+
+class FolderInUse(UserError):
+    """Another process writes into the run folder."""
+
+
+class OtherRun(UserError):
+    """The folder holds a run on other data or of a differently set model."""
+
+
+class DamagedRun(UserError):
+    """A file of the run folder cannot be read; the message names file and line."""
+
+
+class CannotWrite(UserError):
+    """The disk is full or the folder is not writable; what was written before stays."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that one process at a time may write; see ``opened``."""
+
+    path: Path
+
+    @property
+    def is_sealed(self) -> bool:
+        """True once everything in it is final."""
+        return (self.path / "run.json").exists()
+
+    def model(self, label: str) -> ModelFolder:
+        """Where a model's reports and statistics lie."""
+        return ModelFolder(self.path / folder_name(label))
+
+    def begin(self, settings: Mapping[str, Any], cases: Sequence[Case], references: Sequence[Reference], *, is_credentialed: bool) -> None:
+        """Write down which data the run is about, or check that the folder is about the same. Raises ``OtherRun``."""
+        settings = {"format": FORMAT, **settings}
+        file = self.path / "settings.json"
+        if file.exists():
+            check_same(read_json(file), settings, self.path)
+        with writing(self.path):
+            if is_credentialed:  # nothing of it may be committed by accident, wherever the folder lies
+                (self.path / ".gitignore").write_text("*\n")
+            (self.path / "run.json").unlink(missing_ok=True)
+            write_atomically(self.path / "cases.jsonl", "".join(json_line(_case(case)) for case in cases))
+            write_atomically(self.path / "references.jsonl", "".join(json_line(_reference(reference)) for reference in references))
+            write_json(file, settings)
+
+    def seal(self, record: Mapping[str, Any]) -> None:
+        """Write ``run.json``, with a checksum of every other file of the folder. The last thing that a run does."""
+        files = {
+            str(file.relative_to(self.path)): sha256(file)
+            for file in sorted(self.path.rglob("*"))
+            if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
+        }
+        with writing(self.path):
+            write_json(self.path / "run.json", {"format": FORMAT, **record, "files": files})
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[RunFolder]:
+    """The run folder, made if need be, held by this process alone. Raises ``FolderInUse``, ``CannotWrite``.
+
+    The lock is the kernel's: it goes with the process, however that ends.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("a+")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise FolderInUse(
+                f"{path} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield RunFolder(path)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """One model's part of a run folder."""
+
+    path: Path
+
+    @property
+    def reports_file(self) -> Path:
+        """One JSON object per line and case."""
+        return self.path / "reports.jsonl"
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Write down what made the reports, or check that it is the same as before. Raises ``OtherRun``."""
+        file = self.path / "model.json"
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if file.exists():
+                check_same(read_json(file), json.loads(json.dumps(identity)), self.path)
+            write_json(file, identity)
+
+    def reports(self) -> list[Report]:
+        """The reports that are there, in the order in which they came; half a line at the end is cut off first. Raises ``DamagedRun``."""
+        if not self.reports_file.exists():
+            return []
+        repair_last_line(self.reports_file)
+        reports = []
+        with self.reports_file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    reports.append(Report(**json.loads(line)))
+                except (ValueError, TypeError) as error:
+                    raise DamagedRun(
+                        f"{self.reports_file}, line {number} is not a report ({error}); delete that line and run again: its case is written anew"
+                    ) from error
+        return reports
+
+    @contextmanager
+    def appending(self) -> Iterator[ReportWriter]:
+        """A writer that adds reports at the end. Raises ``CannotWrite``."""
+        with writing(self.path), self.reports_file.open("a", encoding="utf-8") as file:
+            yield ReportWriter(file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewrite(self, reports: Iterable[Report]) -> None:
+        """Replace the reports by these, all or nothing."""
+        with writing(self.path):
+            write_atomically(self.reports_file, "".join(json_line(asdict(report)) for report in reports))
+
+    def write_statistics(self, metric: str, statistics: np.ndarray, made_of: str) -> None:
+        """Keep a metric's (n, k) statistics; ``made_of`` says of what and how, see ``read_statistics``."""
+        file = self.path / f"{metric}.npz"
+        part = file.with_suffix(".npz.part")
+        with writing(self.path):
+            with part.open("wb") as out:
+                np.savez_compressed(out, statistics=statistics, made_of=np.array(made_of))
+            part.replace(file)
+
+    def read_statistics(self, metric: str, made_of: str) -> np.ndarray | None:
+        """The statistics if they were made of the same reports in the same way, else None."""
+        try:
+            with np.load(self.path / f"{metric}.npz", allow_pickle=False) as kept:
+                return np.asarray(kept["statistics"]) if str(kept["made_of"]) == made_of else None
+        except (OSError, ValueError, KeyError, EOFError):  # not there, or cut off by a kill: measured again
+            return None
+
+
+@dataclass(frozen=True)
+class ReportWriter:
+    """Appends reports to an open file, a line each, handed to the operating system at once."""
+
+    file: IO[str]
+
+    def write(self, report: Report) -> None:
+        """Append one report."""
+        self.file.write(json_line(asdict(report)))
+        self.file.flush()
+
+
+def folder_name(label: str) -> str:
+    """A label as the name of a folder; unlike labels give unlike names."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
+    return plain if plain == label else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+
+
+def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Compare what a folder was begun with and what is asked of it now. Raises ``OtherRun`` naming the first difference."""
+    for key in dict.fromkeys((*wanted, *found)):
+        if found.get(key) != wanted.get(key):
+            raise OtherRun(
+                f"{folder} holds another run: its {key} is {_short(found.get(key))}, now it would be {_short(wanted.get(key))}; "
+                "choose another folder with --out, or delete this one"
+            )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def repair_last_line(file: Path) -> bool:
+    """Cut off half a line at the end of a file of lines (a process was killed while writing it); True if there was one."""
+    with file.open("rb+") as lines:
+        size = lines.seek(0, os.SEEK_END)
+        position = size
+        while position > 0:
+            start = max(0, position - 65536)
+            lines.seek(start)
+            block = lines.read(position - start)
+            if (newline := block.rfind(b"\n")) >= 0:
+                position = start + newline + 1
+                break
+            position = start
+        if position < size:
+            lines.truncate(position)
+    return position < size
+
+
+@contextmanager
+def writing(where: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into one clear line. Raises ``CannotWrite``."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot write to {error.filename or where}: {error.strerror or error}; what was written before is kept: "
+            "make room or give the right to write, then run the same command again"
+        ) from error
+
+
+def sha256(file: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def json_line(value: Any) -> str:
+    """One line of JSON; keys in their own order, text as it is."""
+    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+
+
+def read_json(file: Path) -> Any:
+    """A file of JSON. Raises ``DamagedRun``."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedRun(f"cannot read {file}: {error}; the folder is damaged: choose another with --out, or delete it") from error
+
+
+def write_json(file: Path, value: Any) -> None:
+    """JSON for people: indented, in one piece or not at all."""
+    write_atomically(file, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """All of the text or none of it, whenever the process is killed."""
+    part = file.with_name(file.name + ".part")
+    with part.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    part.replace(file)
+
+
+def _case(case: Case) -> dict[str, Any]:
+    images = [{"path": str(image.path), "view": image.view, "id": image.id} for image in case.images]
+    return {"id": case.id, "patient": case.patient, "study": case.study, "images": images}
+
+
+def _reference(reference: Reference) -> dict[str, Any]:
+    return {"case_id": reference.case_id, "report": reference.report}
