@@ -225,6 +225,8 @@ def resolve(factory: Callable[..., Any] | str, who: str) -> Callable[..., Any]:
         for part in attribute.split("."):
             thing = getattr(thing, part)
     except ModuleNotFoundError as error:
+        if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+            raise BadPlugin(f"{who} is registered as {factory!r}, but there is no module {error.name!r}") from error
         raise _missing(error, who) from error
     except AttributeError as error:
         raise BadPlugin(f"{who} is registered as {factory!r}, which does not exist: {error}") from error

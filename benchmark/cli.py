@@ -1,0 +1,348 @@
+"""The commands. They parse and print, and compute nothing.
+
+Exit status: 0 done; 1 a model failed (the others are measured, its row says why); 2 something that the user can mend, in one line on stderr;
+130 interrupted (what was done is kept, the same command goes on).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from benchmark.records import RunConfig, UserError
+
+if TYPE_CHECKING:
+    from benchmark.evaluator import Outcome
+
+app = typer.Typer(
+    name="benchmark",
+    help="Measure chest X-ray report generators: run models, score reports, print tables that say how sure they are.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Models = Annotated[
+    list[str], typer.Option("--models", "-m", help="Comma list of name, name:argument or label=name:argument; 'all' for every one that runs here.")
+]
+DatasetName = Annotated[
+    str, typer.Option("--dataset", "-d", help="Name of a dataset, with its place behind a colon: chest_imagenome:/data/physionet")
+]
+Split = Annotated[str, typer.Option(help="Which split to measure: train, validate or test.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many cases, for a cheap look.")]
+Metrics = Annotated[str, typer.Option(help="Comma list of metrics.")]
+Labeller = Annotated[str, typer.Option(help="Who turns reports into lesions. The tables name it.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of a model, metric or dataset: clala.beams=3. May be repeated.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="The run folder. Default: results/runs/<dataset>-<split>. An unfinished one is resumed.")
+]
+Draws = Annotated[int, typer.Option(min=1, help="Bootstrap draws of patients.")]
+Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")]
+Seed = Annotated[int, typer.Option(help="Of the resampling, and of models that draw.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes for scoring; 0 = one per core. Never changes a number.")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for the cases that failed before.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the dataset instead of stepping over and counting it.")]
+Training = Annotated[str, typer.Option(help="The dataset that models learn from, where it is not the one that is measured.")]
+
+DEFAULT_METRICS = "lesions,meteor,rouge_l,bleu"
+
+
+@app.command()
+def run(
+    models: Models,
+    dataset: DatasetName = "phantom",
+    split: Split = "test",
+    limit: Limit = None,
+    metrics: Metrics = DEFAULT_METRICS,
+    labeller: Labeller = "rules",
+    settings: Settings = None,
+    out: Out = None,
+    draws: Draws = 1000,
+    level: Level = 0.95,
+    seed: Seed = 42,
+    device: Device = "auto",
+    workers: Workers = 0,
+    retry_failed: RetryFailed = False,
+    strict: Strict = False,
+    training: Training = "",
+) -> None:
+    """Run models on a dataset, measure their reports, print and write the tables.
+
+    python -m benchmark run --models constant,retrieval,clala
+
+    python -m benchmark run --models clala,mine=command:'./my-model --fast' --dataset chest_imagenome:/data/physionet --limit 200
+    """
+    from benchmark import evaluator
+
+    config = _config(models, dataset, split, limit, metrics, labeller, settings, draws, level, seed, device, workers)
+    outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, training=training)
+    _show(outcome)
+
+
+@app.command()
+def generate(
+    models: Models,
+    dataset: DatasetName = "phantom",
+    split: Split = "test",
+    limit: Limit = None,
+    settings: Settings = None,
+    out: Out = None,
+    seed: Seed = 42,
+    device: Device = "auto",
+    retry_failed: RetryFailed = False,
+    strict: Strict = False,
+    training: Training = "",
+) -> None:
+    """Let models write reports and measure nothing; `run` on the same folder goes on from there.
+
+    python -m benchmark generate --models clala --dataset manifest:/data/radiographs --out results/runs/ours
+    """
+    from benchmark import evaluator
+
+    config = _config(models, dataset, split, limit, DEFAULT_METRICS, "rules", settings, 1000, 0.95, seed, device, 0)
+    outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, only_generate=True, training=training)
+    from benchmark.shows import show_reports
+
+    show_reports(outcome)
+    _exit_by(outcome)
+
+
+@app.command()
+def score(
+    references: Annotated[Path, typer.Option("--references", "-r", help="File of reference reports: CSV, TSV, JSON, JSON lines or Parquet.")],
+    predictions: Annotated[
+        list[str], typer.Option("--predictions", "-p", help="File of generated reports, or name=file. May be repeated, one per model.")
+    ],
+    metrics: Metrics = DEFAULT_METRICS,
+    labeller: Labeller = "rules",
+    settings: Settings = None,
+    out: Out = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+    patient_column: Annotated[
+        str | None, typer.Option(help="Column of the references file that names the patient; cases of one patient are resampled together.")
+    ] = None,
+    missing: Annotated[
+        Literal["fail", "unscored"], typer.Option(help="Ids that only one side has: refuse, or leave them unscored and count them.")
+    ] = "fail",
+    draws: Draws = 1000,
+    level: Level = 0.95,
+    seed: Seed = 42,
+    workers: Workers = 0,
+) -> None:
+    """Score reports that already exist, matched by id; no model is needed.
+
+    python -m benchmark score --references references.csv --predictions ours=ours.csv --predictions theirs=theirs.jsonl
+    """
+    from benchmark import evaluator
+    from benchmark.report_files import read_reports
+
+    named = [_named(word) for word in predictions]
+    if len({name for name, _ in named}) < len(named):
+        raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
+    truth = read_reports(references, id_column=id_column, text_column=text_column)
+    read = {name: read_reports(file, id_column=id_column, text_column=None if name else text_column) for name, file in named}
+    for file, found in [(references, truth), *((file, read[name]) for name, file in named)]:
+        for warning in found.warnings:
+            typer.echo(f"{file}: {warning}", err=True)
+    patients = dict(read_reports(references, id_column=id_column, text_column=patient_column).texts) if patient_column else None
+    config = _config([], "files", "test", None, metrics, labeller, settings, draws, level, seed, "auto", workers)
+    outcome = evaluator.score_reports(
+        truth.texts,
+        {name: found.texts for name, found in read.items()},
+        config,
+        out or Path("results/runs") / f"score-{references.stem}",
+        patients=patients,
+        missing=missing,
+        failures={name: found.failures for name, found in read.items()},
+        sources={name: {"file": file.name, "sha256": read[name].source_sha256} for name, file in named},
+    )
+    _show(outcome)
+
+
+@app.command()
+def label(
+    reports: Annotated[Path, typer.Argument(help="File of reports: CSV, TSV, JSON, JSON lines or Parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines: id, and for each of 14 lesions status, side, certainty, rationale.")],
+    labeller: Labeller = "rules",
+    settings: Settings = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+) -> None:
+    """Turn reports into 14 lesions with status and side.
+
+    python -m benchmark label reports.csv --out labels.jsonl
+    """
+    from benchmark import registry
+    from benchmark.labelling.label_file import label_file
+    from benchmark.shows import show_labels
+
+    options = registry.options_of(registry.parse_options(settings or []), labeller)
+    show_labels(label_file(reports, out, labeller, options, id_column=id_column, text_column=text_column))
+
+
+@app.command(name="list")
+def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics or datasets; all three if not given.")] = None) -> None:
+    """List the models, metrics and datasets that are there."""
+    from benchmark import registry
+
+    known = registry.load()
+    if kind is not None and kind not in registry.KINDS:
+        raise UserError(f"there is no list of {kind!r}; there is: {', '.join(registry.KINDS)}")
+    for each in [kind] if kind else registry.KINDS:
+        typer.echo(f"{each}:")
+        for entry in known.entries[each].values():
+            foreign = "" if entry.plugin in ("adapters", "datasets", "metrics") else f"  [plugin {entry.plugin}]"
+            typer.echo(f"  {entry.name:<16} {entry.summary}{foreign}")
+    for plugin, why in known.broken.items():
+        typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is installed, which weights and data are there, what is missing and how to get it."""
+    from benchmark.doctor import examine
+    from benchmark.shows import show_findings
+
+    show_findings(examine())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A model that can be trained here, see `list models`.")],
+    dataset: DatasetName = "phantom",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for weights, log and configuration.")] = None,
+    settings: Settings = None,
+    seed: Seed = 42,
+    device: Device = "auto",
+) -> None:
+    """Train a model on a dataset's training split. Its own settings follow as --name value.
+
+    python -m benchmark train clala --preset demo --dataset phantom
+    """
+    from benchmark import evaluator
+
+    words = _extra_settings(context.args)
+    folder = evaluator.train(model, dataset, out, words, _options(settings), seed=seed, device=device, command=_command_line())
+    typer.echo(f"trained; weights in {folder}")
+
+
+def main() -> None:
+    """Run a command; the door through which every user error leaves, as one line."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was done is kept, the same command goes on from there", err=True)
+        os._exit(130) if sys.stdout is None else sys.exit(130)
+    except BrokenPipeError:  # `... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _config(
+    models: list[str],
+    dataset: str,
+    split: str,
+    limit: int | None,
+    metrics: str,
+    labeller: str,
+    settings: list[str] | None,
+    draws: int,
+    level: float,
+    seed: int,
+    device: str,
+    workers: int,
+) -> RunConfig:
+    from benchmark.registry import parse_specs
+
+    chosen = (
+        _all_models()
+        if models == ["all"]
+        else tuple(spec.label if spec.label == _plain(spec) else f"{spec.label}={_plain(spec)}" for spec in parse_specs(models))
+    )
+    return RunConfig(chosen, tuple(metrics.split(",")), dataset, split, limit, _options(settings), labeller, draws, level, seed, device, workers)
+
+
+def _plain(spec: Any) -> str:
+    return f"{spec.name}:{spec.argument}" if spec.argument else str(spec.name)
+
+
+def _all_models() -> tuple[str, ...]:
+    import inspect
+
+    from benchmark import registry
+
+    known = registry.load()
+    chosen = []
+    for name, entry in known.entries["models"].items():
+        try:
+            parameters = inspect.signature(registry.resolve(entry.factory, f"model {name!r}")).parameters
+        except UserError as error:
+            typer.echo(f"skipped: {error}", err=True)
+            continue
+        if "argument" in parameters and parameters["argument"].default is inspect.Parameter.empty:
+            continue  # speaks for something outside, which only the user can name
+        chosen.append(name)
+    return tuple(chosen)
+
+
+def _options(settings: list[str] | None) -> dict[str, str]:
+    from benchmark.registry import parse_options
+
+    return parse_options(settings or [])
+
+
+def _extra_settings(words: list[str]) -> dict[str, str]:
+    """``--epochs 3 --no-lca`` -> ``{"epochs": "3", "lca": "no"}``."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"cannot read {word!r}; settings are written --name value")
+        name, sign, value = word[2:].partition("=")
+        if not sign and rest and not rest[0].startswith("--"):
+            value, sign = rest.pop(0), "="
+        if not sign:
+            name, value = (name[3:], "no") if name.startswith("no-") else (name, "yes")
+        found[name.replace("-", "_")] = value
+    return found
+
+
+def _command_line() -> str:
+    import shlex
+
+    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+
+
+def _named(word: str) -> tuple[str, Path]:
+    name, sign, file = word.partition("=")
+    return (name, Path(file)) if sign and not Path(word).exists() else (Path(word).name.partition(".")[0], Path(word))
+
+
+def _default_folder(config: RunConfig) -> Path:
+    from benchmark.runs import folder_name
+
+    return Path("results/runs") / folder_name(f"{config.dataset.partition(':')[0]}-{config.split}" + (f"-{config.limit}" if config.limit else ""))
+
+
+def _show(outcome: Outcome) -> None:
+    from benchmark.shows import show_outcome
+
+    show_outcome(outcome)
+    _exit_by(outcome)
+
+
+def _exit_by(outcome: Outcome) -> None:
+    if outcome.failed:
+        raise typer.Exit(1)

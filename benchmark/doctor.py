@@ -1,0 +1,110 @@
+"""What is installed, which weights and data are there, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmark import registry
+from benchmark.places import cache_folder
+from benchmark.provenance import version_of
+from benchmark.records import UserError
+
+# extra -> (its packages, what it is for)
+EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
+    "models": (("torch", "torchvision", "timm", "transformers", "safetensors", "accelerate"), "run and train CLALA-Net and the other networks"),
+    "detector": (("ultralytics",), "YOLOv10 region detector; AGPL-3.0, imported only when it is used"),
+    "llm": (("litellm", "openai"), "labeller, judge and aggregator by a language model"),
+    "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
+    "ray": (("ray",), "generation and scoring on many machines"),
+    "viewer": (("jinja2", "matplotlib"), "pages and figures"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination."""
+
+    group: str
+    """core | extras | device | models | datasets | cache"""
+    name: str
+    state: Literal["ok", "missing", "note"]
+    what: str
+    """what was found, or what is missing and how to get it"""
+
+
+def examine() -> list[Finding]:
+    """Look at the machine; nothing is downloaded, no model is loaded."""
+    return [*_core(), *_extras(), *_device(), *_plugins(), *_cache()]
+
+
+def _core() -> list[Finding]:
+    found = [Finding("core", "python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")]
+    for package in ("numpy", "scipy", "numba", "pandas", "pyarrow", "pillow", "pydicom", "pluggy", "typer", "rich"):
+        version = version_of(package)
+        found.append(Finding("core", package, "ok" if version else "missing", version or "pip install clala-benchmark"))
+    return found
+
+
+def _extras() -> list[Finding]:
+    found = []
+    for extra, (packages, purpose) in EXTRAS.items():
+        missing = [package for package in packages if version_of(package) is None]
+        if missing:
+            what = f"{purpose}; {', '.join(missing)} not installed: pip install 'clala-benchmark[{extra}]'"
+            found.append(Finding("extras", extra, "missing", what))
+        else:
+            versions = ", ".join(f"{package} {version_of(package)}" for package in packages)
+            found.append(Finding("extras", extra, "ok", f"{purpose}; {versions}"))
+    return found
+
+
+def _device() -> list[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = [Finding("device", "cpu", "ok", f"{cores} cores")]
+    if importlib.util.find_spec("torch") is None:
+        return [*found, Finding("device", "gpu", "note", "unknown: torch is not installed")]
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return [*found, Finding("device", "gpu", "ok", f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")]
+    return [*found, Finding("device", "gpu", "note", "none that torch can use; everything runs on the CPU, large models slowly")]
+
+
+def _plugins() -> list[Finding]:
+    known = registry.load()
+    found = [Finding("models", plugin, "missing", f"plugin cannot be loaded: {why}") for plugin, why in known.broken.items()]
+    for kind in ("models", "datasets"):
+        for name, entry in known.entries[kind].items():
+            try:
+                thing = registry.resolve(entry.factory, f"{kind[:-1]} {name!r}")
+            except UserError as error:
+                found.append(Finding(kind, name, "missing", str(error)))
+                continue
+            # A model or dataset may say more of itself: needs(), a list of (is it there, what it is and how to get it).
+            needs = list(getattr(thing, "needs", list)())
+            found += [Finding(kind, name, "ok" if is_there else "missing", what) for is_there, what in needs]
+            if not needs:
+                found.append(Finding(kind, name, "ok", entry.summary))
+    return found
+
+
+def _cache() -> list[Finding]:
+    folder = cache_folder()
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(nearest).free
+    return [Finding("cache", "folder", "ok", f"{_home(folder)}: {size / 2**20:,.0f} MiB used, {free / 2**30:,.0f} GiB free on the disk")]
+
+
+def _home(folder: Path) -> str:
+    try:
+        return f"~/{folder.relative_to(Path.home())}"
+    except ValueError:
+        return str(folder)

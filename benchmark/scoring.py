@@ -1,0 +1,161 @@
+"""Measures reports: reports and references -> statistics per case -> numbers with intervals, and paired differences.
+
+A case is scored if the model wrote a report (an empty one counts, and scores what nothing scores) and the reference has text.
+Every other case is a row of NaN: left out of the number, and counted beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmark import registry
+from benchmark.engine import cores, each
+from benchmark.hookspecs import Metric
+from benchmark.labelling.choose import labeller_named
+from benchmark.progress import progress
+from benchmark.records import Report, Row, RunConfig, UserError
+from benchmark.runs import ModelFolder
+from benchmark.statistics import PatientBootstrap
+
+POOL_FROM = 20_000  # reports x metrics from which starting processes (about 2 s each) pays
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Everything that was measured."""
+
+    rows: list[Row]
+    """one per model, metric and number"""
+    differences: list[Row]
+    """one per pair of models, metric and number; model is ``A - B``"""
+    signatures: dict[str, str]
+    """metric -> how it was computed"""
+
+
+class BadMetric(UserError):
+    """A metric broke its contract: another number of rows than reports, or statistics that are not numbers."""
+
+
+def score(
+    patients: Sequence[str],
+    references: Sequence[str],
+    reports: Mapping[str, Sequence[Report]],
+    config: RunConfig,
+    folders: Mapping[str, ModelFolder] | None = None,
+) -> Scored:
+    """Every number of every metric for every model, with patient-bootstrap intervals, and all paired differences.
+
+    patients, references   one per case
+    reports                model -> one report per case, in the same order
+    folders                model -> where its statistics are kept; those that are there and of the same reports are not measured again
+    """
+    metrics = {spec.label: build_metric(spec, config) for spec in registry.parse_specs(config.metrics)}
+    statistics = _statistics(metrics, references, reports, config, folders or {})
+    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
+    rows: list[Row] = []
+    differences: list[Row] = []
+    pairs = list(itertools.combinations(reports, 2))
+    with progress("resample", len(metrics) * (len(reports) + len(pairs)), unit="tables") as advance:
+        for name, metric in metrics.items():
+            for model in reports:
+                rows += _rows(bootstrap, name, metric, model, statistics[name, model])
+                advance(1)
+            for first, second in pairs:
+                differences += _difference_rows(bootstrap, name, metric, (first, second), statistics)
+                advance(1)
+    return Scored(rows, differences, {name: metric.signature() for name, metric in metrics.items()})
+
+
+def build_metric(spec: registry.Spec, config: RunConfig) -> Metric:
+    """The metric with its settings. Raises what ``Registry.build`` raises."""
+    labeller = labeller_named(config.labeller, registry.options_of(config.options, config.labeller))
+    available = {"labeller": labeller, "seed": config.seed, "device": config.device}
+    options = registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
+    metric: Metric = registry.load().build("metrics", spec, available=available, options=options)
+    return metric
+
+
+def _rows(bootstrap: PatientBootstrap, name: str, metric: Metric, model: str, statistics: np.ndarray) -> Iterator[Row]:
+    scores = bootstrap.scores(statistics, metric.values)
+    for value_name, estimate in scores.estimates.items():
+        yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature())
+
+
+def _difference_rows(
+    bootstrap: PatientBootstrap, name: str, metric: Metric, pair: tuple[str, str], statistics: Mapping[tuple[str, str], np.ndarray]
+) -> Iterator[Row]:
+    first, second = pair
+    found = bootstrap.difference(statistics[name, first], statistics[name, second], metric.values)
+    for value_name, (value, low, high, p_value) in found.estimates.items():
+        label = f"{first} - {second}"
+        yield Row(label, name, value_name, value, low, high, found.scored, found.unscored, metric.signature(), p_value=p_value)
+
+
+def _statistics(
+    metrics: Mapping[str, Metric],
+    references: Sequence[str],
+    reports: Mapping[str, Sequence[Report]],
+    config: RunConfig,
+    folders: Mapping[str, ModelFolder],
+) -> dict[tuple[str, str], np.ndarray]:
+    """(metric, model) -> (n, k); read where it was kept, measured where not."""
+    digests = {model: digest_of(written, references) for model, written in reports.items()}
+    made_of = {(name, model): f"{metric.signature()} {digests[model]}" for name, metric in metrics.items() for model in reports}
+    found: dict[tuple[str, str], np.ndarray] = {}
+    for (name, model), key in made_of.items():
+        kept = folders[model].read_statistics(name, key) if model in folders else None
+        if kept is not None and kept.shape[0] == len(references):
+            found[name, model] = kept
+    tasks = []
+    for spec in registry.parse_specs(config.metrics):
+        if missing := {model: list(written) for model, written in reports.items() if (spec.label, model) not in found}:
+            tasks.append((spec, config, missing, list(references)))
+    workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
+    with progress("measure", sum(len(task[2]) for task in tasks) * len(references), unit="reports") as advance:
+        for index, measured in each(measure, tasks, workers=workers):
+            name = tasks[index][0].label
+            for model, statistics in measured.items():
+                found[name, model] = statistics
+                if model in folders:
+                    folders[model].write_statistics(name, statistics, made_of[name, model])
+                advance(len(statistics))
+    return found
+
+
+def measure(spec: registry.Spec, config: RunConfig, reports: Mapping[str, Sequence[Report]], references: Sequence[str]) -> dict[str, np.ndarray]:
+    """One metric's statistics for several models; runs in a process of its own where there are many reports."""
+    metric = build_metric(spec, config)
+    return {model: statistics_of(metric, written, references) for model, written in reports.items()}
+
+
+def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:
+    """(n, k) statistics of one model's reports, NaN rows where there is nothing to compare. Raises ``BadMetric``."""
+    pairs = zip(reports, references, strict=True)
+    scorable = [index for index, (report, reference) in enumerate(pairs) if not report.failure and reference.strip()]
+    hypotheses = [reports[index].text for index in scorable]
+    texts = [references[index] for index in scorable]
+    rows = np.asarray(metric.statistics(hypotheses, texts))
+    if rows.ndim != 2 or len(rows) != len(hypotheses) or not np.issubdtype(rows.dtype, np.number):
+        raise BadMetric(
+            f"metric {metric.name!r} gave an array of shape {rows.shape} and type {rows.dtype} for {len(hypotheses)} reports; "
+            "it must give numbers, one row per report"
+        )
+    statistics = np.full((len(reports), rows.shape[1]), np.nan)
+    statistics[scorable] = rows
+    return statistics
+
+
+def digest_of(reports: Sequence[Report], references: Sequence[str]) -> str:
+    """Hex digest of what a metric sees: ids, texts, failures and references."""
+    digest = hashlib.sha256()
+    for report, reference in zip(reports, references, strict=True):
+        seen: list[Any] = [report.case_id, report.text, bool(report.failure), reference]
+        digest.update(json.dumps(seen, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -1,0 +1,103 @@
+"""What a person reads in the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from benchmark.vocabulary import LESIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.doctor import Finding
+    from benchmark.evaluator import Outcome
+    from benchmark.labelling.label_file import Labelled
+
+MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
+
+
+def console() -> Console:
+    """A console as wide as the terminal, and wide enough for a table where there is none (a log)."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=140)
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """The summary of a run: what was measured on what, the headline numbers, what went wrong, where the rest lies."""
+    from benchmark.tables import print_summary
+
+    out = console()
+    data = outcome.data
+    patients = len({case.patient for case in data.cases})
+    out.print(f"\n[bold]{escape(data.name)}[/]: {len(data.cases):,} cases of {patients:,} patients")
+    if data.problems:
+        counts: dict[str, int] = {}
+        for problem in data.problems:
+            counts[problem.kind] = counts.get(problem.kind, 0) + 1
+        out.print("stepped over in the dataset: " + ", ".join(f"{count} x {escape(kind)}" for kind, count in sorted(counts.items())), style="yellow")
+    for model, reports in outcome.reports.items():
+        failures = [report for report in reports if report.failure]
+        empty = sum(not report.failure and not report.text.strip() for report in reports)
+        if failures:
+            out.print(
+                f"{escape(model)}: {len(failures)} cases failed, the first {escape(failures[0].case_id)}: {escape(failures[0].failure)}",
+                style="yellow",
+            )
+        if empty:
+            out.print(f"{escape(model)}: {empty} reports are empty, and scored as such", style="yellow")
+    print_summary(
+        [*outcome.scored.rows, *outcome.scored.differences], out, models=[*outcome.reports, *outcome.failed], note=data.note, skipped=outcome.failed
+    )
+    for model, why in outcome.failed.items():
+        out.print(f"{escape(model)} failed: {escape(why)}", style="red")
+    out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]")
+
+
+def show_reports(outcome: Outcome, count: int = 3) -> None:
+    """The first few reports of each model."""
+    out = console()
+    for model, reports in outcome.reports.items():
+        failures = sum(bool(report.failure) for report in reports)
+        out.print(f"\n[bold]{escape(model)}[/]: {len(reports) - failures} reports, {failures} failed")
+        for report in reports[:count]:
+            text = report.text if not report.failure else f"(failed: {report.failure})"
+            out.print(escape(textwrap.fill(f"{report.case_id}: {text}", out.width - 4, initial_indent="  ", subsequent_indent="    ")))
+    for model, why in outcome.failed.items():
+        out.print(f"{escape(model)} failed: {escape(why)}", style="red")
+    out.print(f"\nreports: [bold]{escape(str(outcome.folder))}[/]")
+
+
+def show_labels(labelled: Labelled) -> None:
+    """How often each lesion was affirmed."""
+    out = console()
+    for warning in labelled.warnings:
+        out.print(f"note: {escape(warning)}", style="yellow")
+    table = Table(
+        title=f"{labelled.reports:,} reports ({labelled.empty} without text), labelled by {escape(labelled.signature)}", title_justify="left"
+    )
+    table.add_column("lesion")
+    table.add_column("positive", justify="right")
+    table.add_column("share", justify="right")
+    for lesion in LESIONS:
+        count = labelled.positives.get(lesion, 0)
+        table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
+    out.print(table)
+    out.print(f"labels: [bold]{escape(str(labelled.out))}[/]")
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """One table of what is there and what is not."""
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "name", "", "what"):
+        table.add_column(name, overflow="fold")
+    group = ""
+    for finding in findings:
+        table.add_row("" if finding.group == group else f"[bold]{finding.group}[/]", escape(finding.name), MARKS[finding.state], escape(finding.what))
+        group = finding.group
+    out.print(table)

@@ -1,0 +1,27 @@
+"""What every test may count on: a cache of its own, no network, the real data where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or leaves anything in the user's cache; what is made is shared by the tests of one session."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    patch.setenv("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real radiographs and reports beside the checkout; the test is skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("real radiographs and reports are not in ../shared/data (they may not be shipped)")
+    return REAL_DATA
