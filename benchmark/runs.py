@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -168,7 +169,7 @@ class ModelFolder:
         try:
             with np.load(self.path / f"{metric}.npz", allow_pickle=False) as kept:
                 return np.asarray(kept["statistics"]) if str(kept["made_of"]) == made_of else None
-        except (OSError, ValueError, KeyError, EOFError):  # not there, or cut off by a kill: measured again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged: measured again
             return None
 
 

@@ -1,0 +1,164 @@
+"""The run folder keeps what it was given, and refuses what would mix two runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.records import Case, Reference, Report
+from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, OtherRun, folder_name, opened, repair_last_line
+
+CASES = [Case("a", "p1", "s1", ()), Case("b", "p2", "s2", ())]
+REFERENCES = [Reference("a", "Clear lungs."), Reference("b", "Épanchement à droite.")]
+
+
+def begun(folder: Path, fingerprint: str = "f1", *, is_credentialed: bool = False) -> None:
+    with opened(folder) as run:
+        run.begin({"fingerprint": fingerprint}, CASES, REFERENCES, is_credentialed=is_credentialed)
+
+
+def test_reports_come_back_as_they_were_written(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path / "m")
+    folder.begin({"model": "m"})
+    reports = [Report("a", "Größe normal.\nZweite Zeile", regions={"left lung": "Clear."}), Report("b", failure="no image", details={"p": [0.5]})]
+    with folder.appending() as writer:
+        for report in reports:
+            writer.write(report)
+    assert folder.reports() == reports
+
+
+def test_half_a_line_at_the_end_is_cut_off_and_the_rest_is_kept(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    with folder.appending() as writer:
+        writer.write(Report("a", "first"))
+    with folder.reports_file.open("a", encoding="utf-8") as file:
+        file.write('{"case_id": "b", "te')
+    assert [report.case_id for report in folder.reports()] == ["a"]
+    with folder.appending() as writer:
+        writer.write(Report("b", "second"))
+    assert [report.text for report in folder.reports()] == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", b""), (b"abc", b""), (b"a\n", b"a\n"), (b"a\nbc", b"a\n"), (b"x" * 200_000 + b"\ny", b"x" * 200_000 + b"\n")]
+)
+def test_repairing_cuts_behind_the_last_whole_line(tmp_path: Path, before: bytes, after: bytes) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(before)
+    assert repair_last_line(file) is (before != after)
+    assert file.read_bytes() == after
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    folder.reports_file.write_text('{"case_id": "a", "text": "x"}\nnot json\n{"case_id": "b", "text": "y"}\n')
+    with pytest.raises(DamagedRun, match=r"reports\.jsonl, line 2 is not a report"):
+        folder.reports()
+
+
+def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "run"), pytest.raises(FolderInUse, match=rf"being written by process {os.getpid()}.*--out"), opened(tmp_path / "run"):
+        pass
+    with opened(tmp_path / "run"):
+        pass  # free again
+
+
+def test_the_lock_of_a_killed_process_does_not_stay(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from benchmark.runs import opened
+with opened(Path(sys.argv[1])):
+    print("in", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in\n"
+    with pytest.raises(FolderInUse), opened(tmp_path / "run"):
+        pass
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=20)
+    process.stdout.close()
+    with opened(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_of_other_data_is_refused_with_the_difference(tmp_path: Path) -> None:
+    begun(tmp_path / "run")
+    begun(tmp_path / "run")  # the same again is a resumption
+    with pytest.raises(OtherRun, match=r'fingerprint is "f1", now it would be "f2".*--out'):
+        begun(tmp_path / "run", "f2")
+
+
+def test_a_model_with_other_weights_is_not_resumed(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    folder.begin({"model": "m", "provenance": {"sha256": "1"}})
+    with pytest.raises(OtherRun, match="provenance"):
+        folder.begin({"model": "m", "provenance": {"sha256": "2"}})
+
+
+def test_a_folder_without_the_seal_is_unfinished_and_the_seal_has_checksums_of_all(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as run:
+        run.begin({}, CASES, REFERENCES, is_credentialed=False)
+        assert not run.is_sealed
+        run.seal({"seconds": 1})
+        assert run.is_sealed
+    sealed = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert set(sealed["files"]) == {"cases.jsonl", "references.jsonl", "settings.json"}
+    assert all(len(digest) == 64 for digest in sealed["files"].values())
+    begun_again = opened(tmp_path / "run")
+    with begun_again as run:
+        run.begin({}, CASES, REFERENCES, is_credentialed=False)
+        assert not run.is_sealed, "a folder that is being written again is unfinished again"
+
+
+def test_text_of_credentialed_data_is_kept_from_commits(tmp_path: Path) -> None:
+    begun(tmp_path / "open")
+    begun(tmp_path / "closed", is_credentialed=True)
+    assert not (tmp_path / "open" / ".gitignore").exists()
+    assert (tmp_path / "closed" / ".gitignore").read_text() == "*\n"
+
+
+def test_statistics_are_read_again_only_if_made_of_the_same(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    kept = np.array([[1.0, np.nan], [0.0, 2.0]])
+    folder.write_statistics("rouge_l", kept, "made of this")
+    np.testing.assert_array_equal(folder.read_statistics("rouge_l", "made of this"), kept)
+    assert folder.read_statistics("rouge_l", "made of that") is None
+    assert folder.read_statistics("bleu", "made of this") is None
+    (tmp_path / "rouge_l.npz").write_bytes((tmp_path / "rouge_l.npz").read_bytes()[:50])
+    assert folder.read_statistics("rouge_l", "made of this") is None
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full to stand for a full disk")
+    folder = ModelFolder(tmp_path)
+    folder.reports_file.symlink_to("/dev/full")
+    with pytest.raises(CannotWrite, match="No space left on device; what was written before is kept"), folder.appending() as writer:
+        writer.write(Report("a", "text"))
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotWrite, match="cannot write to"), opened(tmp_path / "file" / "run"):
+        pass
+
+
+@pytest.mark.parametrize(("label", "name"), [("clala", "clala"), ("my-model.v2", "my-model.v2")])
+def test_a_plain_label_is_its_own_folder(label: str, name: str) -> None:
+    assert folder_name(label) == name
+
+
+def test_labels_that_look_alike_as_folders_stay_apart() -> None:
+    names = [folder_name(label) for label in ("reports_file:a/b.csv", "reports_file:a-b.csv", "../../etc", "ü", "a" * 500)]
+    assert len(set(names)) == len(names)
+    assert not any("/" in name or name.startswith(".") or len(name) > 80 for name in names[:4])
