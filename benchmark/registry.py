@@ -55,6 +55,12 @@ class Spec(NamedTuple):
     """what stands behind the colon, or empty"""
 
 
+class Lazy(NamedTuple):
+    """Something that is made only for a factory that asks for it (a labeller, say)."""
+
+    make: Callable[[], Any]
+
+
 @dataclass(frozen=True)
 class Entry:
     """One registered name."""
@@ -205,7 +211,8 @@ def call(factory: Callable[..., Any] | str, who: str, *, argument: str, availabl
         elif name in options:
             given[name] = convert(options[name], hints.get(name, str), f"{who}, setting {name}")
         elif name in available:
-            given[name] = available[name]
+            value = available[name]
+            given[name] = value.make() if isinstance(value, Lazy) else value
         elif parameter.default is parameter.empty:
             what = f"something behind a colon, {who.split(chr(39))[1]}:..." if name == "argument" else f"the setting {name!r} (--set NAME.{name}=...)"
             raise BadOption(f"{who} needs {what}")

@@ -75,7 +75,7 @@ def score(
 
 def build_metric(spec: registry.Spec, config: RunConfig) -> Metric:
     """The metric with its settings. Raises what ``Registry.build`` raises."""
-    labeller = labeller_named(config.labeller, registry.options_of(config.options, config.labeller))
+    labeller = registry.Lazy(lambda: labeller_named(config.labeller, registry.options_of(config.options, config.labeller)))
     available = {"labeller": labeller, "seed": config.seed, "device": config.device}
     options = registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
     metric: Metric = registry.load().build("metrics", spec, available=available, options=options)
