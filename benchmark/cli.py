@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from benchmark.records import RunConfig, UserError
+from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
     from benchmark.evaluator import Outcome
@@ -28,7 +28,10 @@ app = typer.Typer(
 )
 
 Models = Annotated[
-    list[str], typer.Option("--models", "-m", help="Comma list of name, name:argument or label=name:argument; 'all' for every one that runs here.")
+    list[str],
+    typer.Option(
+        "--models", "-m", metavar="NAMES", help="Comma list of name, name:argument or label=name:argument; 'all' for every one that runs here."
+    ),
 ]
 DatasetName = Annotated[
     str, typer.Option("--dataset", "-d", help="Name of a dataset, with its place behind a colon: chest_imagenome:/data/physionet")
@@ -37,7 +40,10 @@ Split = Annotated[str, typer.Option(help="Which split to measure: train, validat
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many cases, for a cheap look.")]
 Metrics = Annotated[str, typer.Option(help="Comma list of metrics.")]
 Labeller = Annotated[str, typer.Option(help="Who turns reports into lesions. The tables name it.")]
-Settings = Annotated[list[str] | None, typer.Option("--set", help="A setting of a model, metric or dataset: clala.beams=3. May be repeated.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME.OPTION=VALUE", help="A setting of a model, metric or dataset: clala.beams=3. May be repeated."),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", help="The run folder. Default: results/runs/<dataset>-<split>. An unfinished one is resumed.")
 ]
@@ -50,7 +56,7 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the dataset instead of stepping over and counting it.")]
 Training = Annotated[str, typer.Option(help="The dataset that models learn from, where it is not the one that is measured.")]
 
-DEFAULT_METRICS = "lesions,meteor,rouge_l,bleu"
+METRICS = ",".join(DEFAULT_METRICS)
 
 
 @app.command()
@@ -59,7 +65,7 @@ def run(
     dataset: DatasetName = "phantom",
     split: Split = "test",
     limit: Limit = None,
-    metrics: Metrics = DEFAULT_METRICS,
+    metrics: Metrics = METRICS,
     labeller: Labeller = "rules",
     settings: Settings = None,
     out: Out = None,
@@ -105,7 +111,7 @@ def generate(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, DEFAULT_METRICS, "rules", settings, 1000, 0.95, seed, device, 0)
+    config = _config(models, dataset, split, limit, METRICS, "rules", settings, 1000, 0.95, seed, device, 0)
     outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, only_generate=True, training=training)
     from benchmark.shows import show_reports
 
@@ -119,7 +125,7 @@ def score(
     predictions: Annotated[
         list[str], typer.Option("--predictions", "-p", help="File of generated reports, or name=file. May be repeated, one per model.")
     ],
-    metrics: Metrics = DEFAULT_METRICS,
+    metrics: Metrics = METRICS,
     labeller: Labeller = "rules",
     settings: Settings = None,
     out: Out = None,

@@ -17,7 +17,7 @@ from benchmark.generation import ModelFailed, generate
 from benchmark.hookspecs import Dataset, Model
 from benchmark.places import cache_folder
 from benchmark.provenance import provenance
-from benchmark.records import Case, Problem, Reference, Report, RunConfig, UserError
+from benchmark.records import DEFAULT_METRICS, Case, Problem, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match, read_reports
 from benchmark.runs import RunFolder, opened, sha256, writing
 from benchmark.scoring import Scored, score
@@ -25,8 +25,6 @@ from benchmark.tables import write_tables
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DEFAULT_METRICS = ("lesions", "meteor", "rouge_l", "bleu")
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,9 @@ class Problem:
     """what was found and what was done about it"""
 
 
+DEFAULT_METRICS = ("lesions", "meteor", "rouge_l", "bleu")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Everything that decides the numbers of a run; frozen before the first case is read."""

@@ -1,0 +1,267 @@
+"""The commands as a person types them: what is printed, what is left on disk, with which exit status."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import benchmark
+
+REPORTS = {
+    "c1": ("The heart is enlarged. No pleural effusion.", "p1"),
+    "c2": ("Small left pleural effusion. No pneumothorax.", "p1"),
+    "c3": ("Clear lungs. No acute disease.", "p2"),
+    "c4": ("Right upper lobe consolidation concerning for pneumonia.", "p3"),
+    "c5": ("No focal consolidation. Heart size is normal.", "p4"),
+    "c6": ("Moderate right pneumothorax.", "p5"),
+}
+
+PROGRAM = """
+import json, sys, time
+for line in sys.stdin:
+    case = json.loads(line)
+    time.sleep({seconds})
+    print(json.dumps({{"id": case["id"], "report": "No pleural effusion. Report of " + case["id"]}}), flush=True)
+"""
+
+
+def benchmark_command(*words: str, folder: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    answer = subprocess.run([sys.executable, "-m", "benchmark", *words], cwd=folder, capture_output=True, text=True, timeout=300)
+    if check is not None:
+        assert answer.returncode == check, answer.stdout + answer.stderr
+    return answer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working folder with a small dataset of one's own, references and predictions."""
+    generator = np.random.default_rng(0)
+    rows = [("image", "id", "report", "patient", "split")]
+    for name, (report, patient) in REPORTS.items():
+        Image.fromarray(generator.integers(0, 255, (40, 30), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+        rows.append((f"{name}.png", name, report, patient, "test"))
+    write_csv(tmp_path / "cases.csv", rows)
+    write_csv(tmp_path / "references.csv", [("id", "report", "patient"), *((name, text, patient) for name, (text, patient) in REPORTS.items())])
+    shuffled = list(REPORTS)[::-1]
+    write_csv(tmp_path / "ours.csv", [("id", "report"), *((name, REPORTS[name][0]) for name in shuffled)])
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps({"id": name, "report": "Clear lungs."}) + "\n" for name in REPORTS))
+    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0)))
+    return tmp_path
+
+
+def write_csv(file: Path, rows: list[tuple[str, ...]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        csv.writer(out).writerows(rows)
+
+
+def tables(run: Path) -> dict[str, bytes]:
+    """Every file of a run that a reader would quote from."""
+    return {file.name: file.read_bytes() for file in sorted(run.iterdir()) if file.suffix in (".md", ".csv", ".tex")}
+
+
+RUN = ("run", "--dataset", "manifest:cases.csv", "--draws", "50", "--out", "out")
+
+
+def test_run_measures_models_and_leaves_tables_and_a_seal(folder: Path) -> None:
+    answer = benchmark_command(*RUN, "--models", f"constant,ours=reports_file:ours.csv,theirs=command:'{sys.executable} program.py'", folder=folder)
+    assert "6 cases of 5 patients" in answer.stdout
+    assert "ours" in answer.stdout
+    sealed = json.loads((folder / "out" / "run.json").read_text())
+    assert sealed["models"]["ours"]["reports"] == 6
+    assert sealed["models"]["ours"]["failures"] == 0
+    assert sealed["dataset"]["patients"] == 5
+    assert set(sealed["signatures"]) == {"lesions", "meteor", "rouge_l", "bleu"}
+    rows = pd.read_csv(folder / "out" / "rows.csv")
+    perfect = rows[(rows.model == "ours") & (rows.metric == "rouge_l") & (rows.value_name == "f1")].iloc[0]
+    assert perfect.value == 1.0
+    assert perfect.scored == 6
+    assert {"table1.md", "table2a.md", "summary.md", "differences.md"} <= set(tables(folder / "out"))
+    assert "rules" in (folder / "out" / "table1.md").read_text(), "who labelled the lesions stands under the table"
+
+
+def test_the_same_command_again_changes_no_byte_of_the_tables_and_asks_no_model(folder: Path) -> None:
+    words = (*RUN, "--models", f"m=command:'{sys.executable} program.py'")
+    benchmark_command(*words, folder=folder)
+    before = tables(folder / "out")
+    (folder / "program.py").write_text("raise SystemExit('asked again')")
+    benchmark_command(*words, folder=folder)
+    assert tables(folder / "out") == before
+
+
+def test_a_model_added_to_a_run_stands_beside_the_others(folder: Path) -> None:
+    benchmark_command(*RUN, "--models", "constant", folder=folder)
+    benchmark_command(*RUN, "--models", "constant,ours=reports_file:ours.csv", folder=folder)
+    assert set(json.loads((folder / "out" / "run.json").read_text())["models"]) == {"constant", "ours"}
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_in_the_tables_of_an_undisturbed_one(folder: Path) -> None:
+    words = (*RUN, "--models", f"constant,m=command:'{sys.executable} program.py'")
+    benchmark_command(*words, folder=folder)
+    undisturbed = tables(folder / "out")
+    shutil.rmtree(folder / "out")
+    (folder / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0.4)))
+    process = subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    reports = folder / "out" / "m" / "reports.jsonl"
+    deadline = time.monotonic() + 60
+    while not (reports.exists() and reports.read_bytes().count(b"\n") >= 2):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=20)
+    assert not (folder / "out" / "run.json").exists()
+    with reports.open("a") as file:
+        file.write('{"case_id": "c')  # the kernel may have had half a line
+    benchmark_command(*words, folder=folder)
+    assert tables(folder / "out") == undisturbed
+
+
+def test_ctrl_c_keeps_what_was_done_and_says_so(folder: Path) -> None:
+    (folder / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0.4)))
+    words = (*RUN, "--models", f"m=command:'{sys.executable} program.py'")
+    process = subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    reports = folder / "out" / "m" / "reports.jsonl"
+    deadline = time.monotonic() + 60
+    while not (reports.exists() and reports.read_bytes().count(b"\n") >= 1):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted; what was done is kept" in errors
+    assert "Traceback" not in errors
+    assert reports.read_bytes().count(b"\n") >= 1
+
+
+def test_a_model_that_fails_has_its_reason_in_its_row_and_the_others_their_numbers(folder: Path) -> None:
+    (folder / "program.py").write_text("raise SystemExit('no luck')")
+    words = (*RUN, "--models", f"constant,m=command:'{sys.executable} program.py',far=reports_file:nowhere.csv")
+    answer = benchmark_command(*words, folder=folder, check=1)
+    sealed = json.loads((folder / "out" / "run.json").read_text())
+    assert sealed["models"]["constant"]["reports"] == 6
+    assert "nowhere.csv" in sealed["models"]["far"]["failed"]
+    assert "nowhere.csv" in (folder / "out" / "summary.md").read_text()
+    assert "failed" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--models", "constnat"], "no model named 'constnat' (did you mean 'constant'?); known: "),
+        (["--models", "constant", "--dataset", "nowhere"], "no dataset named 'nowhere'"),
+        (["--models", "constant", "--metrics", "blue"], "no metric named 'blue'"),
+        (["--models", "constant", "--labeller", "oracle"], "no labeller named 'oracle'; known: rules"),
+        (["--models", "constant", "--dataset", "manifest:nowhere.csv"], "nowhere.csv"),
+        (["--models", "constant", "--split", "valdate"], "valdate"),
+        (["--models", "constant", "--set", "constant.wings=2"], "model 'constant' has no setting 'wings'"),
+        (["--models", "reports_file"], "needs something behind a colon"),
+        (["--models", "retrieval"], "train"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_exit_2(folder: Path, words: list[str], message: str) -> None:
+    answer = benchmark_command(*RUN, *words, folder=folder, check=2)
+    assert message in answer.stderr
+    errors = [line for line in answer.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_folder_of_another_run_is_refused(folder: Path) -> None:
+    benchmark_command(*RUN, "--models", "constant", folder=folder)
+    answer = benchmark_command(*RUN, "--models", "constant", "--limit", "3", folder=folder, check=2)
+    assert "out holds another run: its limit is null, now it would be 3" in answer.stderr
+
+
+def test_score_needs_no_model_and_matches_by_id(folder: Path) -> None:
+    words = ("score", "--references", "references.csv", "--patient-column", "patient", "--draws", "50", "--out", "out")
+    answer = benchmark_command(*words, "--text-column", "report", "-p", "ours=ours.csv", "-p", "theirs=theirs.jsonl", folder=folder)
+    assert "6 cases of 5 patients" in answer.stdout
+    rows = pd.read_csv(folder / "out" / "rows.csv")
+    f1 = rows[(rows.metric == "rouge_l") & (rows.value_name == "f1")].set_index("model").value
+    assert f1["ours"] == 1.0
+    assert 0 < f1["theirs"] < 1
+    assert f1["ours - theirs"] == pytest.approx(1 - f1["theirs"])
+
+
+def test_score_refuses_other_ids_with_the_first_that_differ(folder: Path) -> None:
+    write_csv(folder / "ours.csv", [("id", "report"), ("c1", "x"), ("c9", "y")])
+    answer = benchmark_command("score", "-r", "references.csv", "-p", "ours.csv", "--out", "out", folder=folder, check=2)
+    assert "c2" in answer.stderr
+    assert "c9" in answer.stderr
+    assert "--missing unscored" in answer.stderr
+    answer = benchmark_command("score", "-r", "references.csv", "-p", "ours.csv", "--out", "out", "--missing", "unscored", folder=folder)
+    rows = pd.read_csv(folder / "out" / "rows.csv")
+    assert set(rows[rows.metric == "bleu"].scored) == {1}
+    assert set(rows[rows.metric == "bleu"].unscored) == {5}
+
+
+def test_empty_predictions_are_scored_as_empty_and_counted(folder: Path) -> None:
+    write_csv(folder / "ours.csv", [("id", "report"), *((name, "" if name == "c1" else text) for name, (text, _) in REPORTS.items())])
+    answer = benchmark_command("score", "-r", "references.csv", "-p", "ours.csv", "--draws", "20", "--out", "out", folder=folder)
+    assert "1 reports are empty" in answer.stdout
+    rows = pd.read_csv(folder / "out" / "rows.csv")
+    f1 = rows[(rows.metric == "rouge_l") & (rows.value_name == "f1")].iloc[0]
+    assert (f1.scored, f1.unscored) == (6, 0)
+    assert f1.value == pytest.approx(5 / 6)
+
+
+def test_generate_writes_reports_and_run_goes_on_from_there(folder: Path) -> None:
+    words = ("--dataset", "manifest:cases.csv", "--out", "out", "--models", f"m=command:'{sys.executable} program.py'")
+    answer = benchmark_command("generate", *words, folder=folder)
+    assert "Report of c1" in answer.stdout
+    assert not (folder / "out" / "run.json").exists()
+    (folder / "program.py").write_text("raise SystemExit('asked again')")
+    benchmark_command("run", *words, "--draws", "20", folder=folder)
+    assert (folder / "out" / "run.json").exists()
+
+
+def test_label_writes_14_lesions_for_each_report(folder: Path) -> None:
+    answer = benchmark_command("label", "references.csv", "--out", "labels.jsonl", folder=folder)
+    lines = [json.loads(line) for line in (folder / "labels.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == list(REPORTS)
+    assert all(len(line["lesions"]) == 14 for line in lines)
+    positive = {lesion["name"]: lesion["side"] for lesion in lines[1]["lesions"] if lesion["status"] == "positive"}
+    assert positive == {"pleural effusion": "left"}
+    assert "labelled by rules" in answer.stdout
+
+
+def test_doctor_says_what_is_there_and_how_to_get_the_rest(folder: Path) -> None:
+    answer = benchmark_command("doctor", folder=folder)
+    assert "numpy" in answer.stdout
+    assert "clala" in answer.stdout
+    assert "phantom" in answer.stdout
+
+
+def test_an_image_that_cannot_be_read_costs_its_case_only(folder: Path) -> None:
+    (folder / "c2.png").write_bytes((folder / "c2.png").read_bytes()[:200])
+    (folder / "c3.png").unlink()
+    answer = benchmark_command(*RUN, "--models", "constant", folder=folder)
+    assert "c3" in answer.stdout + answer.stderr or "missing image" in answer.stdout
+    assert json.loads((folder / "out" / "run.json").read_text())["dataset"]["cases"] == 5
+    answer = benchmark_command(*RUN, "--models", "constant", "--strict", "--out", "strict", folder=folder, check=2)
+    assert "c3.png" in answer.stderr
+
+
+def test_a_notebook_gets_a_frame() -> None:
+    references = {name: text for name, (text, _) in REPORTS.items()}
+    frame = benchmark.score(references, {"same": references, "none": dict.fromkeys(references, "")}, metrics=["rouge_l"], draws=20)
+    f1 = frame[frame.value_name == "f1"].set_index("model").value
+    assert f1["same"] == 1.0
+    assert f1["none"] == 0.0
+    assert f1["same - none"] == 1.0
+    listed = benchmark.score(list(references.values()), list(references.values()), metrics=["rouge_l"], draws=20)
+    assert set(listed.model) == {"predictions"}
+    with pytest.raises(benchmark.UserError, match="no id is in both"):
+        benchmark.score({"a": "x"}, {"b": "x"})
