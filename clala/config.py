@@ -1,0 +1,300 @@
+"""Every size and every ablation switch of CLALA-Net, once; and the recipe by which it is trained.
+
+Two presets. ``paper`` is the model of Noh, Pi, Lee: Hybrid framework for lesion-aware, clinically coherent chest X-ray report generation
+(Scientific Reports 16:4645, 2026, https://doi.org/10.1038/s41598-025-34799-2). ``demo`` is the same classes, small enough to be trained on two
+CPU cores in a quarter of an hour. The paper leaves much unsaid; what we chose in its stead is named D1 to D23 and said where it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, TypeVar, get_type_hints
+
+
+class BadConfig(ValueError):
+    """A setting that does not exist, has the wrong type, or contradicts another; the message names it and what is allowed."""
+
+
+@dataclass(frozen=True)
+class CLALAConfig:
+    """What the network is. Constructors take plain values from here; nothing else in the package has a size of its own."""
+
+    preset: str = "paper"
+    """where the values started from"""
+
+    roi_set: str = "paper"
+    """paper = the 11 regions of Sect. 4.1; all = the 29 of Chest ImaGenome (Table 5)"""
+    crop_px: int = 224
+    """side of a region crop in stage 1"""
+    crop_px_stage2: int = 384
+    """side of a region crop in stage 2 and at generation (Table 5: 256 or 384)"""
+    crop_margin: float = 0.0
+    """share of the box added on each side before cutting; room for jitter in training, cut away again at generation"""
+
+    patch_px: int = 16
+    """side of a ViT patch"""
+    stem: str = "patch"
+    """patch = one linear map per patch (ViT); conv = a few strided convolutions, which small data need (Xiao et al., NeurIPS 2021)"""
+    channels: int = 3
+    """equal channels that the grey image is repeated to"""
+    pixel_mean: float = 0.5
+    """subtracted from pixels in [0, 1]; 0.5 is DeiT/augreg's own"""
+    pixel_std: float = 0.5
+    """what they are divided by then"""
+    vit: str = "deit_base_patch16_224"
+    """timm's name of the published ImageNet ViT that training may start from (D2)"""
+
+    width: int = 768
+    """d: of tokens, text and attention alike"""
+    heads: int = 12
+    """h: attention heads, everywhere"""
+    encoder_layers: int = 12
+    """blocks of the ROI encoder"""
+    text_layers: int = 12
+    """blocks of the text encoder"""
+    decoder_layers: int = 12
+    """blocks of the report decoder"""
+    bert: str = "bert-base-uncased"
+    """published BERT that text encoder and decoder start from, and whose vocabulary is used; empty = own vocabulary, random start"""
+    vocabulary_size: int = 30523
+    """words known; bert-base-uncased has 30,522 and [DEC] makes one more. Set from the text where the vocabulary is our own"""
+    max_tokens: int = 128
+    """longest sentence, in tokens with both ends (D9)"""
+    dropout: float = 0.1
+    """in text encoder, decoder and LCA"""
+
+    lca: bool = True
+    """lesion cross-attention on; off = F' is F (base and LLCL-only rows of Tables 2b and 3)"""
+    lca_query: str = "tokens"
+    """tokens = every token asks (D4); cls = the literal N x d reading, one memory vector per region"""
+    lca_layers: int = 1
+    """cross-attention blocks (D3)"""
+    lca_ffn: bool = False
+    """a feed-forward after each block (D3: none)"""
+    weight_present: float = 0.9
+    """E2: what a lesion's text vector is multiplied by where the lesion is present"""
+    weight_absent: float = 0.1
+    """E2: and where it is absent"""
+    soft_weights: bool = False
+    """weights slide between the two with the predicted probability, not only at the threshold (D11)"""
+
+    llcl: bool = True
+    """lesion-level contrastive loss on"""
+    llcl_by_region: bool = True
+    """pairs agree in lesion and region; False = lesion presence alone, the paper's CheXbert variant"""
+    llcl_normal: bool = True
+    """regions without lesion pair with each other, as a class "no lesion" (D5)"""
+    compat: str = "table"
+    """which lesion can be in which region: table (D7) or side_only"""
+    itcl_symmetric: bool = False
+    """average of image-to-text and text-to-image; the paper has the first alone (D8)"""
+    temperature: float = 0.07
+    """tau of both contrastive losses (BLIP's initial value; the paper names none)"""
+    projection: int = 256
+    """width of the contrastive space"""
+
+    classifier: str = "small"
+    """image encoder of the lesion classifier: small, or biovil_t"""
+    classifier_px: int = 448
+    """side of the padded square image that the classifier sees"""
+    classifier_width: int = 32
+    """channels of the small classifier's first stage; doubled three times"""
+    detector_px: int = 128
+    """side of the padded square image that the region detector sees"""
+    detector_width: int = 16
+    """channels of its first stage"""
+    detector_modes: int = 24
+    """how many ways of varying around the mean anatomy it knows"""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            wanted = hints[field.name]
+            if isinstance(value, int) and not isinstance(value, bool) and wanted is float:
+                object.__setattr__(self, field.name, float(value))
+            elif type(value) is not wanted:
+                raise BadConfig(f"{field.name} is {value!r}; it must be of type {wanted.__name__}")
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise BadConfig(f"{name} is {getattr(self, name)!r}; it must be one of: {', '.join(allowed)}")
+        for name in ("crop_px", "crop_px_stage2"):
+            if getattr(self, name) % self.patch_px:
+                raise BadConfig(f"{name} is {getattr(self, name)}; it must be a multiple of patch_px, {self.patch_px}")
+        if self.width % self.heads:
+            raise BadConfig(f"width is {self.width}; it must be a multiple of heads, {self.heads}")
+        for name in ("width", "heads", "encoder_layers", "text_layers", "decoder_layers", "lca_layers", "vocabulary_size", "projection", "patch_px"):
+            if getattr(self, name) < 1:
+                raise BadConfig(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.temperature <= 0:
+            raise BadConfig(f"temperature is {self.temperature}; it must be above 0")
+        if self.max_tokens < 3:
+            raise BadConfig(f"max_tokens is {self.max_tokens}; it must be at least 3: begin, one word, end")
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "roi_set": ("paper", "all"),
+    "stem": ("patch", "conv"),
+    "lca_query": ("tokens", "cls"),
+    "compat": ("table", "side_only"),
+    "classifier": ("small", "biovil_t"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How it is trained (spec 2.6, D10). The numbers of ``paper`` are the paper's where it has any."""
+
+    batch: int = 24
+    """region samples per gradient step (D6)"""
+    epochs_stage1: int = 10
+    """all modules; 10 + 5 is our reading of "15 epochs" (D10)"""
+    epochs_stage2: int = 5
+    """LCA and decoder alone"""
+    learning_rate_stage1: float = 1e-4
+    """highest, after the warm-up"""
+    learning_rate_stage2: float = 1e-5
+    """first, falling to 0 by a cosine"""
+    schedule_stage1: str = "decay"
+    """decay = times 0.9 per epoch (BLIP's pre-training); cosine = to the floor, better for a short run"""
+    warmup_steps: int = 3000
+    """steps from the floor to the full rate in stage 1"""
+    learning_rate_floor: float = 1e-6
+    """never below, in stage 1"""
+    weight_decay: float = 0.05
+    """of AdamW, on all parameters"""
+    clip: float = 1.0
+    """largest gradient norm"""
+    accumulate: int = 1
+    """batches per gradient step"""
+    jitter: float = 0.0
+    """crop windows move and stretch by up to this share of the crop; at most the crop margin is of use"""
+    brightness: float = 0.0
+    """contrast and brightness vary by up to this share"""
+    normal_share: float = 1.0
+    """share of lesion-free regions that an epoch draws; 1 = all"""
+    hint_noise: float = 0.0
+    """share of training images whose LCA labels are replaced by the classifier's kind of mistakes, against trusting the hint too much"""
+    classifier_epochs: int = 6
+    """passes over the images (RaDialog's classifier: 6)"""
+    classifier_batch: int = 64
+    """images per step"""
+    classifier_learning_rate: float = 5e-5
+    """of AdamW"""
+    detector_epochs: int = 20
+    """passes over the images"""
+    detector_learning_rate: float = 1e-3
+    """of AdamW"""
+
+
+CONFIGS: dict[str, CLALAConfig] = {
+    "paper": CLALAConfig(),
+    "demo": CLALAConfig(
+        preset="demo",
+        crop_px=96,
+        crop_px_stage2=96,
+        crop_margin=0.08,
+        stem="conv",
+        channels=1,
+        vit="",
+        width=128,
+        heads=4,
+        encoder_layers=3,
+        text_layers=2,
+        decoder_layers=3,
+        bert="",
+        vocabulary_size=1000,
+        max_tokens=64,
+        projection=64,
+        classifier_px=224,
+        classifier_width=24,
+    ),
+}
+
+RECIPES: dict[str, Recipe] = {
+    "paper": Recipe(),
+    "demo": Recipe(
+        batch=48,
+        epochs_stage1=6,
+        epochs_stage2=2,
+        learning_rate_stage1=6e-4,
+        learning_rate_stage2=2e-4,
+        schedule_stage1="cosine",
+        warmup_steps=100,
+        jitter=0.08,
+        brightness=0.2,
+        classifier_epochs=16,
+        classifier_batch=24,
+        classifier_learning_rate=2e-3,
+    ),
+}
+
+
+Settings = TypeVar("Settings", CLALAConfig, Recipe)
+
+
+def preset(name: str, **changes: Any) -> CLALAConfig:
+    """The configuration of that name, with some settings changed.
+
+    Raises BadConfig for an unknown preset or setting.
+    """
+    if name not in CONFIGS:
+        raise BadConfig(f"no preset named {name!r}; known: {', '.join(CONFIGS)}")
+    return _changed(CONFIGS[name], changes)
+
+
+def recipe(name: str, **changes: Any) -> Recipe:
+    """The training recipe of that name, with some settings changed."""
+    if name not in RECIPES:
+        raise BadConfig(f"no preset named {name!r}; known: {', '.join(RECIPES)}")
+    return _changed(RECIPES[name], changes)
+
+
+def with_settings(name: str, settings: Mapping[str, Any]) -> tuple[CLALAConfig, Recipe]:
+    """Configuration and recipe of a preset with settings changed, whichever of the two they belong to; words are read as the setting's own type.
+
+    Raises BadConfig for a name that is in neither, or a word that is no value of its type.
+    """
+    config, how = preset(name), recipe(name)
+    sizes, steps = {field.name for field in fields(CLALAConfig)}, {field.name for field in fields(Recipe)}
+    if unknown := [key for key in settings if key not in sizes | steps]:
+        raise BadConfig(f"no setting named {', '.join(map(repr, unknown))}; known: {', '.join(sorted(sizes | steps))}")
+    changed = {key: _typed(key, value, getattr(config if key in sizes else how, key)) for key, value in settings.items()}
+    return (
+        _changed(config, {key: value for key, value in changed.items() if key in sizes}),
+        _changed(how, {key: value for key, value in changed.items() if key in steps}),
+    )
+
+
+def _typed(key: str, value: Any, current: Any) -> Any:
+    if not isinstance(value, str) or isinstance(current, str):
+        return value
+    if isinstance(current, bool):
+        if value.lower() not in ("true", "false"):
+            raise BadConfig(f"{key} is {value!r}; it must be true or false")
+        return value.lower() == "true"
+    try:
+        return type(current)(value)
+    except ValueError:
+        raise BadConfig(f"{key} is {value!r}; it must be of type {type(current).__name__}") from None
+
+
+def from_json(values: Mapping[str, Any]) -> CLALAConfig:
+    """The configuration that ``to_json`` wrote. A missing setting is an error: a silent default would be another network."""
+    known = {field.name for field in fields(CLALAConfig)}
+    if missing := sorted(known - values.keys()):
+        raise BadConfig(f"the stored configuration lacks {', '.join(missing)}; it was written by another version of clala")
+    return _changed(CLALAConfig(), values)
+
+
+def to_json(config: CLALAConfig | Recipe) -> dict[str, Any]:
+    """Plain values, in the order of the fields."""
+    return asdict(config)
+
+
+def _changed(config: Settings, changes: Mapping[str, Any]) -> Settings:
+    known = [field.name for field in fields(config)]
+    if unknown := [name for name in changes if name not in known]:
+        raise BadConfig(f"no setting named {', '.join(map(repr, unknown))} in {type(config).__name__}; known: {', '.join(known)}")
+    return replace(config, **changes)
