@@ -1,0 +1,182 @@
+"""Radiographs to pixels: a crop per region, the whole image padded to a square, and both kept in memory-mapped files.
+
+Crops are cut from the full-resolution image and resized without keeping the aspect (bicubic, as BLIP does); the whole image keeps its aspect and is
+padded. Cutting is what costs in an epoch, so training cuts once and reads rows of a file afterwards. No torch here: the processes that cut start in
+a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BoxXYXY = tuple[float, float, float, float]
+ReadImage = Callable[[Path], np.ndarray]
+Gray = np.ndarray[Any, np.dtype[np.uint8]]
+
+SMALLEST_BOX_PX = 4
+"""A box narrower than this shows nothing and is treated as absent."""
+
+
+class UnreadableImage(ValueError):
+    """A file that is no grey or colour image of eight bits; says which file and what it holds."""
+
+
+def read_image(path: Path) -> Gray:
+    """(H, W) uint8 from any file that Pillow reads. A project with DICOM files hands in a reader of its own instead."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("L", "RGB", "RGBA", "LA", "P", "1"):
+                raise UnreadableImage(f"{path}: pixels of mode {image.mode}; 8-bit grey or colour is needed")
+            return np.asarray(image.convert("L"))
+    except (OSError, SyntaxError) as error:
+        raise UnreadableImage(f"{path}: {error}") from error
+
+
+def usable_box(box: BoxXYXY | None, shape: tuple[int, int]) -> BoxXYXY | None:
+    """The box clipped to the image of that (height, width), or None where nothing of it is left."""
+    if box is None or not np.all(np.isfinite(box)):
+        return None
+    height, width = shape
+    left, top, right, bottom = max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(width)), min(box[3], float(height))
+    if right - left < SMALLEST_BOX_PX or bottom - top < SMALLEST_BOX_PX:
+        return None
+    return left, top, right, bottom
+
+
+def cut(image: Gray, box: BoxXYXY, size_px: int, margin: float = 0.0) -> Gray:
+    """(size, size) uint8: the box, with that share of its sides around it where the image has it (elsewhere its edge is repeated)."""
+    from PIL import Image
+
+    left, top, right, bottom = box
+    dx, dy = margin * (right - left), margin * (bottom - top)
+    x0, y0, x1, y1 = round(left - dx), round(top - dy), round(right + dx), round(bottom + dy)
+    height, width = image.shape
+    piece = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    beyond = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)))
+    if any(map(any, beyond)):
+        piece = np.pad(piece, beyond, mode="edge")
+    return np.asarray(Image.fromarray(np.ascontiguousarray(piece)).resize((size_px, size_px), Image.Resampling.BICUBIC))
+
+
+def pad_to_square(image: Gray, size_px: int) -> Gray:
+    """(size, size) uint8: the whole image, aspect kept, centred on black. A centre crop would lose the costophrenic angles."""
+    from PIL import Image
+
+    height, width = image.shape
+    scale = size_px / max(height, width)
+    small = Image.fromarray(image).resize((max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    square = np.zeros((size_px, size_px), np.uint8)
+    x, y = (size_px - small.width) // 2, (size_px - small.height) // 2
+    square[y : y + small.height, x : x + small.width] = np.asarray(small)
+    return square
+
+
+def to_unit(box: BoxXYXY, shape: tuple[int, int]) -> BoxXYXY:
+    """Pixels of the image -> shares of its padded square, the frame in which the detector thinks."""
+    height, width = shape
+    side = max(height, width)
+    x, y = (side - width) / 2, (side - height) / 2
+    return (box[0] + x) / side, (box[1] + y) / side, (box[2] + x) / side, (box[3] + y) / side
+
+
+def from_unit(box: BoxXYXY, shape: tuple[int, int]) -> BoxXYXY:
+    """The inverse of ``to_unit``."""
+    height, width = shape
+    side = max(height, width)
+    x, y = (side - width) / 2, (side - height) / 2
+    return box[0] * side - x, box[1] * side - y, box[2] * side - x, box[3] * side - y
+
+
+def stored_px(size_px: int, margin: float) -> int:
+    """Side of a crop as it is stored, so that the box alone comes out at ``size_px``."""
+    return round(size_px * (1 + 2 * margin))
+
+
+class CropStore:
+    """Crops of many images in one memory-mapped file, with the whole images beside them.
+
+    ``crops.npy`` (N, S', S') uint8, ``whole.npy`` (images, W, W) uint8, ``store.json`` (which row is what; written last, so that a folder
+    without it is unfinished and is cut again).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        about = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        self.crops: Gray = np.load(folder / "crops.npy", mmap_mode="r")
+        self.whole: Gray = np.load(folder / "whole.npy", mmap_mode="r")
+        self.shapes: list[tuple[int, int]] = [(int(h), int(w)) for h, w in about["shapes"]]
+        self.rows: list[dict[str, int]] = about["rows"]
+        """for each image, region -> row of ``crops``"""
+
+    def read(self, rows: Sequence[int]) -> Gray:
+        """(M, S', S') uint8."""
+        return np.stack([self.crops[row] for row in rows])
+
+
+def cut_all(
+    images: Sequence[Path],
+    boxes: Sequence[dict[str, BoxXYXY]],
+    folder: Path,
+    *,
+    crop_px: int,
+    margin: float,
+    whole_px: int,
+    reader: ReadImage = read_image,
+    workers: int = 0,
+    advance: Callable[[int], None] = lambda _: None,
+) -> CropStore:
+    """Cut every box of every image once; the store that is already there is used if it was cut from the same things the same way.
+
+    Raises UnreadableImage for a file that cannot be read: training on fewer images than were named would be another training.
+    """
+    key = {
+        "images": [[str(path), path.stat().st_mtime_ns if path.exists() else 0] for path in images],
+        "boxes": [{name: list(box) for name, box in named.items()} for named in boxes],
+        "how": [crop_px, margin, whole_px],
+    }
+    note = folder / "store.json"
+    if note.exists() and json.loads(note.read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key)):
+        advance(len(images))
+        return CropStore(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.unlink(missing_ok=True)
+    side = stored_px(crop_px, margin)
+    crops = np.lib.format.open_memmap(folder / "crops.npy", mode="w+", dtype=np.uint8, shape=(sum(map(len, boxes)), side, side))
+    whole = np.lib.format.open_memmap(folder / "whole.npy", mode="w+", dtype=np.uint8, shape=(len(images), whole_px, whole_px))
+    jobs = [(path, named, crop_px, margin, whole_px, reader) for path, named in zip(images, boxes, strict=True)]
+    shapes: list[tuple[int, int]] = []
+    rows: list[dict[str, int]] = []
+    used = 0
+    workers = workers or os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext() as pool:
+        for number, (shape, square, pieces) in enumerate(pool.map(_cut_one, jobs, chunksize=8) if pool else map(_cut_one, jobs)):
+            shapes.append(shape)
+            whole[number] = square
+            rows.append({name: used + place for place, name in enumerate(pieces)})
+            for piece in pieces.values():
+                crops[used] = piece
+                used += 1
+            advance(1)
+    crops.flush()
+    whole.flush()
+    note.write_text(json.dumps({"key": key, "shapes": shapes, "rows": rows}), encoding="utf-8")
+    return CropStore(folder)
+
+
+def _cut_one(job: tuple[Path, dict[str, BoxXYXY], int, float, int, ReadImage]) -> tuple[tuple[int, int], Gray, dict[str, Gray]]:
+    path, boxes, crop_px, margin, whole_px, reader = job
+    image = reader(path)
+    shape = (int(image.shape[0]), int(image.shape[1]))
+    usable = {name: usable_box(box, shape) for name, box in boxes.items()}
+    side = stored_px(crop_px, margin)
+    return shape, pad_to_square(image, whole_px), {name: cut(image, box, side, margin) for name, box in usable.items() if box is not None}
