@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from clala.aggregate import aggregate, sentence_case
+from clala.findings import Finding, read_findings
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("there is a small left pleural effusion.", [("pleural effusion", "present", "left")]),
+        ("no pleural effusion or pneumothorax.", [("pleural effusion", "denied", "not mentioned"), ("pneumothorax", "denied", "not mentioned")]),
+        ("no focal consolidation, pleural effusion, or pneumothorax is seen.", ["pleural effusion", "pneumothorax", "consolidation"]),
+        ("the heart is mildly enlarged.", [("cardiomegaly", "present", "not mentioned")]),
+        ("the heart is not enlarged.", [("cardiomegaly", "denied", "not mentioned")]),
+        ("heart size is normal.", []),
+        ("bibasilar atelectasis, no change.", [("atelectasis", "present", "bilateral")]),
+        ("no significant change in a right apical pneumothorax.", [("pneumothorax", "present", "right")]),
+        ("the previously seen left pneumothorax has resolved.", [("pneumothorax", "denied", "left")]),
+        ("a small pneumothorax cannot be entirely excluded.", [("pneumothorax", "open", "not mentioned")]),
+        ("right pleural effusion has improved but not completely resolved.", [("pleural effusion", "present", "right")]),
+        ("subcutaneous emphysema in the left chest wall.", []),
+        ("no pneumothorax but there is a right effusion.", [("pleural effusion", "present", "right"), ("pneumothorax", "denied", "not mentioned")]),
+    ],
+)
+def test_a_sentence_is_read_as_a_person_reads_it(sentence: str, expected: list[tuple[str, str, str] | str]) -> None:
+    found = read_findings(sentence)
+    if expected and isinstance(expected[0], str):
+        assert [(f.lesion, f.status) for f in found] == [(lesion, "denied") for lesion in expected]
+    else:
+        assert found == [Finding(*item) for item in expected]
+
+
+def test_equal_sentences_of_several_regions_are_said_once() -> None:
+    sentence = "there is a small left pleural effusion."
+    assert aggregate({"left lung": sentence, "left costophrenic angle": sentence}) == "There is a small left pleural effusion."
+
+
+def test_a_vaguer_sentence_about_a_finding_already_said_is_left_out() -> None:
+    report = aggregate({"left lung": "pleural effusion is present.", "left costophrenic angle": "there is a small left pleural effusion."})
+    assert report == "There is a small left pleural effusion."
+
+
+def test_left_and_right_of_one_lesion_are_both_kept() -> None:
+    report = aggregate({"left lung": "left pleural effusion.", "right lung": "right pleural effusion."})
+    assert report == "Left pleural effusion. Right pleural effusion."
+
+
+def test_present_holds_against_absent() -> None:
+    report = aggregate({"left lung": "no pleural effusion or pneumothorax.", "left costophrenic angle": "small left pleural effusion."})
+    assert report == "Small left pleural effusion. No pneumothorax."
+
+
+def test_a_denial_within_a_positive_sentence_gives_way_too() -> None:
+    report = aggregate(
+        {"left lung": "left lower lobe consolidation without pleural effusion.", "left costophrenic angle": "small left pleural effusion."}
+    )
+    assert report == "Left lower lobe consolidation. Small left pleural effusion."
+
+
+def test_abnormal_findings_come_first_the_most_urgent_leading() -> None:
+    report = aggregate(
+        {
+            "mediastinum": "mediastinal contours are unremarkable.",
+            "cardiac silhouette": "the heart is enlarged.",
+            "left lung": "large left pneumothorax.",
+        }
+    )
+    assert report == "Large left pneumothorax. The heart is enlarged. The mediastinal contours are normal."
+
+
+def test_normal_regions_come_out_short() -> None:
+    report = aggregate(
+        {
+            "left lung": "the lungs are well expanded and clear. there is no pneumothorax.",
+            "right lung": "lungs are clear bilaterally. no evidence of pleural effusion.",
+            "cardiac silhouette": "the cardiac silhouette is unremarkable.",
+            "left hilar structures": "hilar and mediastinal silhouettes are unremarkable.",
+        }
+    )
+    assert report == "The lungs are clear. Heart size is normal. The mediastinal and hilar contours are normal. No pneumothorax or pleural effusion."
+
+
+def test_lungs_are_not_called_clear_beside_a_lung_lesion() -> None:
+    assert "clear" not in aggregate({"left lung": "the lungs are clear.", "right lung": "right lower lobe pneumonia."})
+
+
+def test_nothing_written_gives_an_empty_report() -> None:
+    assert aggregate({}) == ""
+    assert aggregate({"left lung": " "}) == ""
+
+
+def test_abbreviations_keep_their_capitals() -> None:
+    assert sentence_case("right picc tip in the low svc") == "Right PICC tip in the low SVC."
+
+
+def test_a_device_is_mentioned_once() -> None:
+    report = aggregate({"left lung": "endotracheal tube in standard position.", "right lung": "the endotracheal tube is 4 cm above the carina."})
+    assert report == "Endotracheal tube in standard position."
