@@ -1,0 +1,92 @@
+"""The registered dataset ``phantom``: drawn on first use, read by the reader of Chest ImaGenome, with the truth added to the references."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from benchmark.datasets.phantom.write import default_folder, generate
+from benchmark.records import Case, Lesion, Problem, Reference, UserError
+
+
+class Phantom:
+    """Drawn chest X-rays with known lesions.
+
+    ``argument`` may change the numbers of images: ``phantom:small``, or ``phantom:train=400,validate=50,test=100,seed=1``.
+    ``boxes`` is handed to the reader: what boxes a model gets with its cases.
+    """
+
+    name = "phantom"
+    is_credentialed = False
+    note = "Drawn phantoms, not patients: scores compare designs on these drawings and say nothing about patients."
+
+    def __init__(self, argument: str = "", *, train: int = 1200, validate: int = 150, test: int = 300, seed: int = 2026, boxes: str = "none") -> None:
+        self.numbers = _parse(argument, {"train": train, "validate": validate, "test": test, "seed": seed})
+        self.boxes = boxes
+        self.folder = default_folder(fast=False, **self.numbers)
+        self._reader: Any = None
+        self._truth: dict[str, dict[str, Any]] | None = None
+
+    def cases(self, split: str) -> list[Case]:
+        """All usable images of a split in the reader's order."""
+        cases: list[Case] = self._read().cases(split)
+        return cases
+
+    def references(self, split: str) -> list[Reference]:
+        """The reader's references with the 14 lesions as the reports state them."""
+        known = self._by_image()
+        return [
+            replace(reference, lesions=_lesions(known[case.images[0].id]))
+            for case, reference in zip(self._read().cases(split), self._read().references(split), strict=True)
+        ]
+
+    def truth(self, split: str) -> list[dict[str, Any]]:
+        """What was drawn in each case, in the order of ``cases``: a line of truth.jsonl each."""
+        known = self._by_image()
+        return [known[case.images[0].id] for case in self._read().cases(split)]
+
+    def fingerprint(self, split: str) -> str:
+        """Of the files, as the reader sees them."""
+        digest: str = self._read().fingerprint(split)
+        return digest
+
+    def problems(self) -> list[Problem]:
+        """The faults that were drawn in on purpose and stepped over by the reader."""
+        found: list[Problem] = self._read().problems()
+        return found
+
+    def _read(self) -> Any:
+        if self._reader is None:
+            from benchmark.datasets.chest_imagenome import ChestImaGenome
+
+            self._draw()
+            self._reader = ChestImaGenome(root=self.folder, boxes=self.boxes)
+        return self._reader
+
+    def _draw(self) -> None:
+        n = self.numbers
+        generate(self.folder, train=n["train"], validate=n["validate"], test=n["test"], seed=n["seed"])
+
+    def _by_image(self) -> dict[str, dict[str, Any]]:
+        if self._truth is None:
+            self._draw()
+            lines = (self.folder / "truth.jsonl").read_text().splitlines()
+            self._truth = {row["dicom_id"]: row for row in map(json.loads, lines)}
+        return self._truth
+
+
+def _lesions(row: dict[str, Any]) -> tuple[Lesion, ...]:
+    return tuple(Lesion(x["name"], x["status"], x["side"], x["certainty"], x["rationale"]) for x in row["lesions"])
+
+
+def _parse(argument: str, numbers: dict[str, int]) -> dict[str, int]:
+    if argument == "small":
+        return {**numbers, "train": 160, "validate": 20, "test": 40}
+    out = dict(numbers)
+    for part in filter(None, argument.split(",")):
+        name, _, value = part.partition("=")
+        if name.strip() not in out or not value.strip().isdigit():
+            raise UserError(f"phantom:{argument} has {part!r}; it takes 'small' or numbers for {', '.join(out)}, e.g. phantom:train=400,test=100")
+        out[name.strip()] = int(value)
+    return out

@@ -1,0 +1,423 @@
+"""A frontal radiograph of an anatomy with its lesions and devices.
+
+The picture is a sum of attenuations, as on film: soft tissue, minus the air of the lungs, plus bones, vessels, lesions, metal; then exposure,
+blur, noise, collimation and the side marker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from benchmark.datasets.phantom import devices as device_drawing
+from benchmark.datasets.phantom import lesion_drawing
+from benchmark.datasets.phantom.anatomy import SIDES, SIGN, Anatomy, Points, clavicle, smooth
+from benchmark.datasets.phantom.canvas import Canvas, Plane, soft_step
+from benchmark.datasets.phantom.devices import Device
+from benchmark.datasets.phantom.lesions import Finding
+
+Box = tuple[int, int, int, int]
+
+
+def radiograph(
+    anatomy: Anatomy, findings: Sequence[Finding], devices: Sequence[Device], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], Mapping[str, list[Box]]]:
+    """The 8-bit image, and for each finding the boxes of where it was drawn."""
+    canvas = Canvas(anatomy)
+    inner = np.random.default_rng(anatomy.patient.seed)  # the same vessels and bones on every image of a person
+    shadow = _soft_tissue(canvas)
+    lungs = canvas.mask([anatomy.lungs[side] for side in SIDES], 0.07)
+    cover = _mediastinum(canvas)
+    air = lungs * _depth(canvas)
+    air *= 1 - np.float32(0.93) * cover
+    lung_state = lesion_drawing.Lungs(canvas, lungs, air, cover)
+    spots = lesion_drawing.apply(lung_state, findings)
+    ribs, bones = _ribs(canvas), _other_bones(canvas)
+    shadow += cover * _between(canvas, 0.055)
+    shadow += ribs * (np.float32(0.050) + np.float32(0.165) * lungs * (1 - np.float32(0.8) * cover))
+    shadow += bones
+    shadow -= lung_state.air
+    if not lung_state.has_own_vessels:
+        lung_state.vessels = vessel_layer(canvas, inner, lung_state.upper_vessels)
+    shadow += lung_state.vessels * np.clip(lung_state.air, 0, None) * lung_state.vessel_gain
+    shadow += lung_state.density
+    shadow -= _airways(canvas) + _gas(canvas, inner)
+    shadow += canvas.texture(rng, (canvas.height, canvas.width), 1.6) * np.float32(0.006)
+    shadow = _expose(canvas, shadow, rng)
+    device_drawing.draw(canvas, shadow, devices)
+    return _develop(canvas, shadow, rng), spots
+
+
+def _between(canvas: Canvas, level: float) -> Plane:
+    """``level`` from the apex to the diaphragm, fading out above and below: one column of values."""
+    a = canvas.anatomy
+    y = (np.arange(canvas.height, dtype=np.float32)[:, None] - canvas.height / 2) / np.float32(canvas.px_per_cm) + np.float32(a.pose.centre_y)
+    low = np.float32(min(a.dome_y.values()))
+    out: Plane = soft_step(y - np.float32(a.top), 4.0) * soft_step(low - y, 3.0) * np.float32(level)
+    return out
+
+
+def _soft_tissue(canvas: Canvas) -> Plane:
+    """Skin, muscle, fat and the abdomen, computed at a quarter of the resolution."""
+    a, small = canvas.anatomy, 4
+    w, h = max(canvas.width // small, 8), max(canvas.height // small, 8)
+    layer = Image.new("L", (w, h))
+    draw = ImageDraw.Draw(layer)
+    sx = w / canvas.width
+    torso, arms = _torso(a), [_arm(a, side) for side in SIDES]
+    for outline in (torso, *arms):
+        draw.polygon(canvas.px(outline, sx), fill=255)
+    ppc = canvas.px_per_cm * sx
+    body = np.asarray(layer.filter(ImageFilter.GaussianBlur(0.28 * ppc))).astype(np.float32) / 255
+    thick = np.asarray(layer.filter(ImageFilter.GaussianBlur(2.4 * ppc))).astype(np.float32) / 255
+    p = a.pose
+    c = (np.arange(w, dtype=np.float32)[None, :] - w / 2) / ppc
+    r = (np.arange(h, dtype=np.float32)[:, None] - h / 2) / ppc
+    x = (c * math.cos(p.angle) + r * math.sin(p.angle) + p.centre_x).astype(np.float32)
+    y = (r * math.cos(p.angle) - c * math.sin(p.angle) + p.centre_y).astype(np.float32)
+    fat = np.float32(min(max((a.patient.wall - 1.5) / 4, 0), 1))
+    # Below the costophrenic angles the belly; above the apex the neck and shoulders, which are thinner.
+    belly = soft_step(y - np.float32(min(a.dome_y.values()) + 1.5), 9.0)
+    neck = soft_step(np.float32(a.top + 1.0) - y, 9.0)
+    centre = np.exp(-((x / np.float32(6.0)) ** 2))
+    field = 0.60 + 0.05 * fat + 0.15 * centre + belly * (0.16 + 0.06 * fat) - neck * (0.13 + 0.06 * (1 - centre))
+    field = body * (0.22 + 0.78 * np.clip(thick * thick * 1.08, 0, 1)) * field
+    if a.patient.breast:
+        for side in SIDES:
+            field += _breast(a, side, x, y) * body
+    full = Image.fromarray(field.astype(np.float32)).resize((canvas.width, canvas.height), Image.Resampling.BICUBIC)
+    return np.array(full, dtype=np.float32)
+
+
+def _breast(a: Anatomy, side: str, x: Plane, y: Plane) -> Plane:
+    """A veil over the lower lung that ends in a curved fold."""
+    size = a.patient.breast
+    cx, cy = SIGN[side] * 0.66 * a.half_width, a.angle_y - 5.2 + 3.6 * size
+    rx, ry = 5.4 + 1.6 * size, 6.0 + 1.6 * size
+    d = np.sqrt(((x - np.float32(cx)) / rx) ** 2 + ((y - np.float32(cy)) / ry) ** 2)
+    rise = soft_step(y - np.float32(cy - 0.5 * ry), 2.6 * ry)
+    out: Plane = soft_step(1 - d, 0.3).astype(np.float32) * rise * np.float32(0.035 + 0.06 * size)
+    return out
+
+
+def _torso(a: Anatomy) -> Points:
+    w, top, low, wall = a.half_width, a.top, a.angle_y + 30, a.patient.wall
+    shoulder = 1.5 * w + 0.5 * wall
+    half = [
+        (4.6, top - 14),
+        (4.9, top - 6),
+        (6.6, top - 3.6),
+        (1.05 * w, top - 2.2 - 0.3 * wall),
+        (shoulder, top - 0.2),
+        (shoulder + 0.6, top + 4.0),
+        (w + wall + 1.4, top + 9.0),
+        (w + wall + 0.2, top + 13.0),
+        (w + wall, a.angle_y - 1),
+        (w + wall + 0.3, a.angle_y + 9),
+        (w + wall + 0.6, low),
+    ]
+    right = smooth([(-x, y) for x, y in half], 4)
+    return np.concatenate([right, smooth(half, 4)[::-1]])
+
+
+def _arm(a: Anatomy, side: str) -> Points:
+    s, w, top, wall = SIGN[side], a.half_width, a.top, a.patient.wall
+    out = 1.0 if a.pose.view == "AP" else 1.12
+    inner = [(1.25 * w, top + 1), (1.3 * w * out + wall * 0.4, top + 9), (1.42 * w * out + wall, top + 20), (1.5 * w * out + wall, top + 40)]
+    outer = [(1.5 * w + 0.4 * wall, top - 0.8), (1.66 * w * out + wall, top + 8), (1.8 * w * out + wall, top + 20), (1.95 * w * out + wall, top + 40)]
+    return np.array([(s * x, y) for x, y in inner + outer[::-1]])
+
+
+def _depth(canvas: Canvas) -> Plane:
+    """How much air a ray meets: less at the edges and the apex, less in the broad-chested."""
+    a, small = canvas.anatomy, 4
+    w, h = max(canvas.width // small, 8), max(canvas.height // small, 8)
+    layer = Image.new("L", (w, h))
+    draw = ImageDraw.Draw(layer)
+    for side in SIDES:
+        draw.polygon(canvas.px(a.lungs[side], w / canvas.width), fill=255)
+    layer = layer.filter(ImageFilter.GaussianBlur(1.5 * canvas.px_per_cm * w / canvas.width))
+    layer = layer.resize((canvas.width, canvas.height), Image.Resampling.BICUBIC)
+    fat = min(max((a.patient.wall - 1.5) / 4, 0), 1)
+    full = (0.50 - 0.09 * fat) * (1.0 if a.pose.view == "PA" else 0.93)
+    return canvas.plane(layer) * np.float32(0.62 * full) + np.float32(0.36 * full)
+
+
+def _mediastinum(canvas: Canvas) -> Plane:
+    """What hides the lungs in the middle: heart, great vessels, spine."""
+    a = canvas.anatomy
+    layer, draw = canvas.layer()
+    draw.polygon(canvas.px(a.mediastinum), fill=228)
+    draw.polygon(canvas.px(a.heart), fill=250)
+    descending = smooth([(a.carina[0] + 2.9, a.arch_y + 1.2), (a.carina[0] + 2.7, a.carina[1] + 4), (a.midline + 2.3, a.dome_y["left"] + 1)], 4)
+    back = [(a.midline + 0.4, a.dome_y["left"] + 1), (a.carina[0], a.arch_y)]
+    draw.polygon(canvas.px(np.concatenate([descending, back])), fill=246)
+    soft, draw_soft = canvas.layer()
+    for side in SIDES:
+        _hilum(canvas, draw_soft, side)
+    return np.maximum(canvas.plane(layer, 0.09), canvas.plane(soft, 0.2))
+
+
+def _hilum(canvas: Canvas, draw: ImageDraw.ImageDraw, side: str) -> None:
+    """The pulmonary artery: out of the mediastinum, then down like a comma."""
+    a, s = canvas.anatomy, SIGN[side]
+    x, y = a.hila[side]
+    parts = (
+        ([(x - s * 2.6, y - 0.9), (x - s * 0.9, y - 0.8), (x - s * 0.1, y + 0.2)], 1.35, 150),
+        ([(x - s * 0.3, y - 0.3), (x + s * 0.1, y + 1.4), (x - s * 0.3, y + 3.2)], 1.0, 135),
+        ([(x - s * 1.0, y - 0.8), (x - s * 0.3, y - 2.2), (x + s * 0.5, y - 3.2)], 0.8, 95),
+    )
+    for points, width_cm, level in reversed(parts):
+        draw.line(canvas.px(smooth(points, 5)), fill=level, width=max(1, round(width_cm * canvas.px_per_cm)), joint="curve")
+
+
+def vessel_layer(canvas: Canvas, rng: np.random.Generator, upper: float = 1.0) -> Plane:
+    """Branching arteries and veins from both hila; ``upper`` widens those of the upper zones (cephalisation)."""
+    a, fine = canvas.anatomy, 2
+    layer, draw = canvas.layer(fine)
+    ppc = canvas.px_per_cm * fine
+    strokes: list[tuple[float, list[tuple[float, float]]]] = []
+    for side in SIDES:
+        s = SIGN[side]
+        x, y = a.hila[side]
+        spans = np.linspace(-78, 84, 12) + rng.uniform(-6, 6, 12)
+        for degrees in spans.tolist():
+            width = (0.28 if degrees > 0 else 0.19 * upper) * rng.uniform(0.7, 1.2)
+            reach = 9.5 if degrees > 25 else 7.5
+            x0, y0 = x - s * rng.uniform(0.1, 0.8), y + 1.9 * math.sin(math.radians(degrees)) + rng.uniform(-0.5, 0.7)
+            _branch(rng, strokes, s, x0, y0, math.radians(degrees), width, reach * rng.uniform(0.8, 1.15), 0)
+    strokes.sort(key=lambda stroke: stroke[0])
+    joined = canvas.px(np.array([point for _, line in strokes for point in line]), fine)
+    at = 0
+    for width, line in strokes:
+        draw.line(joined[at : at + len(line)], fill=min(230, int(62 + 560 * width)), width=max(1, round(width * ppc)))
+        at += len(line)
+    return canvas.plane(layer.reduce(fine), 0.035)
+
+
+def _branch(
+    rng: np.random.Generator,
+    strokes: list[tuple[float, list[tuple[float, float]]]],
+    s: float,
+    x: float,
+    y: float,
+    angle: float,
+    width: float,
+    reach: float,
+    depth: int,
+) -> None:
+    """One vessel with its children; ``angle`` from the horizontal outwards, positive downwards."""
+    pieces = 3
+    bends = rng.normal(0, 0.17, pieces).tolist()
+    forks = rng.uniform(0.25, 0.62, 3).tolist()
+    line = [(x, y)]
+    step = reach * (0.42 if depth else 0.36) / pieces
+    for bend in bends:
+        angle += bend
+        x, y = x + s * math.cos(angle) * step, y + math.sin(angle) * step
+        line.append((x, y))
+    strokes.append((width, line))
+    if depth >= 4 or width < 0.045:
+        return
+    rest = reach * (0.66 if depth else 0.7)
+    _branch(rng, strokes, s, x, y, angle + forks[0] * 0.75, width * 0.74, rest, depth + 1)
+    _branch(rng, strokes, s, x, y, angle - forks[1] * 0.75, width * 0.66, rest * 0.92, depth + 1)
+
+
+def _ribs(canvas: Canvas) -> Plane:
+    """Back and front arcs of both sides."""
+    a = canvas.anatomy
+    back, draw_back = canvas.layer()
+    front, draw_front = canvas.layer()
+    spacing = (a.angle_y - a.top + 2.2) / 10.6
+    slope, edge = a.patient.rib_slope, max(1, round(0.11 * canvas.px_per_cm))
+    t = np.linspace(0, 1, 15)
+    for side in SIDES:
+        s = SIGN[side]
+        for k in range(11):
+            y0 = a.top - 0.4 + k * spacing
+            drop = (1.4 + 0.26 * k) * slope
+            wall = float(a.wall_x(y0 + drop)) + 0.35 if k else 0.5 * a.half_width
+            x = 2.0 + (wall - 2.0) * np.sin(t * 1.5) / math.sin(1.5)
+            y = y0 - 0.75 * np.sin(t * 2.6) + drop * t**2.4
+            _band(canvas, draw_back, s * x + a.midline, y, 0.40, 66, 122, edge)
+            if 0 < k < 8:
+                end = 4.6 + 0.42 * k
+                fall = (3.0 + 0.28 * k) * slope
+                xf = end + (wall - end) * np.cos(t * 1.5)
+                yf = y0 + drop - 0.75 * math.sin(2.6) + fall * np.sin(t * 1.5)
+                _band(canvas, draw_front, s * xf - 0.4 * a.pose.turn, yf, 0.50, 40, 74, edge)
+    return canvas.plane(back, 0.055) + canvas.plane(front, 0.08)
+
+
+def _band(canvas: Canvas, draw: ImageDraw.ImageDraw, x: Points, y: Points, half: float, fill: int, edge_fill: int, edge: int) -> None:
+    """A bone seen from the side: grey inside, brighter cortex, the lower one stronger."""
+    dx, dy = np.gradient(x), np.gradient(y)
+    norm = np.hypot(dx, dy) + 1e-9
+    upper = np.stack([x + dy / norm * half, y - dx / norm * half], axis=1)
+    lower = np.stack([x - dy / norm * half, y + dx / norm * half], axis=1)
+    corners = canvas.px(np.concatenate([upper, lower[::-1]]))
+    draw.polygon(corners, fill=fill)
+    n = len(x)
+    draw.line(corners[:n], fill=edge_fill, width=edge)
+    draw.line(corners[n:], fill=edge_fill, width=edge)
+
+
+def _other_bones(canvas: Canvas) -> Plane:
+    """Clavicles, shoulder blades, arms and spine."""
+    a, w, top = canvas.anatomy, canvas.anatomy.half_width, canvas.anatomy.top
+    layer, draw = canvas.layer()
+    edge = max(1, round(0.13 * canvas.px_per_cm))
+    out = 1.0 if a.pose.view == "AP" else 1.1  # shoulders rolled forward clear the lungs
+    for side in SIDES:
+        s = SIGN[side]
+        blade = [
+            (1.30 * w, top - 0.4),
+            (1.0 * w * out, top + 1.2),
+            (0.93 * w * out, top + 5.5),
+            (1.0 * w * out, top + 12.0),
+            (1.1 * w * out, top + 9.5),
+            (1.33 * w, top + 2.6),
+        ]
+        outline = canvas.px([(s * x, y) for x, y in blade])
+        draw.polygon(outline, fill=20)
+        draw.line(outline[1:4], fill=36, width=edge)
+        draw.line(outline[3:], fill=58, width=edge * 2)
+        hx, hy = 1.36 * w + 0.5, top + 2.2
+        shaft = canvas.px([(s * (hx - 1.1), hy), (s * (hx + 1.9), hy), (s * (hx + 4.6) * 1.06, top + 40), (s * (hx + 2.5) * 1.06, top + 40)])
+        draw.polygon(shaft, fill=42)
+        draw.line(shaft[1:3], fill=64, width=edge * 2)
+        draw.line([shaft[0], shaft[3]], fill=64, width=edge * 2)
+        (px, py), r = canvas.px([(s * (hx + 0.4), hy)])[0], 2.3 * canvas.px_per_cm
+        draw.ellipse((px - r, py - r, px + r, py + r), fill=50, outline=68, width=edge)
+        line = clavicle(a, side)
+        _band(canvas, draw, line[:, 0], line[:, 1], 0.55, 52, 88, edge)
+    _spine(canvas, draw, edge)
+    return canvas.plane(layer, 0.06) * np.float32(0.68)
+
+
+def _spine(canvas: Canvas, draw: ImageDraw.ImageDraw, edge: int) -> None:
+    a = canvas.anatomy
+    y = a.top - 8.0
+    k = 0
+    while y < a.angle_y + 12:
+        size = 1.75 + 0.075 * max(k - 4, 0)
+        x = a.midline + a.patient.bend * math.sin((y - a.top) / (a.angle_y - a.top) * 3.0)
+        half = 1.45 + 0.035 * k
+        body = canvas.px(
+            [
+                (x - half, y),
+                (x + half, y),
+                (x + half * 0.93, y + size / 2),
+                (x + half, y + size),
+                (x - half, y + size),
+                (x - half * 0.93, y + size / 2),
+            ]
+        )
+        draw.polygon(body, fill=16)
+        draw.line([body[0], body[1]], fill=27, width=edge)
+        draw.line([body[4], body[3]], fill=27, width=edge)
+        for s in (-1, 1):
+            (px, py), r = canvas.px([(x + s * half * 0.62, y + 0.45 * size)])[0], 0.34 * canvas.px_per_cm
+            draw.ellipse((px - r, py - 1.3 * r, px + r, py + 1.3 * r), outline=31, width=edge)
+        tip = canvas.px([(x, y + 0.55 * size), (x, y + 1.05 * size)])
+        draw.line(tip, fill=34, width=edge * 3)
+        y += size + 0.42
+        k += 1
+
+
+def _airways(canvas: Canvas) -> Plane:
+    """Trachea and main bronchi, dark in the mediastinum."""
+    a = canvas.anatomy
+    cx, cy = a.carina
+    layer, draw = canvas.layer()
+    top = a.top - 7
+    bend = 0.25 * a.pose.turn
+    tube = smooth([(cx - 0.1 - bend, top), (cx + 0.1, a.top + 1), (cx + 0.15, a.arch_y - 1), (cx, cy - 0.2)], 4)
+    draw.line(canvas.px(tube), fill=150, width=max(1, round(1.65 * canvas.px_per_cm)), joint="curve")
+    for s, (dx, dy), width in ((-1, (2.6, 2.9), 1.15), (1, (4.0, 2.5), 1.0)):
+        draw.line(
+            canvas.px([(cx, cy - 0.4), (cx + s * dx * 0.5, cy + dy * 0.45), (cx + s * dx, cy + dy)]),
+            fill=95,
+            width=max(1, round(width * canvas.px_per_cm)),
+            joint="curve",
+        )
+    return canvas.plane(layer, 0.16) * np.float32(0.21)
+
+
+def _gas(canvas: Canvas, rng: np.random.Generator) -> Plane:
+    """The stomach bubble under the left dome, at times bowel gas."""
+    a = canvas.anatomy
+    layer, draw = canvas.layer()
+    x, y = 0.42 * a.half_width, a.dome_y["left"] + 2.6 + float(rng.uniform(0, 0.8))
+    rx, ry = float(rng.uniform(1.6, 3.2)), float(rng.uniform(0.9, 1.7))
+    angle = np.linspace(0, 2 * math.pi, 24)
+    level = int(rng.choice((0, 120, 190), p=(0.25, 0.4, 0.35)))
+    draw.polygon(canvas.px(np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle) * (1 - 0.2 * np.cos(2 * angle))], axis=1)), fill=level)
+    for _ in range(int(rng.integers(0, 4))):
+        gx, gy, r = float(rng.uniform(0.2, 0.9)) * a.half_width, a.angle_y + float(rng.uniform(2, 7)), float(rng.uniform(0.6, 1.5))
+        draw.polygon(canvas.px(np.stack([gx + r * 1.3 * np.cos(angle), gy + r * np.sin(angle)], axis=1)), fill=110)
+    return canvas.plane(layer, 0.22) * np.float32(0.24)
+
+
+def _expose(canvas: Canvas, shadow: Plane, rng: np.random.Generator) -> Plane:
+    """Contrast and gamma of the detector; 0 black, 1 white."""
+    p = canvas.anatomy.pose
+    shadow -= np.float32(0.5)
+    shadow *= np.float32(1.06 * p.contrast)
+    shadow += np.float32(0.475)
+    np.clip(shadow, 0.004, 1.25, out=shadow)
+    # A soft shoulder keeps the belly from burning out.
+    shadow /= np.float32(1) + np.float32(0.12) * shadow * shadow
+    shadow **= np.float32(p.gamma)
+    return shadow
+
+
+def _develop(canvas: Canvas, shadow: Plane, rng: np.random.Generator) -> NDArray[np.uint8]:
+    p = canvas.anatomy.pose
+    grain = canvas.noise(rng)
+    shadow += grain * (np.float32(p.noise) * (np.float32(0.55) + np.float32(0.7) * shadow))
+    shadow *= np.float32(255)
+    np.clip(shadow, 0, 255, out=shadow)
+    image = Image.fromarray(shadow.astype(np.uint8))
+    if (radius := p.blur * canvas.px_per_cm / 12.8) > 0.25:
+        image = image.filter(ImageFilter.GaussianBlur(radius))
+    draw = ImageDraw.Draw(image)
+    _collimate(canvas, draw, rng)
+    _marker(canvas, draw, rng)
+    return np.asarray(image)
+
+
+def _collimate(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
+    """The unexposed border that some images have."""
+    kind = rng.random()
+    margins = rng.uniform(0.0, 0.045, 4)
+    w, h = canvas.width, canvas.height
+    level = int(rng.integers(0, 14))
+    if kind < 0.3:
+        left, top, right, bottom = (int(m * side) for m, side in zip(margins, (w, h, w, h), strict=True))
+        for box in ((0, 0, left, h), (0, 0, w, top), (w - right, 0, w, h), (0, h - bottom, w, h)):
+            if box[2] > box[0] and box[3] > box[1]:
+                draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), fill=level)
+
+
+def _marker(canvas: Canvas, draw: ImageDraw.ImageDraw, rng: np.random.Generator) -> None:
+    """L or R in lead, now and then with the technologist's words."""
+    letter = "L" if rng.random() < 0.6 else "R"
+    size = max(8, round(canvas.height * float(rng.uniform(0.035, 0.06))))
+    x = float(rng.uniform(0.87, 0.93) if letter == "L" else rng.uniform(0.05, 0.1)) * canvas.width
+    y = float(rng.uniform(0.04, 0.16)) * canvas.height
+    draw.text((x, y), letter, fill=int(rng.integers(215, 255)), font=_font(size))
+    if canvas.anatomy.pose.view == "AP" and rng.random() < 0.5:
+        words = ("PORTABLE", "AP", "SUPINE", "AP ERECT", "SEMI-ERECT")[int(rng.integers(5))]
+        draw.text((x - 2.2 * size * (letter == "L"), y + 1.3 * size), words, fill=225, font=_font(max(7, size // 2)))
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
