@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,7 @@ class Outcome:
     """What a run came to."""
 
     folder: Path
+    config: RunConfig
     data: Data
     scored: Scored
     reports: dict[str, list[Report]]
@@ -52,6 +53,18 @@ class Outcome:
     failed: dict[str, str]
     """model -> why it did not"""
     tables: list[Path]
+
+    def for_tables(self) -> dict[str, Any]:
+        """What the tables say of the run, beside its numbers."""
+        labels = [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports)
+        return {
+            "models": labels,
+            "note": self.data.note,
+            "skipped": self.failed,
+            "counts": {"cases": len(self.data.cases), "patients": len({case.patient for case in self.data.cases})},
+            "level": self.config.level,
+            "draws": self.config.draws,
+        }
 
 
 class HeldBack:
@@ -113,7 +126,7 @@ def run(
                     raise
                 failed[spec.label] = str(error)
         if only_generate:
-            return Outcome(out, data, Scored([], [], {}), reports, failed, [])
+            return Outcome(out, config, data, Scored([], [], {}), reports, failed, [])
         return _finish(folder, config, data, reports, failed, about, started)
 
 
@@ -152,7 +165,7 @@ def score_reports(
     with opened(out) if out else nullcontext(None) as folder:
         if folder is None:
             texts_of = [reference.report for reference in data.references]
-            return Outcome(Path(), data, score([case.patient for case in cases], texts_of, reports, config), reports, {}, [])
+            return Outcome(Path(), config, data, score([case.patient for case in cases], texts_of, reports, config), reports, {}, [])
         folder.begin(_identity(config, data), cases, data.references, is_credentialed=False)
         for model, written in reports.items():
             folder.model(model).begin(about[model])
@@ -304,14 +317,9 @@ def _finish(
     references = [reference.report for reference in data.references]
     folders = {model: folder.model(model) for model in reports}
     scored = score([case.patient for case in data.cases], references, reports, config, folders)
+    outcome = Outcome(folder.path, config, data, scored, reports, failed, [])
     with writing(folder.path):
-        tables = write_tables(
-            [*scored.rows, *scored.differences],
-            folder.path,
-            models=[spec.label for spec in registry.parse_specs(config.models)] or list(reports),
-            note=data.note,
-            skipped=failed,
-        )
+        tables = write_tables([*scored.rows, *scored.differences], folder.path, **outcome.for_tables())
     folder.seal(
         {
             "config": asdict(config),
@@ -331,7 +339,7 @@ def _finish(
             "seconds": round(time.time() - started, 1),
         }
     )
-    return Outcome(folder.path, data, scored, reports, failed, tables)
+    return replace(outcome, tables=tables)
 
 
 def _reports_record(folders: Mapping[str, Any], reports: Mapping[str, list[Report]], failed: Mapping[str, str], model: str) -> dict[str, Any]:
