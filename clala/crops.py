@@ -66,7 +66,7 @@ def cut(image: Gray, box: BoxXYXY, size_px: int, margin: float = 0.0) -> Gray:
     beyond = ((max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)))
     if any(map(any, beyond)):
         piece = np.pad(piece, beyond, mode="edge")
-    return np.asarray(Image.fromarray(np.ascontiguousarray(piece)).resize((size_px, size_px), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(np.ascontiguousarray(piece)).resize((size_px, size_px), Image.Resampling.BICUBIC))
 
 
 def pad_to_square(image: Gray, size_px: int) -> Gray:

@@ -161,7 +161,7 @@ def bert_config(config: CLALAConfig, *, layers: int, decoder: bool = False) -> A
     )
 
 
-def pad_tokens(rows: list[list[int]], tokenizer: Tokenizer, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def pad_tokens(rows: list[list[int]], tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     """Rows of tokens as one (B, T) tensor, and (B, T) True where a row had ended."""
     longest = max(map(len, rows))
     tokens = torch.full((len(rows), longest), tokenizer.pad, dtype=torch.long)
@@ -169,4 +169,4 @@ def pad_tokens(rows: list[list[int]], tokenizer: Tokenizer, device: torch.device
     for number, row in enumerate(rows):
         tokens[number, : len(row)] = torch.tensor(row)
         padding[number, : len(row)] = False
-    return tokens.to(device), padding.to(device)
+    return tokens, padding

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from clala.crops import UnreadableImage, cut, cut_all, from_unit, pad_to_square, read_image, to_unit, usable_box
+from clala.windows import window
+
+
+def test_a_crop_shows_its_box() -> None:
+    image = np.zeros((100, 100), np.uint8)
+    image[20:60, 30:50] = 200
+    assert (cut(image, (30, 20, 50, 60), 32) == 200).all()
+
+
+def test_a_margin_adds_what_is_around_and_the_window_takes_it_away_again() -> None:
+    image = np.zeros((100, 100), np.uint8)
+    image[20:60, 30:50] = 200
+    stored = cut(image, (30, 20, 50, 60), 40, margin=0.125)
+    assert stored[0, 0] == 0
+    seen = window(torch.from_numpy(stored).unsqueeze(0), 32, 0.125)[0, 0]
+    assert seen.shape == (32, 32)
+    assert float(seen[2:-2, 2:-2].min()) == pytest.approx(200 / 255, abs=0.02)
+
+
+def test_a_box_at_the_edge_repeats_the_edge() -> None:
+    image = np.full((50, 50), 90, np.uint8)
+    assert (cut(image, (0, 0, 20, 20), 16, margin=0.2) == 90).all()
+
+
+def test_jitter_is_the_same_for_the_same_seed_and_stays_in_range() -> None:
+    stored = torch.randint(0, 255, (3, 40, 40), dtype=torch.uint8)
+    one, same, other = (window(stored, 32, 0.125, jitter=0.1, brightness=0.2, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert float(one.min()) >= 0
+    assert float(one.max()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((-5.0, 2.0, 20.0, 30.0), (0.0, 2.0, 20.0, 30.0)),
+        ((10.0, 10.0, 400.0, 400.0), (10.0, 10.0, 80.0, 60.0)),
+        ((10.0, 10.0, 10.0, 30.0), None),
+        ((90.0, 10.0, 120.0, 30.0), None),
+        ((float("nan"), 0.0, 9.0, 9.0), None),
+        (None, None),
+    ],
+)
+def test_faulty_boxes_are_clipped_or_dropped(box: tuple[float, float, float, float] | None, expected: tuple[float, ...] | None) -> None:
+    assert usable_box(box, (60, 80)) == expected
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (80, 60), (3, 500), (64, 64)])
+def test_a_padded_square_keeps_the_aspect(shape: tuple[int, int]) -> None:
+    square = pad_to_square(np.full(shape, 255, np.uint8), 64)
+    assert square.shape == (64, 64)
+    assert square.any(axis=1).sum() / square.any(axis=0).sum() == pytest.approx(shape[0] / shape[1], rel=0.2, abs=0.05)
+
+
+def test_boxes_go_to_the_square_and_back() -> None:
+    box = (12.0, 7.0, 33.0, 50.0)
+    assert from_unit(to_unit(box, (60, 81)), (60, 81)) == pytest.approx(box)
+    assert to_unit((0, 0, 80, 60), (60, 80)) == pytest.approx((0, 0.125, 1, 0.875))
+
+
+def test_an_unreadable_file_and_a_wrong_mode_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(UnreadableImage, match=r"a\.png"):
+        read_image(tmp_path / "a.png")
+    Image.fromarray(np.zeros((4, 4), np.uint16)).save(tmp_path / "b.png")
+    with pytest.raises(UnreadableImage, match=r"b\.png: pixels of mode I;16; 8-bit grey or colour is needed"):
+        read_image(tmp_path / "b.png")
+
+
+def test_crops_are_cut_once_and_again_only_when_a_box_moved(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60)).astype(np.uint8)).save(tmp_path / "a.png")
+    reads = []
+
+    def reader(path: Path) -> np.ndarray:
+        reads.append(path)
+        return read_image(path)
+
+    def build(right: float) -> np.ndarray:
+        boxes = [{"left lung": (10.0, 10.0, right, 50.0), "right lung": (70.0, 0.0, 80.0, 9.0)}]
+        store = cut_all([tmp_path / "a.png"], boxes, tmp_path / "store", crop_px=16, margin=0.0, whole_px=32, reader=reader, workers=1)
+        assert store.rows == [{"left lung": 0}]  # the other box lies beyond the image
+        return store.read([0])
+
+    first = build(40.0)
+    assert np.array_equal(first, build(40.0))
+    assert len(reads) == 1
+    assert not np.array_equal(first, build(50.0))
+    assert len(reads) == 2
+
+
+def test_several_processes_cut_the_same_crops(tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (60, 60)).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    boxes = [{"left lung": (10.0, 10.0, 40.0, 50.0)}] * 3
+    stores = [cut_all(paths, boxes, tmp_path / f"by{n}", crop_px=16, margin=0.1, whole_px=32, workers=n) for n in (1, 2)]
+    assert np.array_equal(stores[0].crops, stores[1].crops)
+    assert np.array_equal(stores[0].whole, stores[1].whole)
