@@ -1,0 +1,91 @@
+"""Rows -> tables: Markdown, CSV, LaTeX and the terminal, measured numbers beside quoted ones that never look alike.
+
+``layouts`` says which numbers stand in which table, ``markdown``, ``latex``, ``long_form`` (CSV) and ``terminal`` how they are set,
+``quoted`` reads what was printed elsewhere. Same rows, same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.records import Row
+from benchmark.tables.latex import latex
+from benchmark.tables.layouts import LAYOUTS, UnlikeSignatures, differences, material, summary
+from benchmark.tables.long_form import long_form
+from benchmark.tables.markdown import markdown
+from benchmark.tables.quoted import quoted_rows
+from benchmark.tables.terminal import show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["UnlikeSignatures", "print_summary", "quoted_rows", "write_tables"]
+
+PRINTED_DIFFERENCES = 15  # more than a screen of them is read in the file
+
+
+def write_tables(
+    rows: Sequence[Row],
+    folder: Path,
+    *,
+    models: Sequence[str],
+    note: str = "",
+    skipped: Mapping[str, str] | None = None,
+    counts: Mapping[str, int] | None = None,
+    level: float | None = None,
+    draws: int | None = None,
+    decimals: Mapping[str, int] | None = None,
+) -> list[Path]:
+    """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
+
+    rows       numbers of single models, and differences whose model is ``A - B``
+    models     in the order of print
+    note       the dataset's, stands under every table
+    skipped    model -> why it has no numbers
+    counts     what was measured, as the tables say it: ``{"cases": 300, "patients": 210}``
+    level      of the intervals; draws: of the bootstrap; both for the note under the tables
+    decimals   metric -> digits to print
+
+    Raises ``UnlikeSignatures`` before anything is written. The paired differences need two models; without, theirs are removed.
+    """
+    given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
+    tables = [layout(given) for layout in (*LAYOUTS, *([differences] if given.differences else []))]
+    texts = {"rows.csv": long_form(rows)}
+    for table in tables:
+        texts |= {
+            f"{table.name}.md": markdown(table),
+            f"{table.name}.csv": long_form(table.numbers, table.adjusted),
+            f"{table.name}.tex": latex(table),
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    if not given.differences:
+        for ending in ("md", "csv", "tex"):
+            (folder / f"differences.{ending}").unlink(missing_ok=True)  # of a run with more models: it would speak of numbers that are gone
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    return [folder / name for name in texts]
+
+
+def print_summary(
+    rows: Sequence[Row],
+    console: Console,
+    *,
+    models: Sequence[str],
+    note: str = "",
+    skipped: Mapping[str, str] | None = None,
+    counts: Mapping[str, int] | None = None,
+    level: float | None = None,
+    draws: int | None = None,
+    decimals: Mapping[str, int] | None = None,
+) -> None:
+    """Print the summary, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
+    given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
+    headlines = summary(given)
+    show(headlines, console)
+    compared = differences(given) if given.differences else None
+    if compared is not None and len(compared.blocks[0].lines) <= PRINTED_DIFFERENCES:
+        own = tuple(note for note in compared.notes if note not in headlines.notes)  # the rest stands just above
+        show(replace(compared, notes=own), console)

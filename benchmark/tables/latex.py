@@ -1,0 +1,121 @@
+"""A table as LaTeX for booktabs: best bold, second underlined, intervals in small type; ``\\input`` it as it is."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
+
+HEAD = "% Made by python -m benchmark; needs \\usepackage{booktabs,graphicx}."
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",  # after a line break it would open an optional argument
+    "]": "{]}",
+    "*": "{*}",  # and this would be the starred line break
+    "—": "---",
+    "–": "--",
+    "−": "$-$",
+    "†": r"$^{\dagger}$",
+    **{raised: rf"\textsuperscript{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
+}
+
+
+def latex(table: Table) -> str:
+    """The whole file: one floating table with its blocks one under the other, and the notes as a list."""
+    lines = [HEAD, r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escaped(table.title)}}}", rf"\label{{tab:{table.name}}}"]
+    for block in table.blocks:
+        lines += _block(block)
+    lines += [r"\begin{minipage}{\linewidth}", r"\footnotesize\raggedright"]
+    lines += [f"{_note(note)}\\par" for note in table.notes]
+    return "\n".join([*lines, r"\end{minipage}", r"\end{table}", ""])
+
+
+def escaped(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(ESCAPES.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def _block(block: Block) -> list[str]:
+    lines = []
+    if block.title:
+        lines.append(rf"\par\smallskip{{\small{_face(block)} {escaped(block.title)}}}\par\smallskip")
+    # A table as wide as its text is left alone, a wider one is made to fit.
+    lines += [r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", rf"\begin{{tabular}}{{{_alignment(block)}}}", r"\toprule"]
+    lines += [*_groups(block), _row([_head(column) for column in block.columns]), r"\midrule"]
+    for line in block.lines:
+        if line.is_summary:
+            lines.append(r"\midrule")
+        lines.append(_row(_line(line, block)))
+    return [*lines, r"\bottomrule", r"\end{tabular}}", r"\par\smallskip"]
+
+
+def _alignment(block: Block) -> str:
+    return "".join("l" if column.is_words else "r" for column in block.columns)
+
+
+def _groups(block: Block) -> list[str]:
+    """The row above the heads, which names what columns side by side have in common, with a rule under each name."""
+    if not any(column.group for column in block.columns):
+        return []
+    cells, rules, start = [], [], 1
+    for group, columns in groupby(block.columns, key=lambda column: column.group):
+        count = len(list(columns))
+        cells.append(rf"\multicolumn{{{count}}}{{c}}{{{escaped(group)}}}" if group else " & ".join([""] * count))
+        if group:
+            rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
+        start += count
+    return [_row(cells), " ".join(rules)]
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _head(column: Column) -> str:
+    mark = rf"\textsuperscript{{{column.footnote}}}" if column.footnote else ""
+    return escaped(column.title) + mark
+
+
+def _line(line: Line, block: Block) -> list[str]:
+    label = escaped(line.label)
+    if block.is_quoted:
+        label = rf"\textit{{{label}}}"
+    if line.reason:
+        return [label, rf"\multicolumn{{{len(block.columns) - 1}}}{{l}}{{\textit{{{escaped(line.reason)}}}}}"]
+    return [label, *(_cell(cell, block.is_quoted) for cell in line.cells)]
+
+
+def _cell(cell: Cell, is_quoted: bool) -> str:
+    if not isinstance(cell, Number):
+        return rf"\textit{{{escaped(cell)}}}" if is_quoted else escaped(cell)
+    value = _signed(cell.text)
+    value = {0: value, 1: rf"\textbf{{{value}}}", 2: rf"\underline{{{value}}}"}[cell.rank]
+    return rf"{value} {{\scriptsize {_signed(cell.interval)}}}" if cell.interval else value
+
+
+def _signed(number: str) -> str:
+    return number.replace("-", "$-$").replace("+", "$+$")
+
+
+def _face(block: Block) -> str:
+    return r"\itshape" if block.is_quoted else ""
+
+
+def _note(note: Note) -> str:
+    mark = rf"\textsuperscript{{{note.footnote}}} " if note.footnote else ""
+    signature = escaped(note.signature).replace(r"\textbar{}", r"\textbar{}\allowbreak{}")
+    return f"{mark}{escaped(note.text)}" + (rf" \texttt{{{signature}}}" if signature else "")

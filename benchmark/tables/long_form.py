@@ -1,0 +1,45 @@
+"""Numbers as CSV: one line per number, at full precision, with everything that is known of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping
+
+from benchmark.records import Row
+
+COLUMNS = (
+    "model",
+    "metric",
+    "value_name",
+    "value",
+    "low",
+    "high",
+    "scored",
+    "unscored",
+    "p_value",
+    "p_holm",
+    "signature",
+    "source",
+    "citation",
+)
+
+
+def long_form(rows: Iterable[Row], adjusted: Mapping[tuple[str, str, str], float] | None = None) -> str:
+    """The whole file. What is not known is empty: an undefined number, the interval and the counts of a quoted one."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        is_quoted = row.source == "quoted"
+        counts = ("", "") if is_quoted else (row.scored, row.unscored)
+        p_values = (row.p_value, (adjusted or {}).get((row.model, row.metric, row.value_name)))
+        origin = ("", row.source, row.signature) if is_quoted else (row.signature, row.source, "")
+        numbers = (row.value, row.low, row.high)
+        writer.writerow([row.model, row.metric, row.value_name, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin])
+    return out.getvalue()
+
+
+def _exact(number: float | None) -> str:
+    return "" if number is None or math.isnan(number) else repr(float(number))

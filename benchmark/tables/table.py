@@ -1,0 +1,150 @@
+"""A table before it has a format: blocks of lines of cells, and the notes that stand under it. Numbers are rounded here and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from benchmark.records import Row
+
+NOT_RUN = "—"
+UNDEFINED = "n/a"
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measured number with its interval."""
+
+    value: float
+    """at full precision; NaN prints as ``n/a``"""
+    low: float = math.nan
+    """NaN prints no interval"""
+    high: float = math.nan
+    """as ``low``"""
+    decimals: int = 3
+    """to print"""
+    is_signed: bool = False
+    """print a plus, too: a difference"""
+    rank: Literal[0, 1, 2] = 0
+    """1 best of its column, 2 second, 0 neither or not comparable"""
+
+    @property
+    def text(self) -> str:
+        """The rounded value."""
+        return written(self.value, self.decimals, is_signed=self.is_signed)
+
+    @property
+    def interval(self) -> str:
+        """The rounded interval in brackets, or nothing."""
+        if math.isnan(self.low) or math.isnan(self.high):
+            return ""
+        low, high = (written(end, self.decimals, is_signed=self.is_signed) for end in (self.low, self.high))
+        return f"[{low}, {high}]"
+
+
+Cell = Number | str
+"""A string is printed as it is: a count, a quoted number, a dash."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column."""
+
+    title: str
+    """what is in it"""
+    group: str = ""
+    """what several columns side by side have in common (a model)"""
+    footnote: int = 0
+    """number of the note that says how it was computed, 0 for none"""
+    is_words: bool = False
+    """set flush left"""
+
+    @property
+    def mark(self) -> str:
+        """The footnote's number, raised."""
+        return str(self.footnote).translate(SUPERSCRIPTS) if self.footnote else ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a block."""
+
+    label: str
+    """what it is about: a model, a lesion"""
+    cells: tuple[Cell, ...] = ()
+    """one per column but the first"""
+    reason: str = ""
+    """stands in place of cells: why there are none"""
+    is_summary: bool = False
+    """an average of the lines above, set off by a rule"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines that share their columns; quoted numbers are in a block of their own."""
+
+    columns: tuple[Column, ...]
+    """the first is that of the labels"""
+    lines: tuple[Line, ...]
+    """from the top"""
+    title: str = ""
+    """empty where there is but one"""
+    is_quoted: bool = False
+    """printed elsewhere, not measured here: set in italics, with a dagger"""
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence under the table."""
+
+    text: str
+    """what a reader must know"""
+    footnote: int = 0
+    """the number that columns refer to"""
+    signature: str = ""
+    """verbatim, in typewriter"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Everything that is printed under one title."""
+
+    name: str
+    """of its files"""
+    title: str
+    """in words"""
+    number: str
+    """which table of the paper it is laid out like, or empty"""
+    blocks: tuple[Block, ...]
+    """measured first, quoted after"""
+    notes: tuple[Note, ...]
+    """in the order of printing"""
+    numbers: tuple[Row, ...]
+    """what the CSV holds, at full precision"""
+    adjusted: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """model, metric and value name of a difference -> p-value after Holm's correction over this table"""
+
+    @property
+    def heading(self) -> str:
+        """Number and title."""
+        return f"{self.number}. {self.title}" if self.number else self.title
+
+
+def written(value: float, decimals: int, *, is_signed: bool = False) -> str:
+    """A rounded number; never a negative zero."""
+    if math.isnan(value):
+        return UNDEFINED
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        return text.removeprefix("-")
+    return f"+{text}" if is_signed and value > 0 else text
+
+
+def written_p(p_value: float | None) -> str:
+    """A rounded p-value; what is below the last digit is said to be below, since none is 0."""
+    if p_value is None or math.isnan(p_value):
+        return UNDEFINED
+    return "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
