@@ -201,7 +201,7 @@ def _decode_windows(path: Path, data: bytes, first_bad: int, warnings: list[str]
         text = data.decode("cp1252")
     except UnicodeDecodeError:
         raise UnreadableReports(f"{path}, {place}: byte 0x{data[first_bad]:02x} is neither UTF-8 nor Windows-1252; save the file as UTF-8") from None
-    warnings.append(f"{path} is not UTF-8; read as Windows-1252 ({len(odd)} lines with such signs, the first is {place})")
+    warnings.append(f"{path.name} is not UTF-8; read as Windows-1252 ({len(odd)} lines with such signs, the first is {place})")
     return text
 
 

@@ -87,7 +87,7 @@ def test_windows_1252_is_read_with_a_warning_that_names_the_line(tmp_path: Path)
     path = write(tmp_path, "r.csv", "id,report\n1,Normal.\n2,Effusion – small.\n3,38°\n".encode("cp1252"))
     read = read_reports(path)
     assert read.texts["2"] == "Effusion – small."
-    assert read.warnings == (f"{path} is not UTF-8; read as Windows-1252 (2 lines with such signs, the first is line 3)",)
+    assert read.warnings == (f"{path.name} is not UTF-8; read as Windows-1252 (2 lines with such signs, the first is line 3)",)
 
 
 @pytest.mark.parametrize(
