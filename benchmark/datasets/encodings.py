@@ -1,0 +1,24 @@
+"""Bytes of a text file, whatever wrote it, as text."""
+
+from __future__ import annotations
+
+import codecs
+
+
+def decode(content: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 with its mark, else Windows-1252, else Latin-1 (which takes any byte).
+
+    Line ends become newlines and NUL bytes go, so that what follows sees one kind of text.
+    """
+    return _decode(content).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+
+
+def _decode(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return content.decode("latin-1")
