@@ -85,7 +85,11 @@ def print_summary(
     given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
     headlines = summary(given)
     show(headlines, console)
-    compared = differences(given) if given.differences else None
-    if compared is not None and len(compared.blocks[0].lines) <= PRINTED_DIFFERENCES:
-        own = tuple(note for note in compared.notes if note not in headlines.notes)  # the rest stands just above
-        show(replace(compared, notes=own), console)
+    if not given.differences:
+        return
+    compared = differences(given)
+    if (count := len(compared.blocks[0].lines)) > PRINTED_DIFFERENCES:
+        console.print(f"Paired differences: {count} of them, see differences.md", markup=False)
+        return
+    own = tuple(note for note in compared.notes if note not in headlines.notes)  # the rest stands just above
+    show(replace(compared, notes=own), console)

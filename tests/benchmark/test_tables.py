@@ -1,0 +1,358 @@
+"""Tables: what may stand beside what, what a reader is told, and that no format lets a name run wild."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmark.records import Row
+from benchmark.tables import UnlikeSignatures, print_summary, quoted_rows, write_tables
+from benchmark.tables.latex import escaped as latex_escaped
+from benchmark.tables.layouts import in_words
+from benchmark.tables.markdown import escaped as markdown_escaped
+from benchmark.tables.table import written, written_p
+from benchmark.vocabulary import LESIONS
+
+RULES = "lesions|macro:mean_of_lesions|labeller:(rules|hedged:positive|v1)|v1"
+METEOR = "meteor|1.5|stages:exact,stem|v1"
+NAN = math.nan
+
+
+def lesion_rows(model: str, f1: float, *, signature: str = RULES, scored: int = 20, unscored: int = 0) -> list[Row]:
+    """All numbers of the lesion table, every precision, recall and F1 the same; no hernia anywhere."""
+    rows = []
+    for lesion in LESIONS:
+        value, support = (NAN, 0) if lesion == "hernia" else (f1, 4)
+        rows += [
+            Row(model, "lesions", f"{lesion}.{name}", value, value, value, scored, unscored, signature) for name in ("precision", "recall", "f1")
+        ]
+        rows.append(Row(model, "lesions", f"{lesion}.support", support, 1, 7, scored, unscored, signature))
+    names = [f"{average}_{name}" for average in ("macro", "micro") for name in ("precision", "recall", "f1")]
+    return rows + [Row(model, "lesions", name, f1, f1 - 0.1, f1 + 0.1, scored, unscored, signature) for name in names]
+
+
+def one(model: str, value: float, metric: str = "meteor", name: str = "system", *, signature: str = METEOR, scored: int = 20) -> Row:
+    return Row(model, metric, name, value, value - 0.01, value + 0.01, scored, 20 - scored, signature)
+
+
+def difference(pair: str, value: float, p: float, name: str = "macro_f1") -> Row:
+    return Row(pair, "lesions", name, value, value - 0.02, value + 0.02, 20, 0, RULES, p_value=p)
+
+
+def two_models() -> list[Row]:
+    return [*lesion_rows("clala", 0.5), one("clala", 0.3004), *lesion_rows("rgrg", 0.25), one("rgrg", 0.2996)]
+
+
+def written_text(folder: Path, name: str, rows: Sequence[Row], models: Sequence[str] = ("clala", "rgrg"), **more: object) -> str:
+    write_tables(rows, folder, models=models, **more)  # type: ignore[arg-type]
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def markdown_cells(text: str, label: str) -> list[str]:
+    """The cells of the first Markdown row of that label."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {label} "))
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[2:-1]]
+
+
+def test_the_files_of_a_run_are_listed_and_there(tmp_path):
+    paths = write_tables([*two_models(), difference("clala - rgrg", 0.25, 0.01)], tmp_path, models=["clala", "rgrg"])
+    names = {f"{table}.{ending}" for table in ("summary", "table1", "table2a", "differences") for ending in ("md", "csv", "tex")}
+    assert {path.name for path in paths} == names | {"rows.csv"}
+    assert all(path.is_file() for path in paths)
+
+
+def test_same_rows_same_bytes(tmp_path):
+    rows = [*two_models(), difference("clala - rgrg", 0.25, 0.01)]
+    first, second = (write_tables(rows, tmp_path / name, models=["clala", "rgrg"], note="A note.") for name in ("a", "b"))
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_the_summary_has_a_line_per_model_with_rounded_numbers_and_intervals(tmp_path):
+    text = written_text(tmp_path, "summary.md", two_models())
+    assert markdown_cells(text, "clala") == ["**0.50** [0.40, 0.60]", "**0.50** [0.40, 0.60]", "0.300 [0.290, 0.310]", "20", "0"]
+    assert markdown_cells(text, "rgrg")[0] == "0.25 [0.15, 0.35]"
+
+
+def test_a_tie_in_print_is_nobodys_win(tmp_path):
+    """0.3004 and 0.2996 both print as 0.300: neither is bold; with a third model below, both are."""
+    assert "**0.300**" not in written_text(tmp_path, "summary.md", two_models())
+    text = written_text(tmp_path, "summary.md", [*two_models(), one("constant", 0.1)], ("clala", "rgrg", "constant"))
+    assert text.count("**0.300**") == 2
+
+
+def test_second_is_underlined_in_latex_best_is_bold_intervals_are_small(tmp_path):
+    text = written_text(tmp_path, "summary.tex", two_models())
+    assert r"\textbf{0.50} {\scriptsize [0.40, 0.60]}" in text
+    assert r"\underline{0.25} {\scriptsize [0.15, 0.35]}" in text
+
+
+def test_no_best_among_models_scored_on_unlike_numbers_of_cases(tmp_path):
+    rows = [*lesion_rows("clala", 0.5), *lesion_rows("rgrg", 0.25, scored=18, unscored=2)]
+    text = written_text(tmp_path, "summary.md", rows)
+    assert "**" not in text
+    assert "No best is marked" in text
+    assert "Unscored cases (no report, or no answer by the metric): rgrg 2." in text
+    assert markdown_cells(text, "rgrg")[-2:] == ["18", "2"]
+
+
+def test_zero_is_nobodys_best(tmp_path):
+    text = written_text(tmp_path, "summary.md", [one("clala", 0.0), one("rgrg", -0.1)])
+    assert "**" not in text
+
+
+def test_a_metric_that_we_do_not_know_gets_a_column_but_no_best():
+    """Whether higher is better, nobody said."""
+    console = Console(width=140, record=True, file=io.StringIO())
+    print_summary([one("clala", 1.5, "errors", "per_report"), one("rgrg", 2.5, "errors", "per_report")], console, models=["clala", "rgrg"])
+    text = console.export_text()
+    assert "errors per_report" in text
+    assert "Bold" not in text
+
+
+def test_unlike_signatures_in_one_column_are_refused_with_the_difference(tmp_path):
+    other = RULES.replace("rules", "language_model")
+    rows = [*lesion_rows("clala", 0.5), *lesion_rows("rgrg", 0.25, signature=other)]
+    with pytest.raises(UnlikeSignatures) as refusal:
+        write_tables(rows, tmp_path, models=["clala", "rgrg"])
+    assert "of clala and of rgrg would stand in one column" in str(refusal.value)
+    assert "rules against language_model;" in str(refusal.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [
+        (RULES, "Macro F1: lesions labelled by rules, not by a language model."),
+        ("lesions|labeller:(language_model|gpt)|v1", "Macro F1: lesions labelled by a language model."),
+        ("lesions|labeller:(mine)|v1", "Macro F1: lesions labelled by mine."),
+        ("green|backend:rules|v1", "Macro F1: by embedded rules, which are not the published model."),
+        ("meteor|1.5|v1", "Macro F1:"),
+    ],
+)
+def test_the_back_end_is_named_in_words(signature, words):
+    assert in_words(signature, ["Macro F1"]) == words
+
+
+@pytest.mark.parametrize("name", ["summary", "table1", "table2a", "differences"])
+@pytest.mark.parametrize("ending", ["md", "tex"])
+def test_the_note_of_the_dataset_and_every_signature_stand_under_every_table(tmp_path, name, ending):
+    rows = [*two_models(), difference("clala - rgrg", 0.25, 0.01)]
+    text = written_text(tmp_path, f"{name}.{ending}", rows, note="Phantoms say nothing about patients.")
+    assert "Phantoms say nothing about patients." in text
+    if name == "table2a":
+        assert "exact,stem" in text
+    else:
+        assert "lesions labelled by rules, not by a language model." in text
+        assert "labeller:(rules" in text
+
+
+def test_what_was_measured_and_how_sure_is_said_once_it_is_known(tmp_path):
+    text = written_text(tmp_path, "summary.md", two_models(), counts={"cases": 31255, "patients": 2000}, level=0.95, draws=1000)
+    assert "31,255 cases, 2,000 patients. In brackets: 95 % intervals from 1,000 bootstrap draws of patients." in text
+
+
+def test_what_was_not_run_is_a_dash_and_named_never_a_number(tmp_path):
+    text = written_text(tmp_path, "table2a.md", two_models())
+    assert markdown_cells(text, "clala") == ["—", "—", "—", "—", "—", "0.300 [0.290, 0.310]", "—", "—", "—"]
+    assert (
+        "— not run: Clinical accuracy, Findings completeness, Linguistic quality, Report structure, Total (20), ROUGE-L, GREEN, F1-RadGraph." in text
+    )
+    assert "— not run: lesions." in written_text(tmp_path, "table1.md", [one("clala", 0.3)], ["clala"])
+
+
+@pytest.mark.parametrize("name", ["summary.md", "table1.md", "table2a.md", "summary.tex", "table1.tex"])
+def test_a_model_without_numbers_says_why(tmp_path, name):
+    text = written_text(tmp_path, name, lesion_rows("clala", 0.5), skipped={"rgrg": "no weights"})
+    assert "not scored: no weights" in text
+    assert any("rgrg" in line and "no weights" in line and "0." not in line for line in text.splitlines())
+
+
+def test_a_skipped_model_prints_no_number_even_if_it_has_some(tmp_path):
+    text = written_text(tmp_path, "summary.md", two_models(), skipped={"rgrg": "died half way"})
+    assert "| rgrg  | *not scored: died half way* |" in text
+    assert "0.25" not in text
+
+
+def test_table_1_has_every_lesion_its_positives_and_the_average(tmp_path):
+    text = written_text(tmp_path, "table1.md", two_models())
+    assert markdown_cells(text, "Edema") == ["4", *["**0.50** [0.50, 0.50]"] * 3, *["0.25 [0.25, 0.25]"] * 3]
+    assert markdown_cells(text, "Hernia") == ["0", *["n/a"] * 6]
+    assert markdown_cells(text, r"\*\*Average\*\*".replace("\\", "")) == ["", *["**0.50** [0.40, 0.60]"] * 3, *["0.25 [0.15, 0.35]"] * 3]
+    assert "n/a: nothing to count" in text
+    assert "An interval without width" in text
+
+
+def test_table_1_leaves_positives_out_where_models_saw_other_cases(tmp_path):
+    rows = [row for row in two_models() if (row.model, row.value_name) != ("rgrg", "mass.support")]
+    assert "Positives" not in written_text(tmp_path, "table1.md", rows)
+
+
+def test_table_1_of_many_models_is_cut_into_parts_that_fit_a_page(tmp_path):
+    models = [f"model{number}" for number in range(5)]
+    text = written_text(tmp_path, "table1.md", [row for model in models for row in lesion_rows(model, 0.5)], models)
+    assert "## Measured: model0, model1, model2" in text
+    assert "## Measured: model3, model4" in text
+
+
+def test_quoted_numbers_are_the_papers_digit_by_digit(tmp_path):
+    """Table 1 of the paper: CLALA-Net on cardiomegaly .62 .67 .64; averages .41 .40 .40; Table 2a: total 14.32, METEOR .165."""
+    rows = {(row.model, row.value_name): row for row in quoted_rows("table1")}
+    assert len(rows) == 15 * 10 * 3
+    assert [rows["CLALA-Net", f"cardiomegaly.{name}"].value for name in ("precision", "recall", "f1")] == [0.62, 0.67, 0.64]
+    assert [rows["CLALA-Net", f"macro_{name}"].value for name in ("precision", "recall", "f1")] == [0.41, 0.40, 0.40]
+    text = written_text(tmp_path, "table2a.md", two_models())
+    assert "*14.32* | *0.165* | *0.218* | *0.441* |" in text
+    assert "*R2Gen†*" in text
+
+
+@pytest.mark.parametrize("table", ["table1", "table2a"])
+def test_quoted_and_measured_never_share_a_look(tmp_path, table):
+    """A block of its own, italics, dagger, citation; no bold and no interval."""
+    text = written_text(tmp_path, f"{table}.md", two_models())
+    measured, quoted = text.split("## † Quoted from Noh et al. 2026")
+    assert "not comparable with the rows above" in quoted
+    assert "Scientific Reports 16:4645 (2026), doi 10.1038/s41598-025-34799-2, Table" in quoted
+    assert "†" not in measured
+    rows = [line for line in quoted.splitlines() if line.startswith("| *")]
+    assert len(rows) in (10, 15)
+    for line in rows:
+        assert "**" not in line
+        assert "[" not in line
+        assert all(cell.strip().startswith("*") and cell.strip().endswith("*") for cell in line.strip("|").split("|"))
+
+
+def test_the_csv_has_full_precision_and_says_where_each_number_is_from(tmp_path):
+    rows = [Row("clala", "meteor", "system", 0.1 + 0.2, 0.1, NAN, 20, 1, METEOR)]
+    lines = list(csv.DictReader(io.StringIO(written_text(tmp_path, "table2a.csv", rows, ["clala"]))))
+    measured, quoted = lines[0], lines[-1]
+    assert (measured["value"], measured["low"], measured["high"]) == ("0.30000000000000004", "0.1", "")
+    assert (measured["scored"], measured["unscored"], measured["signature"], measured["source"]) == ("20", "1", METEOR, "measured")
+    assert (quoted["source"], quoted["low"], quoted["scored"], quoted["signature"]) == ("quoted", "", "", "")
+    assert "16:4645" in quoted["citation"]
+
+
+def test_rows_csv_has_every_number(tmp_path):
+    rows = [*two_models(), difference("clala - rgrg", 0.25, 0.01)]
+    lines = list(csv.DictReader(io.StringIO(written_text(tmp_path, "rows.csv", rows))))
+    assert [(line["model"], line["value_name"]) for line in lines] == [(row.model, row.value_name) for row in rows]
+
+
+def test_differences_are_signed_and_their_p_values_adjusted_over_the_table(tmp_path):
+    """Holm by hand over two tests: 0.01 * 2 and 0.04; a p-value that was not asked for in the table takes no part."""
+    rows = [
+        *two_models(),
+        difference("clala - rgrg", 0.25, 0.01),
+        difference("clala - rgrg", -0.1, 0.04, "micro_f1"),
+        difference("clala - rgrg", 0.1, 0.5, "mass.f1"),
+    ]
+    text = written_text(tmp_path, "differences.md", rows)
+    assert markdown_cells(text, "clala - rgrg") == ["Macro F1¹", "+0.250 [+0.230, +0.270]", "0.010", "0.020", "20"]
+    assert "| Micro F1¹ | -0.100 [-0.120, -0.080] | 0.040 |    0.040 |    20 |" in text
+    assert "over the 2 differences of this table" in text
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "differences.csv").read_text())))
+    assert [(line["value_name"], line["p_holm"]) for line in lines] == [("macro_f1", "0.02"), ("micro_f1", "0.04"), ("mass.f1", "")]
+
+
+def test_differences_of_an_earlier_run_do_not_stay_behind(tmp_path):
+    write_tables([*two_models(), difference("clala - rgrg", 0.25, 0.01)], tmp_path, models=["clala", "rgrg"])
+    write_tables(lesion_rows("clala", 0.5), tmp_path, models=["clala"])
+    assert not list(tmp_path.glob("differences.*"))
+
+
+NASTY = r"a|b_c*d & 50% #1 $x ~^ {y} \z [1](u) <b> `q`"
+
+
+def test_no_name_breaks_out_of_its_markdown_cell(tmp_path):
+    text = written_text(tmp_path, "summary.md", [one(NASTY, 0.3)], [NASTY], skipped={"next\nline | x": "two\nlines | and a bar"})
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    counts = [len(re.findall(r"(?<!\\)\|", line)) for line in rows]
+    assert counts == [5, 5, 5, 3]
+    assert r"a\|b_c\*d" in text
+    assert r"\<b>" in text
+    assert r"[1\](u)" in text
+
+
+def test_markdown_leaves_plain_text_alone():
+    assert markdown_escaped("rouge_l of cvt2distilgpt2 <0.001 [0.1, 0.2]") == "rouge_l of cvt2distilgpt2 <0.001 [0.1, 0.2]"
+    assert markdown_escaped("_loud_") == r"\_loud\_"
+
+
+def test_every_latex_row_has_as_many_cells_as_columns_and_braces_close(tmp_path):
+    """No TeX at hand: count what TeX would."""
+    rows = [*lesion_rows(NASTY, 0.5), *lesion_rows("* x", 0.4), one(NASTY, 0.3)]
+    write_tables(rows, tmp_path, models=[NASTY, "* x"], skipped={"[gone]": NASTY}, note=NASTY)
+    for file in tmp_path.glob("*.tex"):
+        text = file.read_text(encoding="utf-8")
+        bare = re.sub(r"\\[\\{}&%$#_]", "", text.replace(r"\\", ""))
+        assert bare.count("{") == bare.count("}")
+        assert bare.count("$") % 2 == 0
+        assert "|" not in bare
+        columns = 0
+        for line in text.splitlines():
+            assert not line.startswith(("[", "*"))
+            if found := re.search(r"\\begin\{tabular\}\{(\w+)\}", line):
+                columns = len(found[1])
+            elif line.endswith(r" \\"):
+                spanned = sum(int(count) - 1 for count in re.findall(r"\\multicolumn\{(\d+)\}", line))
+                assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == columns
+
+
+def test_latex_escapes_what_would_be_a_command():
+    assert latex_escaped(r"50% & a_b \c") == r"50\% \& a\_b \textbackslash{}c"
+    assert latex_escaped("METEOR²") == r"METEOR\textsuperscript{2}"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_terminal_shows_numbers_intervals_reasons_and_words_at_any_width(width):
+    rows = [*two_models(), difference("clala - rgrg", 0.25, 0.01)]
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_summary(rows, console, models=["clala", "rgrg"], note="Phantoms.", skipped={"[bold]gone": "no weights"})
+    text = console.export_text()
+    for expected in ("0.50", "0.40", "0.300", "Phantoms.", "[bold]gone not scored: no weights", "+0.250"):
+        assert expected in text
+    assert "labelled by rules" in re.sub(r"\s+", " ", text)
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_many_differences_are_left_to_the_file():
+    models = [f"m{number}" for number in range(7)]
+    pairs = [difference(f"{first} - {second}", 0.1, 0.5) for first in models for second in models if first < second]
+    console = Console(width=100, record=True, file=io.StringIO())
+    print_summary([*(row for model in models for row in lesion_rows(model, 0.5)), *pairs], console, models=models)
+    assert "Paired differences: 21 of them, see differences.md" in re.sub(r"\s+", " ", console.export_text())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[], [one("clala", NAN, scored=0)], lesion_rows("clala", NAN, scored=0, unscored=20)],
+    ids=["no row", "every case unscored", "no lesion anywhere"],
+)
+def test_nothing_measured_is_written_as_nothing(tmp_path, rows):
+    for path in write_tables(rows, tmp_path, models=["clala"]):
+        measured = path.read_text(encoding="utf-8").split("Quoted from")[0]
+        assert not re.search(r"\b0\.\d", measured) or path.suffix == ".csv"
+        assert "nan" not in measured
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "is_signed", "text"),
+    [(0.125, 2, False, "0.12"), (-0.0004, 3, True, "0.000"), (0.0004, 3, True, "0.000"), (0.5, 2, True, "+0.50"), (NAN, 2, True, "n/a")],
+)
+def test_numbers_are_rounded_once_and_zero_has_no_sign(value, decimals, is_signed, text):
+    assert written(value, decimals, is_signed=is_signed) == text
+
+
+def test_a_p_value_is_never_printed_as_zero():
+    assert [written_p(p) for p in (1 / 10_001, 0.0123, None, NAN)] == ["<0.001", "0.012", "n/a", "n/a"]
+
+
+def test_digits_are_as_in_the_paper_unless_asked_otherwise(tmp_path):
+    assert "0.5000 [0.4000, 0.6000]" in written_text(tmp_path, "summary.md", lesion_rows("clala", 0.5), ["clala"], decimals={"lesions": 4})
