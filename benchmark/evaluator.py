@@ -38,6 +38,14 @@ class Data:
     note: str
     is_credentialed: bool
     problems: list[Problem] = field(default_factory=list)
+    names_patients: bool = True
+    """False where nobody said whose cases these are: each is then drawn on its own"""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much there is."""
+        patients = {"patients": len({case.patient for case in self.cases})} if self.names_patients else {}
+        return {"cases": len(self.cases), **patients}
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Outcome:
             "models": labels,
             "note": self.data.note,
             "skipped": self.failed,
-            "counts": {"cases": len(self.data.cases), "patients": len({case.patient for case in self.data.cases})},
+            "counts": self.data.counts,
             "level": self.config.level,
             "draws": self.config.draws,
         }
@@ -154,6 +162,7 @@ def score_reports(
     started = time.time()
     cases = [Case(case_id, (patients or {}).get(case_id, case_id), case_id, ()) for case_id in references]
     data = Data("files", cases, [Reference(case_id, text) for case_id, text in references.items()], _digest(references), "", False)
+    data = replace(data, names_patients=patients is not None)
     reports = {}
     for model, texts in predictions.items():
         failed = (failures or {}).get(model, {})
@@ -326,8 +335,7 @@ def _finish(
             "dataset": {
                 "name": data.name,
                 "fingerprint": data.fingerprint,
-                "cases": len(data.cases),
-                "patients": len({case.patient for case in data.cases}),
+                **data.counts,
                 "is_credentialed": data.is_credentialed,
                 "note": data.note,
                 "problems": _counted(data.problems),

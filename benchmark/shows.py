@@ -33,8 +33,8 @@ def show_outcome(outcome: Outcome) -> None:
 
     out = console()
     data = outcome.data
-    patients = len({case.patient for case in data.cases})
-    out.print(f"\n[bold]{escape(data.name)}[/]: {len(data.cases):,} cases of {patients:,} patients")
+    whose = f" of {data.counts['patients']:,} patients" if data.names_patients else "; whose they are was not said, each is drawn on its own"
+    out.print(f"\n[bold]{escape(data.name)}[/]: {len(data.cases):,} cases{whose}")
     if data.problems:
         counts: dict[str, int] = {}
         for problem in data.problems:
