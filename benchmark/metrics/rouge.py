@@ -1,0 +1,115 @@
+"""ROUGE-L as google's rouge-score 0.1.2 computes it: F1 of the longest common subsequence of words, mean over reports.
+
+C.-Y. Lin, "ROUGE: a package for automatic evaluation of summaries", ACL workshop 2004; https://github.com/google-research/google-research/tree/master/rouge.
+Precision, recall and F1 of every case are bit for bit those of ``RougeScorer(["rougeL"], use_stemmer=...)``; a test holds that.
+
+Radiology papers use two settings under one name, and CLALA-Net (2026) does not say which. The default here stems, as RadEval, ViLMedic and
+MedHELM do; Hugging Face's ``evaluate`` (LLaVA-Rad, Libra) does not, and is ``stem=False``. The COCO toolkit's ROUGE_L (beta 1.2, case kept) is
+another metric. The signature says which one a number is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmark.metrics.compiled import kernel
+from benchmark.metrics.porter import porter_stem
+from benchmark.metrics.tokens import Remembered, Tokens, alphanumeric, check_pairs, shared_numbers
+
+COLUMNS = ("f1", "precision", "recall", "cases")
+
+
+class RougeL:
+    """ROUGE-L over words of ASCII letters and digits, stemmed unless told otherwise."""
+
+    name = "rouge_l"
+
+    def __init__(self, stem: bool = True) -> None:
+        self._stem = stem
+        self._references = Remembered(alphanumeric)
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 4) F1, precision and recall of each case, and 1; NaN where the reference has no word: nothing can be right there."""
+        check_pairs(hypotheses, references)
+        ours, theirs = alphanumeric(hypotheses), self._references(references)
+        ours, theirs = self._merge(ours, theirs)
+        common = _common_subsequences(ours.ids, ours.ends, theirs.ids, theirs.ends, int(max(ours.ids.max(initial=0), theirs.ids.max(initial=0))) + 1)
+        precision, recall = _share(common, ours.lengths), _share(common, theirs.lengths)
+        f1 = _share(2 * precision * recall, precision + recall)  # this order of operations is rouge-score's
+        rows = np.stack([f1, precision, recall, np.ones(len(common))], axis=1)
+        rows[theirs.lengths == 0] = np.nan
+        return rows
+
+    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Means over the scored cases: ``f1`` (the published number), ``precision``, ``recall``; shares in [0, 1]."""
+        sums = np.asarray(sums, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
+        return {name: means[..., column] for column, name in enumerate(COLUMNS[:-1])}
+
+    def signature(self) -> str:
+        """Which ROUGE-L this is."""
+        stemmer = "porter_nltk" if self._stem else "none"
+        return f"rouge_l|variant:google|beta:1|tok:a-z0-9|case:lower|stem:{stemmer}|average:cases|empty_reference:unscored|as:rouge-score-0.1.2|v1"
+
+    def _merge(self, ours: Tokens, theirs: Tokens) -> tuple[Tokens, Tokens]:
+        """One numbering for both; words of up to three letters are not stemmed (rouge-score's own rule)."""
+        if self._stem:
+            our_numbers, their_numbers = shared_numbers(ours.words, theirs.words, of=lambda word: porter_stem(word) if len(word) > 3 else word)
+        else:
+            our_numbers, their_numbers = shared_numbers(ours.words, theirs.words)
+        return ours.renumbered(our_numbers), theirs.renumbered(their_numbers)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    shares = np.zeros(len(part))
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares
+
+
+@kernel
+def _common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np.ndarray, words: int) -> np.ndarray:
+    """Length of the longest common subsequence of each pair of texts, 64 cells of the table at a time.
+
+    H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004): a row of the table is a bit string whose zeros mark the steps up;
+    one addition carries a step through a row.
+
+    a, b            int32, words of all texts;  a_ends, b_ends  (n + 1,) int64
+    words           numbers are below this
+    returns         (n,) int64
+    """
+    n = len(a_ends) - 1
+    lengths = np.zeros(n, dtype=np.int64)
+    blocks = 1
+    for i in range(n):
+        blocks = max(blocks, int(a_ends[i + 1] - a_ends[i] + 63) // 64)
+    where = np.zeros((words, blocks), dtype=np.uint64)  # bit j of a word: it stands at place j of text a
+    row = np.empty(blocks, dtype=np.uint64)
+    one = np.uint64(1)
+    for i in range(n):
+        size = a_ends[i + 1] - a_ends[i]
+        if size == 0 or b_ends[i + 1] == b_ends[i]:
+            continue
+        used = (size + 63) // 64
+        for j in range(size):
+            where[a[a_ends[i] + j], j // 64] |= one << np.uint64(j % 64)
+        for k in range(used):
+            row[k] = ~np.uint64(0)
+        for j in range(b_ends[i], b_ends[i + 1]):
+            carry = np.uint64(0)
+            word = b[j]
+            for k in range(used):
+                match = row[k] & where[word, k]
+                total = row[k] + match
+                over = np.uint64(total < match)
+                total += carry
+                over |= np.uint64(total < carry)
+                row[k] = total | (row[k] & ~match)
+                carry = over
+        for j in range(size):
+            lengths[i] += 1 - np.int64((row[j // 64] >> np.uint64(j % 64)) & one)
+        for j in range(size):
+            where[a[a_ends[i] + j], j // 64] = np.uint64(0)
+    return lengths

@@ -1,0 +1,186 @@
+"""Texts as numbers: every word of a corpus becomes a small integer, so that the metrics compare integers and not strings.
+
+Two tokenisers, both defined by the reference programs that the metrics reproduce:
+- ``alphanumeric``: lower case, runs of ``[a-z0-9]`` (google's rouge-score 0.1.2, ``tokenize.py``);
+- ``whitespace``: ``str.split()``, case kept (pycocoevalcap's BLEU, nltk's METEOR on split text).
+
+One pass over the bytes of all texts finds the words and looks each up in a hash table; a word is compared byte by byte there, so two words
+never share a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.metrics.compiled import kernel
+
+# Non-ASCII characters at which str.split() splits; the ASCII ones are in the table below.
+WIDE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+
+WHITESPACE = np.arange(256, dtype=np.uint8)
+"""byte -> byte of the word, 0 where a word ends"""
+WHITESPACE[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = 0  # str.isspace in ASCII
+ALPHANUMERIC = np.zeros(256, dtype=np.uint8)
+ALPHANUMERIC[ord("0") : ord("9") + 1] = np.arange(ord("0"), ord("9") + 1)
+ALPHANUMERIC[ord("a") : ord("z") + 1] = ALPHANUMERIC[ord("A") : ord("Z") + 1] = np.arange(ord("a"), ord("z") + 1)
+
+_NUL = b"\xff"  # stands for a NUL inside a word, since 0 ends words; no UTF-8 text has this byte
+
+
+class Tokens(NamedTuple):
+    """The words of some texts, as places in their vocabulary."""
+
+    ids: np.ndarray
+    """int32, the words of all texts one after the other"""
+    ends: np.ndarray
+    """int64 (n + 1), words of text i are ``ids[ends[i]:ends[i + 1]]``"""
+    words: list[str]
+    """distinct words in the order of their first appearance"""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 (n,) words of each text."""
+        return np.diff(self.ends)
+
+    def renumbered(self, numbers: np.ndarray) -> Tokens:
+        """The same texts with word ``i`` called ``numbers[i]``."""
+        return Tokens(numbers[self.ids] if len(self.words) else self.ids, self.ends, self.words)
+
+
+class Remembered:
+    """A tokeniser that remembers the last texts it was given: ten models are measured against the same references, read once."""
+
+    def __init__(self, tokenise: Callable[[Sequence[str]], Tokens]) -> None:
+        self._tokenise = tokenise
+        self._last: tuple[list[str], Tokens] | None = None
+
+    def __call__(self, texts: Sequence[str]) -> Tokens:
+        """The words of the texts."""
+        last = self._last  # one read and one write of one name: threads may race, none sees half of a pair
+        if last is not None and last[0] == list(texts):
+            return last[1]
+        kept = list(texts)
+        tokens = self._tokenise(kept)
+        self._last = kept, tokens
+        return tokens
+
+
+def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    """Raises ValueError unless there is one reference per hypothesis."""
+    if len(hypotheses) != len(references):
+        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references; they are paired in order")
+
+
+def alphanumeric(texts: Sequence[str]) -> Tokens:
+    """Lower-cased runs of ASCII letters and digits.
+
+    Lower case is taken before ASCII: the Kelvin sign is a k there, as it is for rouge-score.
+    """
+    return _tokenise(texts, lambda text: text.lower().encode("ascii", "replace"), ALPHANUMERIC)
+
+
+def whitespace(texts: Sequence[str]) -> Tokens:
+    """What ``str.split()`` gives."""
+    return _tokenise(texts, lambda text: WIDE_SPACE.sub(" ", text).encode("utf-8", "surrogatepass").replace(b"\0", _NUL), WHITESPACE)
+
+
+def shared_numbers(*vocabularies: Iterable[str], of: Callable[[str], str] = str) -> list[np.ndarray]:
+    """int32 numbers for each vocabulary: words, of whichever, share a number exactly when ``of(word)`` is the same."""
+    number: dict[str, int] = {}
+    return [np.array([number.setdefault(of(word), len(number)) for word in words], dtype=np.int32) for words in vocabularies]
+
+
+def _tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.ndarray) -> Tokens:
+    whole = "".join(texts)
+    if whole.isascii() and "\0" not in whole:
+        data, sizes = whole.encode("ascii"), map(len, texts)
+    else:
+        pieces = [encode(text) for text in texts]
+        data, sizes = b"".join(pieces), map(len, pieces)
+    text_ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)), out=text_ends[1:])
+    ids, ends, starts, stops = _number_words(np.frombuffer(data, dtype=np.uint8), text_ends, table)
+    lowered = table.tobytes()
+    spans = zip(starts.tolist(), stops.tolist(), strict=True)
+    words = [data[start:stop].translate(lowered).replace(_NUL, b"\0").decode("utf-8", "surrogatepass") for start, stop in spans]
+    return Tokens(ids, ends, words)
+
+
+@kernel
+def _number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Number the words of all texts.
+
+    data       (bytes,)  uint8, the texts end to end
+    text_ends  (n + 1,)  int64, where each text begins and ends
+    table      (256,)    uint8, byte -> byte of the word, 0 between words
+    returns    ids (words,), ends (n + 1,), and where each distinct word first stands: starts (v,), stops (v,)
+    """
+    n = len(text_ends) - 1
+    ids = np.empty(len(data) // 2 + n + 1, dtype=np.int32)  # a word takes two bytes with its separator, the last of a text one
+    ends = np.zeros(n + 1, dtype=np.int64)
+    starts = np.empty(1024, dtype=np.int64)
+    stops = np.empty(1024, dtype=np.int64)
+    mask = 8191
+    slots = np.full(mask + 1, -1, dtype=np.int32)
+    hashes = np.empty(1024, dtype=np.uint64)
+    words = 0
+    filled = 0
+    for text in range(n):
+        at = text_ends[text]
+        stop = text_ends[text + 1]
+        while at < stop:
+            byte = table[data[at]]
+            if byte == 0:
+                at += 1
+                continue
+            start = at
+            code = np.uint64(14695981039346656037)  # FNV-1a's offset and prime
+            while byte != 0:
+                code = (code ^ np.uint64(byte)) * np.uint64(1099511628211)
+                at += 1
+                if at == stop:
+                    break
+                byte = table[data[at]]
+            code ^= code >> np.uint64(29)
+            slot = np.int64(code & np.uint64(mask))
+            while True:
+                word = slots[slot]
+                if word < 0:
+                    break
+                if hashes[word] == code and stops[word] - starts[word] == at - start:
+                    first = starts[word]
+                    same = True
+                    for k in range(at - start):
+                        if table[data[first + k]] != table[data[start + k]]:
+                            same = False
+                            break
+                    if same:
+                        break
+                slot = (slot + 1) & mask
+            if word < 0:
+                if words == len(starts):
+                    starts = np.concatenate((starts, np.empty_like(starts)))
+                    stops = np.concatenate((stops, np.empty_like(stops)))
+                    hashes = np.concatenate((hashes, np.empty_like(hashes)))
+                word = np.int32(words)
+                starts[word] = start
+                stops[word] = at
+                hashes[word] = code
+                slots[slot] = word
+                words += 1
+                if 2 * words > mask:
+                    mask = 2 * mask + 1
+                    slots = np.full(mask + 1, -1, dtype=np.int32)
+                    for other in range(words):
+                        slot = np.int64(hashes[other] & np.uint64(mask))
+                        while slots[slot] >= 0:
+                            slot = (slot + 1) & mask
+                        slots[slot] = other
+            ids[filled] = word
+            filled += 1
+        ends[text + 1] = filled
+    return ids[:filled].copy(), ends, starts[:words].copy(), stops[:words].copy()
