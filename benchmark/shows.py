@@ -51,8 +51,6 @@ def show_outcome(outcome: Outcome) -> None:
         if empty:
             out.print(f"{escape(model)}: {empty} reports are empty, and scored as such", style="yellow")
     print_summary([*outcome.scored.rows, *outcome.scored.differences], out, **outcome.for_tables())
-    for model, why in outcome.failed.items():
-        out.print(f"{escape(model)} failed: {escape(why)}", style="red")
     out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]")
 
 
