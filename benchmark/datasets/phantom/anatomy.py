@@ -371,7 +371,7 @@ def boxes(a: Anatomy) -> dict[str, tuple[int, int, int, int]]:
     rects["cavoatrial junction"] = (cx - 4.2, cy + 2.2, cx - 1.2, cy + 4.6)
     rects["right atrium"] = (heart[0], cy + 3.4, cx - 0.2, heart[3] - 1.2)
     rects["abdomen"] = (-a.half_width, min(a.dome_y.values()), a.half_width, a.angle_y + 7.5)
-    return {name: _pixels(a, rect) for name, rect in sorted(rects.items())}
+    return _pixels(a, dict(sorted(rects.items())))
 
 
 def clavicle(a: Anatomy, side: str) -> Points:
@@ -399,11 +399,13 @@ def _band(sign: float, inner: float, outer: float, top: float, bottom: float) ->
     return (min(sign * inner, sign * outer), top, max(sign * inner, sign * outer), bottom)
 
 
-def _pixels(a: Anatomy, rect: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = rect
-    xy = a.to_px([(left, top), (right, top), (left, bottom), (right, bottom)])
+def _pixels(a: Anatomy, rects: Mapping[str, tuple[float, float, float, float]]) -> dict[str, tuple[int, int, int, int]]:
+    """Rectangles in cm -> boxes in pixels."""
+    left, top, right, bottom = np.array(list(rects.values()), dtype=np.float64).T
+    corners = np.stack([np.stack([left, top], 1), np.stack([right, top], 1), np.stack([left, bottom], 1), np.stack([right, bottom], 1)], axis=1)
+    xy = a.to_px(corners.reshape(-1, 2)).reshape(-1, 4, 2)
     # Mean of the tilted edges: a box a reader would draw, not the hull of the tilted rectangle.
-    w, h = a.pose.width_px, a.pose.height_px
-    x1, x2 = np.clip([xy[[0, 2], 0].mean(), xy[[1, 3], 0].mean()], 0, w)
-    y1, y2 = np.clip([xy[[0, 1], 1].mean(), xy[[2, 3], 1].mean()], 0, h)
-    return round(float(x1)), round(float(y1)), round(float(x2)), round(float(y2))
+    x = np.clip(np.stack([xy[:, [0, 2], 0].mean(1), xy[:, [1, 3], 0].mean(1)], 1), 0, a.pose.width_px)
+    y = np.clip(np.stack([xy[:, [0, 1], 1].mean(1), xy[:, [2, 3], 1].mean(1)], 1), 0, a.pose.height_px)
+    whole = np.rint(np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)).astype(int).tolist()
+    return {name: (x1, y1, x2, y2) for name, (x1, y1, x2, y2) in zip(rects, whole, strict=True)}

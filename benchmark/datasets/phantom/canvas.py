@@ -18,7 +18,7 @@ from benchmark.datasets.phantom.anatomy import Anatomy, Points
 
 Plane = NDArray[np.float32]
 TILE = 1024  # side of the repeating texture tiles
-TILE_PX_PER_CM = 12.8
+COARSE = 4  # how many image pixels make one of a soft layer
 
 
 class Window(NamedTuple):
@@ -45,19 +45,28 @@ class Canvas:
         image = Image.new("L", (self.width * scale, self.height * scale))
         return image, ImageDraw.Draw(image)
 
+    def coarse_layer(self) -> tuple[Image.Image, ImageDraw.ImageDraw, float]:
+        """An empty layer a quarter as fine, for soft things, and its scale."""
+        image = Image.new("L", (max(self.width // COARSE, 8), max(self.height // COARSE, 8)))
+        return image, ImageDraw.Draw(image), image.width / self.width
+
     def px(self, points: Points | Sequence[tuple[float, float]], scale: float = 1) -> list[tuple[float, float]]:
         """Centimetres -> what ImageDraw takes."""
         return list(map(tuple, (self.anatomy.to_px(points) * scale).tolist()))
 
-    def mask(self, outlines: Sequence[Points], blur_cm: float = 0.06) -> Plane:
-        """Filled outlines, 0..1, with an edge as soft as asked."""
-        image, draw = self.layer()
+    def mask(self, outlines: Sequence[Points], blur_cm: float = 0.0) -> Plane:
+        """Filled outlines, 0..1, with an edge of a pixel, or as soft as asked."""
+        image, draw = self.layer(2)
         for outline in outlines:
-            draw.polygon(self.px(outline), fill=255)
-        return self.plane(image, blur_cm)
+            draw.polygon(self.px(outline, 2), fill=255)
+        return self.plane(image.reduce(2), blur_cm)
 
     def plane(self, layer: Image.Image, blur_cm: float = 0.0) -> Plane:
-        """An 8-bit layer as 0..1."""
+        """An 8-bit layer as 0..1, brought to the size of the image: from twice it by averaging, from a quarter by interpolation."""
+        if layer.width > self.width:
+            layer = layer.reduce(2)
+        elif layer.width < self.width:
+            layer = layer.resize((self.width, self.height), Image.Resampling.BILINEAR)
         if (radius := blur_cm * self.px_per_cm) > 0.2:
             layer = layer.filter(ImageFilter.BoxBlur(1.5 * radius))  # one pass: a third of the time of a Gaussian
         out: Plane = np.asarray(layer).astype(np.float32)

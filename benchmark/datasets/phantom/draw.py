@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
 from benchmark.datasets.phantom import devices as device_drawing
 from benchmark.datasets.phantom import lesion_drawing
@@ -30,8 +30,8 @@ def radiograph(
     """The 8-bit image, and for each finding the boxes of where it was drawn."""
     canvas = Canvas(anatomy)
     inner = np.random.default_rng(anatomy.patient.seed)  # the same vessels and bones on every image of a person
-    shadow = _soft_tissue(canvas)
-    lungs = canvas.mask([anatomy.lungs[side] for side in SIDES], 0.07)
+    shadow = _soft_tissue(canvas, rng)
+    lungs = canvas.mask([anatomy.lungs[side] for side in SIDES])
     cover = _mediastinum(canvas)
     air = lungs * _depth(canvas)
     air *= 1 - np.float32(0.93) * cover
@@ -39,16 +39,15 @@ def radiograph(
     spots = lesion_drawing.apply(lung_state, findings)
     ribs, bones = _ribs(canvas), _other_bones(canvas)
     shadow += cover * _between(canvas, 0.055)
-    shadow += ribs * (np.float32(0.050) + np.float32(0.165) * lungs * (1 - np.float32(0.8) * cover))
+    shadow += ribs * (np.float32(0.050) + np.float32(0.36) * np.clip(lung_state.air, 0, 0.6))  # bone shows against air
     shadow += bones
     shadow -= lung_state.air
     if not lung_state.has_own_vessels:
         lung_state.vessels = vessel_layer(canvas, inner, lung_state.upper_vessels)
     shadow += lung_state.vessels * np.clip(lung_state.air, 0, None) * lung_state.vessel_gain
     shadow += lung_state.density
-    shadow -= _airways(canvas) + _gas(canvas, inner)
-    shadow += canvas.texture(rng, (canvas.height, canvas.width), 1.6) * np.float32(0.006)
-    shadow = _expose(canvas, shadow, rng)
+    shadow -= _gas(canvas, inner)
+    shadow = _expose(canvas, shadow)
     device_drawing.draw(canvas, shadow, devices)
     return _develop(canvas, shadow, rng), spots
 
@@ -62,13 +61,11 @@ def _between(canvas: Canvas, level: float) -> Plane:
     return out
 
 
-def _soft_tissue(canvas: Canvas) -> Plane:
+def _soft_tissue(canvas: Canvas, rng: np.random.Generator) -> Plane:
     """Skin, muscle, fat and the abdomen, computed at a quarter of the resolution."""
-    a, small = canvas.anatomy, 4
-    w, h = max(canvas.width // small, 8), max(canvas.height // small, 8)
-    layer = Image.new("L", (w, h))
-    draw = ImageDraw.Draw(layer)
-    sx = w / canvas.width
+    a = canvas.anatomy
+    layer, draw, sx = canvas.coarse_layer()
+    w, h = layer.size
     torso, arms = _torso(a), [_arm(a, side) for side in SIDES]
     for outline in (torso, *arms):
         draw.polygon(canvas.px(outline, sx), fill=255)
@@ -90,7 +87,8 @@ def _soft_tissue(canvas: Canvas) -> Plane:
     if a.patient.breast:
         for side in SIDES:
             field += _breast(a, side, x, y) * body
-    full = Image.fromarray(field.astype(np.float32)).resize((canvas.width, canvas.height), Image.Resampling.BICUBIC)
+    field += canvas.texture(rng, (h, w), 1.6 * sx) * np.float32(0.006)
+    full = Image.fromarray(field.astype(np.float32)).resize((canvas.width, canvas.height), Image.Resampling.BILINEAR)
     return np.array(full, dtype=np.float32)
 
 
@@ -135,21 +133,18 @@ def _arm(a: Anatomy, side: str) -> Points:
 
 def _depth(canvas: Canvas) -> Plane:
     """How much air a ray meets: less at the edges and the apex, less in the broad-chested."""
-    a, small = canvas.anatomy, 4
-    w, h = max(canvas.width // small, 8), max(canvas.height // small, 8)
-    layer = Image.new("L", (w, h))
-    draw = ImageDraw.Draw(layer)
+    a = canvas.anatomy
+    layer, draw, scale = canvas.coarse_layer()
     for side in SIDES:
-        draw.polygon(canvas.px(a.lungs[side], w / canvas.width), fill=255)
-    layer = layer.filter(ImageFilter.GaussianBlur(1.5 * canvas.px_per_cm * w / canvas.width))
-    layer = layer.resize((canvas.width, canvas.height), Image.Resampling.BICUBIC)
+        draw.polygon(canvas.px(a.lungs[side], scale), fill=255)
+    layer = layer.filter(ImageFilter.GaussianBlur(1.5 * canvas.px_per_cm * scale))
     fat = min(max((a.patient.wall - 1.5) / 4, 0), 1)
     full = (0.50 - 0.09 * fat) * (1.0 if a.pose.view == "PA" else 0.93)
     return canvas.plane(layer) * np.float32(0.62 * full) + np.float32(0.36 * full)
 
 
 def _mediastinum(canvas: Canvas) -> Plane:
-    """What hides the lungs in the middle: heart, great vessels, spine."""
+    """What hides the lungs in the middle: heart, great vessels, hila."""
     a = canvas.anatomy
     layer, draw = canvas.layer()
     draw.polygon(canvas.px(a.mediastinum), fill=228)
@@ -157,13 +152,13 @@ def _mediastinum(canvas: Canvas) -> Plane:
     descending = smooth([(a.carina[0] + 2.9, a.arch_y + 1.2), (a.carina[0] + 2.7, a.carina[1] + 4), (a.midline + 2.3, a.dome_y["left"] + 1)], 4)
     back = [(a.midline + 0.4, a.dome_y["left"] + 1), (a.carina[0], a.arch_y)]
     draw.polygon(canvas.px(np.concatenate([descending, back])), fill=246)
-    soft, draw_soft = canvas.layer()
+    soft, draw_soft, scale = canvas.coarse_layer()
     for side in SIDES:
-        _hilum(canvas, draw_soft, side)
-    return np.maximum(canvas.plane(layer, 0.09), canvas.plane(soft, 0.2))
+        _hilum(canvas, draw_soft, scale, side)
+    return np.maximum(canvas.plane(layer, 0.09), canvas.plane(soft.filter(ImageFilter.BoxBlur(0.3 * canvas.px_per_cm * scale))))
 
 
-def _hilum(canvas: Canvas, draw: ImageDraw.ImageDraw, side: str) -> None:
+def _hilum(canvas: Canvas, draw: ImageDraw.ImageDraw, scale: float, side: str) -> None:
     """The pulmonary artery: out of the mediastinum, then down like a comma."""
     a, s = canvas.anatomy, SIGN[side]
     x, y = a.hila[side]
@@ -173,70 +168,63 @@ def _hilum(canvas: Canvas, draw: ImageDraw.ImageDraw, side: str) -> None:
         ([(x - s * 1.0, y - 0.8), (x - s * 0.3, y - 2.2), (x + s * 0.5, y - 3.2)], 0.8, 95),
     )
     for points, width_cm, level in reversed(parts):
-        draw.line(canvas.px(smooth(points, 5)), fill=level, width=max(1, round(width_cm * canvas.px_per_cm)), joint="curve")
+        draw.line(canvas.px(smooth(points, 5), scale), fill=level, width=max(1, round(width_cm * canvas.px_per_cm * scale)), joint="curve")
 
 
 def vessel_layer(canvas: Canvas, rng: np.random.Generator, upper: float = 1.0) -> Plane:
     """Branching arteries and veins from both hila; ``upper`` widens those of the upper zones (cephalisation)."""
-    a, fine = canvas.anatomy, 2
+    fine = 2
     layer, draw = canvas.layer(fine)
-    ppc = canvas.px_per_cm * fine
-    strokes: list[tuple[float, list[tuple[float, float]]]] = []
-    for side in SIDES:
-        s = SIGN[side]
-        x, y = a.hila[side]
-        spans = np.linspace(-78, 84, 12) + rng.uniform(-6, 6, 12)
-        for degrees in spans.tolist():
-            width = (0.28 if degrees > 0 else 0.19 * upper) * rng.uniform(0.7, 1.2)
-            reach = 9.5 if degrees > 25 else 7.5
-            x0, y0 = x - s * rng.uniform(0.1, 0.8), y + 1.9 * math.sin(math.radians(degrees)) + rng.uniform(-0.5, 0.7)
-            _branch(rng, strokes, s, x0, y0, math.radians(degrees), width, reach * rng.uniform(0.8, 1.15), 0)
-    strokes.sort(key=lambda stroke: stroke[0])
-    joined = canvas.px(np.array([point for _, line in strokes for point in line]), fine)
-    at = 0
-    for width, line in strokes:
-        draw.line(joined[at : at + len(line)], fill=min(230, int(62 + 560 * width)), width=max(1, round(width * ppc)))
-        at += len(line)
-    return canvas.plane(layer.reduce(fine), 0.035)
+    width, lines = _vessels(canvas.anatomy, rng, upper)
+    order = np.argsort(width)  # the wide ones last, on top
+    width, lines = width[order], lines[order]
+    flat = canvas.px(lines.reshape(-1, 2), fine)
+    points = lines.shape[1]
+    levels = np.minimum(230, 62 + 560 * width).astype(int).tolist()
+    pixels = np.maximum(1, np.rint(width * canvas.px_per_cm * fine)).astype(int).tolist()
+    for k, (level, wide) in enumerate(zip(levels, pixels, strict=True)):
+        draw.line(flat[k * points : (k + 1) * points], fill=level, width=wide)
+    return canvas.plane(layer)
 
 
-def _branch(
-    rng: np.random.Generator,
-    strokes: list[tuple[float, list[tuple[float, float]]]],
-    s: float,
-    x: float,
-    y: float,
-    angle: float,
-    width: float,
-    reach: float,
-    depth: int,
-) -> None:
-    """One vessel with its children; ``angle`` from the horizontal outwards, positive downwards."""
-    pieces = 3
-    bends = rng.normal(0, 0.17, pieces).tolist()
-    forks = rng.uniform(0.25, 0.62, 3).tolist()
-    line = [(x, y)]
-    step = reach * (0.42 if depth else 0.36) / pieces
-    for bend in bends:
-        angle += bend
-        x, y = x + s * math.cos(angle) * step, y + math.sin(angle) * step
-        line.append((x, y))
-    strokes.append((width, line))
-    if depth >= 4 or width < 0.045:
-        return
-    rest = reach * (0.66 if depth else 0.7)
-    _branch(rng, strokes, s, x, y, angle + forks[0] * 0.75, width * 0.74, rest, depth + 1)
-    _branch(rng, strokes, s, x, y, angle - forks[1] * 0.75, width * 0.66, rest * 0.92, depth + 1)
+def _vessels(a: Anatomy, rng: np.random.Generator, upper: float) -> tuple[Points, Points]:
+    """Widths (n,) and centre lines (n, 4, 2) in cm, grown generation by generation from both hila."""
+    count, pieces = 13, 3
+    sign = np.repeat([SIGN[side] for side in SIDES], count)
+    degrees = np.tile(np.linspace(-80, 84, count), 2) + rng.uniform(-7, 7, 2 * count)
+    hila = np.repeat([a.hila[side] for side in SIDES], count, axis=0)
+    angle = np.radians(degrees)
+    at = hila + np.stack([-sign * rng.uniform(0.1, 0.8, 2 * count), 1.9 * np.sin(angle) + rng.uniform(-0.5, 0.7, 2 * count)], axis=1)
+    width = np.where(degrees > 0, 0.28, 0.19 * upper) * rng.uniform(0.7, 1.2, 2 * count)
+    reach = np.where(degrees > 25, 9.5, 7.5) * rng.uniform(0.8, 1.15, 2 * count)
+    widths, lines = [], []
+    for generation in range(5):
+        line = [at]
+        step = reach * (0.42 if generation else 0.36) / pieces
+        for _ in range(pieces):
+            angle = angle + rng.normal(0, 0.17, len(angle))
+            at = at + np.stack([sign * np.cos(angle) * step, np.sin(angle) * step], axis=1)
+            line.append(at)
+        widths.append(width)
+        lines.append(np.stack(line, axis=1))
+        keep = width * 0.7 > 0.036  # finer ones are not seen on film
+        sign, angle, at, width, reach = (np.concatenate([v[keep], v[keep]]) for v in (sign, angle, at, width, reach))
+        half = len(angle) // 2
+        fork = rng.uniform(0.19, 0.47, 2 * half) * np.repeat([1.0, -1.0], half)
+        angle = angle + fork
+        width = width * np.repeat([0.74, 0.66], half)
+        reach = reach * np.repeat([0.68, 0.63], half)
+    return np.concatenate(widths), np.concatenate(lines)
 
 
 def _ribs(canvas: Canvas) -> Plane:
     """Back and front arcs of both sides."""
-    a = canvas.anatomy
-    back, draw_back = canvas.layer()
-    front, draw_front = canvas.layer()
+    a, fine = canvas.anatomy, 2
+    back, draw_back = canvas.layer(fine)
+    front, draw_front = canvas.layer(fine)
     spacing = (a.angle_y - a.top + 2.2) / 10.6
-    slope, edge = a.patient.rib_slope, max(1, round(0.11 * canvas.px_per_cm))
-    t = np.linspace(0, 1, 15)
+    slope = a.patient.rib_slope
+    t = np.linspace(0, 1, 13)
     for side in SIDES:
         s = SIGN[side]
         for k in range(11):
@@ -245,34 +233,38 @@ def _ribs(canvas: Canvas) -> Plane:
             wall = float(a.wall_x(y0 + drop)) + 0.35 if k else 0.5 * a.half_width
             x = 2.0 + (wall - 2.0) * np.sin(t * 1.5) / math.sin(1.5)
             y = y0 - 0.75 * np.sin(t * 2.6) + drop * t**2.4
-            _band(canvas, draw_back, s * x + a.midline, y, 0.40, 66, 122, edge)
+            _band(canvas, draw_back, s * x + a.midline, y, 0.40, 66 if k else 36, 122 if k else 60, 0.11)
             if 0 < k < 8:
                 end = 4.6 + 0.42 * k
                 fall = (3.0 + 0.28 * k) * slope
                 xf = end + (wall - end) * np.cos(t * 1.5)
                 yf = y0 + drop - 0.75 * math.sin(2.6) + fall * np.sin(t * 1.5)
-                _band(canvas, draw_front, s * xf - 0.4 * a.pose.turn, yf, 0.50, 40, 74, edge)
-    return canvas.plane(back, 0.055) + canvas.plane(front, 0.08)
+                _band(canvas, draw_front, s * xf - 0.4 * a.pose.turn, yf, 0.50, 40, 74, 0.11)
+    return canvas.plane(ImageChops.add(back, front))
 
 
-def _band(canvas: Canvas, draw: ImageDraw.ImageDraw, x: Points, y: Points, half: float, fill: int, edge_fill: int, edge: int) -> None:
-    """A bone seen from the side: grey inside, brighter cortex, the lower one stronger."""
+def _band(
+    canvas: Canvas, draw: ImageDraw.ImageDraw, x: Points, y: Points, half: float, fill: int, edge_fill: int, edge_cm: float, fine: int = 2
+) -> None:
+    """A bone seen from the side: grey inside, brighter cortex."""
     dx, dy = np.gradient(x), np.gradient(y)
-    norm = np.hypot(dx, dy) + 1e-9
-    upper = np.stack([x + dy / norm * half, y - dx / norm * half], axis=1)
-    lower = np.stack([x - dy / norm * half, y + dx / norm * half], axis=1)
-    corners = canvas.px(np.concatenate([upper, lower[::-1]]))
-    draw.polygon(corners, fill=fill)
+    norm = half / (np.hypot(dx, dy) + 1e-9)
+    outline = np.empty((2 * len(x), 2))
     n = len(x)
+    outline[:n, 0], outline[:n, 1] = x + dy * norm, y - dx * norm
+    outline[n:, 0], outline[n:, 1] = (x - dy * norm)[::-1], (y + dx * norm)[::-1]
+    corners = canvas.px(outline, fine)
+    edge = max(1, round(edge_cm * canvas.px_per_cm * fine))
+    draw.polygon(corners, fill=fill)
     draw.line(corners[:n], fill=edge_fill, width=edge)
     draw.line(corners[n:], fill=edge_fill, width=edge)
 
 
 def _other_bones(canvas: Canvas) -> Plane:
     """Clavicles, shoulder blades, arms and spine."""
-    a, w, top = canvas.anatomy, canvas.anatomy.half_width, canvas.anatomy.top
-    layer, draw = canvas.layer()
-    edge = max(1, round(0.13 * canvas.px_per_cm))
+    a, w, top, fine = canvas.anatomy, canvas.anatomy.half_width, canvas.anatomy.top, 2
+    layer, draw = canvas.layer(fine)
+    edge = max(1, round(0.13 * canvas.px_per_cm * fine))
     out = 1.0 if a.pose.view == "AP" else 1.1  # shoulders rolled forward clear the lungs
     for side in SIDES:
         s = SIGN[side]
@@ -284,88 +276,72 @@ def _other_bones(canvas: Canvas) -> Plane:
             (1.1 * w * out, top + 9.5),
             (1.33 * w, top + 2.6),
         ]
-        outline = canvas.px([(s * x, y) for x, y in blade])
+        outline = canvas.px([(s * x, y) for x, y in blade], fine)
         draw.polygon(outline, fill=20)
         draw.line(outline[1:4], fill=36, width=edge)
         draw.line(outline[3:], fill=58, width=edge * 2)
         hx, hy = 1.36 * w + 0.5, top + 2.2
-        shaft = canvas.px([(s * (hx - 1.1), hy), (s * (hx + 1.9), hy), (s * (hx + 4.6) * 1.06, top + 40), (s * (hx + 2.5) * 1.06, top + 40)])
+        bone = [(hx - 1.1, hy), (hx + 1.9, hy), ((hx + 4.6) * 1.06, top + 40), ((hx + 2.5) * 1.06, top + 40), (hx + 0.4, hy)]
+        *shaft, (px, py) = canvas.px([(s * x, y) for x, y in bone], fine)
         draw.polygon(shaft, fill=42)
         draw.line(shaft[1:3], fill=64, width=edge * 2)
         draw.line([shaft[0], shaft[3]], fill=64, width=edge * 2)
-        (px, py), r = canvas.px([(s * (hx + 0.4), hy)])[0], 2.3 * canvas.px_per_cm
+        r = 2.3 * canvas.px_per_cm * fine
         draw.ellipse((px - r, py - r, px + r, py + r), fill=50, outline=68, width=edge)
         line = clavicle(a, side)
-        _band(canvas, draw, line[:, 0], line[:, 1], 0.55, 52, 88, edge)
-    _spine(canvas, draw, edge)
-    return canvas.plane(layer, 0.06) * np.float32(0.68)
+        _band(canvas, draw, line[:, 0], line[:, 1], 0.55, 52, 88, 0.13)
+    _spine(canvas, draw, edge, fine)
+    return canvas.plane(layer) * np.float32(0.68)
 
 
-def _spine(canvas: Canvas, draw: ImageDraw.ImageDraw, edge: int) -> None:
+def _spine(canvas: Canvas, draw: ImageDraw.ImageDraw, edge: int, fine: int) -> None:
+    """Vertebral bodies with their discs, pedicles and spinous processes."""
     a = canvas.anatomy
-    y = a.top - 8.0
-    k = 0
-    while y < a.angle_y + 12:
-        size = 1.75 + 0.075 * max(k - 4, 0)
-        x = a.midline + a.patient.bend * math.sin((y - a.top) / (a.angle_y - a.top) * 3.0)
-        half = 1.45 + 0.035 * k
-        body = canvas.px(
-            [
-                (x - half, y),
-                (x + half, y),
-                (x + half * 0.93, y + size / 2),
-                (x + half, y + size),
-                (x - half, y + size),
-                (x - half * 0.93, y + size / 2),
-            ]
-        )
+    top, k = a.top - 8.0, 0
+    points: list[tuple[float, float]] = []
+    while top < a.angle_y + 12:
+        size, half = 1.75 + 0.075 * max(k - 4, 0), 1.45 + 0.035 * k
+        x = a.midline + a.patient.bend * math.sin((top - a.top) / (a.angle_y - a.top) * 3.0)
+        middle, low = top + size / 2, top + size
+        points += [(x - half, top), (x + half, top), (x + half * 0.93, middle), (x + half, low), (x - half, low), (x - half * 0.93, middle)]
+        points += [(x - half * 0.62, top + 0.45 * size), (x + half * 0.62, top + 0.45 * size), (x, top + 0.55 * size), (x, top + 1.05 * size)]
+        top, k = low + 0.42, k + 1
+    flat, r = canvas.px(points, fine), 0.34 * canvas.px_per_cm * fine
+    for at in range(0, len(flat), 10):
+        body, pedicles, process = flat[at : at + 6], flat[at + 6 : at + 8], flat[at + 8 : at + 10]
         draw.polygon(body, fill=16)
         draw.line([body[0], body[1]], fill=27, width=edge)
         draw.line([body[4], body[3]], fill=27, width=edge)
-        for s in (-1, 1):
-            (px, py), r = canvas.px([(x + s * half * 0.62, y + 0.45 * size)])[0], 0.34 * canvas.px_per_cm
+        for px, py in pedicles:
             draw.ellipse((px - r, py - 1.3 * r, px + r, py + 1.3 * r), outline=31, width=edge)
-        tip = canvas.px([(x, y + 0.55 * size), (x, y + 1.05 * size)])
-        draw.line(tip, fill=34, width=edge * 3)
-        y += size + 0.42
-        k += 1
-
-
-def _airways(canvas: Canvas) -> Plane:
-    """Trachea and main bronchi, dark in the mediastinum."""
-    a = canvas.anatomy
-    cx, cy = a.carina
-    layer, draw = canvas.layer()
-    top = a.top - 7
-    bend = 0.25 * a.pose.turn
-    tube = smooth([(cx - 0.1 - bend, top), (cx + 0.1, a.top + 1), (cx + 0.15, a.arch_y - 1), (cx, cy - 0.2)], 4)
-    draw.line(canvas.px(tube), fill=150, width=max(1, round(1.65 * canvas.px_per_cm)), joint="curve")
-    for s, (dx, dy), width in ((-1, (2.6, 2.9), 1.15), (1, (4.0, 2.5), 1.0)):
-        draw.line(
-            canvas.px([(cx, cy - 0.4), (cx + s * dx * 0.5, cy + dy * 0.45), (cx + s * dx, cy + dy)]),
-            fill=95,
-            width=max(1, round(width * canvas.px_per_cm)),
-            joint="curve",
-        )
-    return canvas.plane(layer, 0.16) * np.float32(0.21)
+        draw.line(process, fill=34, width=edge * 3)
 
 
 def _gas(canvas: Canvas, rng: np.random.Generator) -> Plane:
-    """The stomach bubble under the left dome, at times bowel gas."""
+    """Air outside the lungs: trachea and main bronchi, the stomach bubble, at times bowel."""
     a = canvas.anatomy
-    layer, draw = canvas.layer()
+    cx, cy = a.carina
+    layer, draw, scale = canvas.coarse_layer()
+    ppc = canvas.px_per_cm * scale
+    bend = 0.25 * a.pose.turn
+    tube = smooth([(cx - 0.1 - bend, a.top - 7), (cx + 0.1, a.top + 1), (cx + 0.15, a.arch_y - 1), (cx, cy - 0.2)], 4)
+    draw.line(canvas.px(tube, scale), fill=132, width=max(1, round(1.7 * ppc)), joint="curve")
+    for s, (dx, dy), width in ((-1, (2.6, 2.9), 1.15), (1, (4.0, 2.5), 1.0)):
+        path = [(cx, cy - 0.4), (cx + s * dx * 0.5, cy + dy * 0.45), (cx + s * dx, cy + dy)]
+        draw.line(canvas.px(path, scale), fill=84, width=max(1, round(width * ppc)), joint="curve")
     x, y = 0.42 * a.half_width, a.dome_y["left"] + 2.6 + float(rng.uniform(0, 0.8))
     rx, ry = float(rng.uniform(1.6, 3.2)), float(rng.uniform(0.9, 1.7))
     angle = np.linspace(0, 2 * math.pi, 24)
     level = int(rng.choice((0, 120, 190), p=(0.25, 0.4, 0.35)))
-    draw.polygon(canvas.px(np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle) * (1 - 0.2 * np.cos(2 * angle))], axis=1)), fill=level)
+    bubble = np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle) * (1 - 0.2 * np.cos(2 * angle))], axis=1)
+    draw.polygon(canvas.px(bubble, scale), fill=level)
     for _ in range(int(rng.integers(0, 4))):
         gx, gy, r = float(rng.uniform(0.2, 0.9)) * a.half_width, a.angle_y + float(rng.uniform(2, 7)), float(rng.uniform(0.6, 1.5))
-        draw.polygon(canvas.px(np.stack([gx + r * 1.3 * np.cos(angle), gy + r * np.sin(angle)], axis=1)), fill=110)
-    return canvas.plane(layer, 0.22) * np.float32(0.24)
+        draw.polygon(canvas.px(np.stack([gx + r * 1.3 * np.cos(angle), gy + r * np.sin(angle)], axis=1), scale), fill=100)
+    return canvas.plane(layer.filter(ImageFilter.BoxBlur(0.15 * ppc))) * np.float32(0.24)
 
 
-def _expose(canvas: Canvas, shadow: Plane, rng: np.random.Generator) -> Plane:
+def _expose(canvas: Canvas, shadow: Plane) -> Plane:
     """Contrast and gamma of the detector; 0 black, 1 white."""
     p = canvas.anatomy.pose
     shadow -= np.float32(0.5)
@@ -386,7 +362,7 @@ def _develop(canvas: Canvas, shadow: Plane, rng: np.random.Generator) -> NDArray
     np.clip(shadow, 0, 255, out=shadow)
     image = Image.fromarray(shadow.astype(np.uint8))
     if (radius := p.blur * canvas.px_per_cm / 12.8) > 0.25:
-        image = image.filter(ImageFilter.GaussianBlur(radius))
+        image = image.filter(ImageFilter.BoxBlur(1.2 * radius))
     draw = ImageDraw.Draw(image)
     _collimate(canvas, draw, rng)
     _marker(canvas, draw, rng)

@@ -103,8 +103,9 @@ def _mass(lungs: Lungs, site: Site, severity: int) -> Box | None:
     dx, dy = window.x - np.float32(x), window.y - np.float32(y)
     angle, d = np.arctan2(dy, dx), np.hypot(dx, dy)
     edge = np.full_like(d, site.size_cm)
-    for k in (2, 3, 5, 9):
-        edge += np.float32(site.size_cm * rng.uniform(0.02, 0.11) / math.sqrt(k - 1)) * np.cos(k * angle + np.float32(rng.uniform(0, 6.3)))
+    for k in (2, 3, 5):
+        edge += np.float32(site.size_cm * rng.uniform(0.03, 0.14) / math.sqrt(k - 1)) * np.cos(k * angle + np.float32(rng.uniform(0, 6.3)))
+    edge += np.float32(0.09 * site.size_cm) * lungs.canvas.texture(rng, (d.shape[0], d.shape[1]), 0.7)
     body = soft_step(edge - d, 0.6)
     lungs.fill(window, body * np.float32(0.66))
     lungs.add(window, body * np.float32(rng.uniform(0.045, 0.085)))
@@ -138,7 +139,7 @@ def _consolidation(lungs: Lungs, site: Site, severity: int) -> Box | None:
             px, py = px + math.cos(angle) * reach * 0.36, py + math.sin(angle) * reach * 0.36
             points.append((px, py))
         draw.line(canvas.px(smooth(points, 3)), fill=200, width=max(1, round(0.22 * canvas.px_per_cm)))
-    branches = canvas.plane(layer.crop((window.at[1].start, window.at[0].start, window.at[1].stop, window.at[0].stop)), 0.07)
+    branches = canvas.plane(layer, 0.07)[window.at]
     lungs.fill(window, patch * np.float32(0.62 + 0.1 * severity) * (1 - np.float32(0.5) * branches))
     lungs.add(window, patch * np.float32(0.02) * (1 - branches))
     return _box_of_mask(window, patch, 0.3)
@@ -152,10 +153,10 @@ def _infiltration(lungs: Lungs, site: Site, severity: int) -> Box | None:
     window = lungs.canvas.window(x, y, reach * 1.4)
     shape = (window.at[0].stop - window.at[0].start, window.at[1].stop - window.at[1].start)
     d = np.hypot(window.x - np.float32(x), window.y - np.float32(y)) / np.float32(reach)
-    clumps = soft_step(lungs.canvas.texture(rng, shape, 1.5) + np.float32(0.15), 1.3)
+    clumps = soft_step(lungs.canvas.texture(rng, shape, 2.0) + np.float32(0.35), 3.2)
     fade = soft_step(np.float32(0.8) - d, 0.9)
     patch = clumps * fade * _side_of(lungs, window, site.side)
-    lungs.fill(window, patch * np.float32(0.34 + 0.1 * severity))
+    lungs.fill(window, patch * np.float32(0.4 + 0.1 * severity))
     return _box_of_mask(window, patch, 0.25)
 
 
@@ -223,7 +224,7 @@ def _pneumothorax(lungs: Lungs, site: Site, severity: int) -> Box | None:
     toward = np.stack([hx - outline[:, 0], hy - outline[:, 1]], axis=1)
     length = np.hypot(toward[:, 0], toward[:, 1])[:, None]
     shrunk = outline + toward / np.maximum(length, 0.1) * np.minimum(gap[:, None], 0.75 * length)
-    collapsed = canvas.mask([shrunk], 0.04)
+    collapsed = canvas.mask([shrunk])
     window = canvas.whole()
     rim = np.clip(_side_of(lungs, window, site.side) - collapsed, 0, 1)
     layer, draw = canvas.layer()
@@ -281,7 +282,11 @@ def _thickening(lungs: Lungs, site: Site, severity: int) -> Box | None:
         y = np.linspace(a.top + 0.5 * height, a.top + 0.97 * height, 14)
         inner_scale = 1.0
     outer = np.stack([s * (a.wall_x(y) + 0.15), y], axis=1)
-    depth = site.size_cm * inner_scale * (0.65 + 0.35 * np.sin(np.linspace(0.15, math.pi - 0.15, len(y)))) * (1 + rng.uniform(-0.18, 0.18, len(y)))
+    profile = (
+        np.sin(np.linspace(0.35, math.pi - 0.35, len(y))) if site.zone == "apical" else np.sin(np.linspace(0.02, math.pi - 0.02, len(y))) ** 0.55
+    )
+    bumps = np.convolve(rng.uniform(-0.3, 0.3, len(y) + 2), (0.25, 0.5, 0.25), "valid")
+    depth = site.size_cm * inner_scale * profile * (1 + bumps)
     if site.zone == "apical":  # the cap follows the dome of the apex inwards
         inner = np.stack([s * np.maximum(a.wall_x(y) - depth * 1.25, 0.0), y + depth * 0.8], axis=1)
         roof = np.array([(s * 2.0, a.top + 0.09 * height), (s * 2.0, a.top - 0.4), (s * 0.35 * a.half_width, a.top - 0.5)])
@@ -289,8 +294,8 @@ def _thickening(lungs: Lungs, site: Site, severity: int) -> Box | None:
         inner_edge = np.concatenate([inner[::-1], roof[:1]])
     else:
         inner = np.stack([s * (a.wall_x(y) - depth), y], axis=1)
-        outline, inner_edge = np.concatenate([outer, inner[::-1]]), inner
-    rind = canvas.mask([outline], 0.07) * lungs.mask
+        outline, inner_edge = np.concatenate([outer, inner[::-1]]), inner[1:-1]
+    rind = canvas.mask([outline]) * lungs.mask
     lungs.air *= 1 - rind * np.float32(0.58)
     window = canvas.whole()
     lungs.add(window, rind * np.float32(0.035))

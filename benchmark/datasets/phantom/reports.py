@@ -99,12 +99,17 @@ def findings_section(rng: np.random.Generator, study: Study) -> list[Sentence]:
         where = (
             heart if finding.name in ("cardiomegaly", "hernia") else pleura if "pleur" in finding.name or finding.name == "pneumothorax" else lungs
         )
-        where.extend(_positive(rng, finding, study.previous is not None))
+        where.extend(_positive(rng, finding, study.previous is not None, present))
     resolved = [
         _resolved(rng, gone) for gone in study.previous or () if gone.name not in present and gone.name in wording.NOUNS and rng.random() < 0.85
     ]
     lungs.extend(sentence for sentence in resolved if sentence.says[0].lesion in AIRSPACE)
     pleura.extend(sentence for sentence in resolved if sentence.says[0].lesion not in AIRSPACE)
+    thick = next((f for f in study.findings if f.name == "pleural thickening" and f.sites[0].zone == "lower" and f.side in SIDES), None)
+    if thick and "pleural effusion" not in present and rng.random() < 0.4:
+        said = Said("pleural thickening", "positive", thick.side, "stated"), Said("pleural effusion", "negative", "not mentioned", "stated")
+        text = _choice(rng, wording.RATHER_THAN_FLUID).format(side=thick.side)
+        pleura.append(Sentence(text, said, (f"{thick.side} lung", f"{thick.side} costophrenic angle"), _labels(said)))
     _deny(rng, study, present, lungs, pleura, heart)
     blocks = [lungs, pleura, heart]
     if rng.random() < 0.35:
@@ -128,7 +133,7 @@ def impression_section(rng: np.random.Generator, study: Study, findings: Sequenc
         if finding.name == "cardiomegaly":
             lines.append(_heart_enlarged(rng, finding, hedged=False, compared=False))
             continue
-        frames = ("Possible {np}.", "Likely {np}.") if sure[finding.name] == "hedged" else ("{A~} {np}.",)
+        frames = ("Possible {np}.", "Likely {np}.") if sure[finding.name] == "hedged" else ("{np}.",)
         lines.append(_framed(rng, finding, frames, "hedged" if sure[finding.name] == "hedged" else "stated", ""))
     if not lines:
         lines = [Sentence(_choice(rng, wording.NOTHING_ACUTE), (), ("right lung", "left lung") if rng.random() < 0.5 else (), ("nlp|yes|normal",))]
@@ -251,10 +256,22 @@ def _joined(rng: np.random.Generator, study: Study) -> tuple[list[Sentence], lis
             f"The heart is enlarged and there is {sev} interstitial edema.",
         )
         heart.append(_sentence(_choice(rng, texts), "", "mass", said, _regions(rng, big) + _regions(rng, wet)))
+    used = {said.lesion for sentence in (*pleura, *heart) for said in sentence.says}
+    free = [finding for finding in by.values() if finding.name not in used and finding.name != "cardiomegaly"]
+    if len(free) > 1 and rng.random() < 0.3:
+        lungs.append(_pair(rng, free[0], free[1]))
     return lungs, pleura, heart
 
 
-def _positive(rng: np.random.Generator, finding: Finding, compared: bool) -> list[Sentence]:
+def _pair(rng: np.random.Generator, first: Finding, second: Finding) -> Sentence:
+    """Two findings, each with its own place, in one sentence."""
+    one, other = _framed(rng, first, ("{a~} {np}",), "stated", ""), _framed(rng, second, ("{a~} {np}",), "stated", "")
+    frame = _choice(rng, ("There is {} and {}.", "{} and {} are present.", "{} as well as {}.", "{} and {} are noted.", "{}, along with {}."))
+    says = (*one.says, *other.says)
+    return Sentence(frame.format(one.text, other.text), says, tuple(dict.fromkeys(one.regions + other.regions)), _labels(says))
+
+
+def _positive(rng: np.random.Generator, finding: Finding, compared: bool, present: set[str]) -> list[Sentence]:
     """One sentence about a lesion that is there, or one for each side."""
     hedged = rng.random() < HEDGE_RATE[finding.severity] and finding.change in ("", "new")
     if finding.name == "cardiomegaly":
@@ -266,7 +283,26 @@ def _positive(rng: np.random.Generator, finding: Finding, compared: bool) -> lis
     change = finding.change if frames is wording.CHANGED.get(finding.change) else ""
     splits = finding.side == "bilateral" and finding.name not in ("edema", "nodule", "mass") and rng.random() < 0.18
     parts = [replace(finding, side=side, sites=tuple(s for s in finding.sites if s.side == side)) for side in SIDES] if splits else [finding]
-    return [_framed(rng, part, frames, certainty, change) for part in parts]
+    made = [_framed(rng, part, frames, certainty, change) for part in parts]
+    if frames is wording.STATED and rng.random() < 0.14:
+        made[-1] = _with_denial(rng, made[-1], present)
+    return made
+
+
+def _with_denial(rng: np.random.Generator, sentence: Sentence, present: set[str]) -> Sentence:
+    """The same sentence with a tail that denies something else."""
+    absent = [name for name in ("pneumothorax", "pleural effusion", "consolidation", "edema", "pneumonia") if name not in present]
+    if not absent:
+        return sentence
+    name = absent[int(rng.integers(len(absent)))]
+    tail = _choice(rng, (" without {}.", ", without {}.", ", but no {}.", "; no {}.")).format(_choice(rng, wording.ABSENT[name]))
+    said = Said(name, "negative", "not mentioned", "stated")
+    return replace(
+        sentence,
+        text=sentence.text.removesuffix(".") + tail,
+        says=(*sentence.says, said),
+        attributes=(*sentence.attributes, LABELS[name].format("no")),
+    )
 
 
 def _heart_enlarged(rng: np.random.Generator, finding: Finding, *, hedged: bool, compared: bool) -> Sentence:
@@ -299,16 +335,13 @@ def _noun(rng: np.random.Generator, finding: Finding) -> tuple[str, str]:
     text, number = choices[int(rng.integers(len(choices)))]
     site = finding.sites[0]
     place = finding.side if finding.side in ("left", "right", "bilateral") else "bilateral"
-    if finding.name == "pleural thickening" and site.zone == "lower" and "{adj}" in text:
-        adjectives: tuple[str, ...] = tuple(word for word in wording.PLACE_BEFORE["lower"][place] if "infrahilar" not in word and "lobe" not in word)
-    else:
-        adjectives = wording.PLACE_BEFORE[site.zone][place]
+    zone = "pleura" if finding.name == "pleural thickening" and site.zone == "lower" else site.zone
     size = max(s.size_cm for s in finding.sites) * 2
     filled = text.format(
         sev=_severity(rng, finding),
         side=place,
-        adj=_choice(rng, adjectives),
-        at=_choice(rng, wording.PLACE_AFTER[site.zone][place]),
+        adj=_choice(rng, wording.PLACE_BEFORE[zone][place]),
+        at=_choice(rng, wording.PLACE_AFTER[zone][place]),
         mm=round(size * 10),
         cm=f"{size:.1f}",
         **{"a~": "a~"},
@@ -408,20 +441,11 @@ def _denial(rng: np.random.Generator, names: Sequence[str]) -> Sentence:
     words = [_choice(rng, wording.ABSENT[name]) for name in names]
     words = [word if k == 0 else word.removeprefix("evidence of ") for k, word in enumerate(words)]
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])}{',' if len(words) > 2 else ''} or {words[-1]}"
-    frame = _choice(
-        rng,
-        (
-            "No {}.",
-            "There is no {}.",
-            "No {} is seen.",
-            "There is no evidence of {}.",
-            "No {} is identified.",
-            "Negative for {}.",
-            "The lungs are without {}.",
-        ),
-    )
-    if "evidence" in listed and "evidence" in frame:
-        frame = "There is no {}."
+    frame = _choice(rng, wording.DENIALS)
+    if len(words) == 1 and words[0].endswith(("effusions", "nodules")):
+        frame = frame.replace(" is ", " are ")
+    if "evidence" in listed:
+        frame = _choice(rng, wording.DENIALS[:2])
     says = tuple(Said(name, "negative", "not mentioned", "stated") for name in names)
     regions: list[str] = []
     for name in names:
@@ -551,7 +575,7 @@ def layout(rng: np.random.Generator, study: Study, findings: Sequence[Sentence],
     body = "\n \n".join(_section(name, text, rng.random() < 0.8) for name, text in parts)
     lines = [" " * 33 + "FINAL REPORT", body]
     if rng.random() < 0.05:
-        wet = textwrap.fill(concluded[0], 76, initial_indent="  ", subsequent_indent="  ")
+        wet = _fill(concluded[0], 76, "  ")
         lines = [
             f" WET READ: ___ ___ ___ {int(rng.integers(1, 12))}:{int(rng.integers(10, 59))} {_choice(rng, ('AM', 'PM'))}",
             wet,
@@ -573,6 +597,11 @@ def indication(rng: np.random.Generator, study: Study) -> str:
 def _section(name: str, text: str, own_line: bool) -> str:
     paragraphs = text.split("\n")
     if own_line and name.startswith(("FINDINGS", "IMPRESSION")):
-        return f" {name}:\n \n" + "\n".join(textwrap.fill(p, 79, initial_indent=" ", subsequent_indent=" ") for p in paragraphs)
-    first = textwrap.fill(f"{name}: {paragraphs[0]}", 79, initial_indent=" ", subsequent_indent=" ")
-    return "\n".join([first, *(textwrap.fill(p, 79, initial_indent=" ", subsequent_indent=" ") for p in paragraphs[1:])])
+        return f" {name}:\n \n" + "\n".join(_fill(p, 79, " ") for p in paragraphs)
+    first = _fill(f"{name}: {paragraphs[0]}", 79, " ")
+    return "\n".join([first, *(_fill(p, 79, " ") for p in paragraphs[1:])])
+
+
+def _fill(text: str, width: int, indent: str) -> str:
+    """Wrapped lines; words are not cut at their hyphens."""
+    return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)

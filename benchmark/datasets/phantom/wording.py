@@ -54,6 +54,11 @@ PLACE_BEFORE: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 PLACE_BEFORE["base"] = PLACE_BEFORE["lower"]
+PLACE_BEFORE["pleura"] = {
+    "left": ("left basal", "left lateral", "left-sided", "left costophrenic"),
+    "right": ("right basal", "right lateral", "right-sided", "right costophrenic"),
+    "bilateral": ("bilateral basal", "bilateral lateral", "bilateral"),
+}
 
 PLACE_AFTER: dict[str, dict[str, tuple[str, ...]]] = {
     "upper": {
@@ -78,6 +83,11 @@ PLACE_AFTER: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 PLACE_AFTER["base"] = PLACE_AFTER["lower"]
+PLACE_AFTER["pleura"] = {
+    "left": ("at the left lung base", "along the left lateral chest wall", "at the left costophrenic angle"),
+    "right": ("at the right lung base", "along the right lateral chest wall", "at the right costophrenic angle"),
+    "bilateral": ("at both lung bases", "along the lateral chest walls bilaterally", "at both costophrenic angles"),
+}
 
 NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
     # (noun phrase, number): "one" takes an article, "many" is plural, "mass" takes none; a trailing "!" = bilateral only, "1" = one-sided only
@@ -182,6 +192,7 @@ NOUNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("{sev} emphysematous changes", "many0"),
         ("{sev} hyperinflation with flattened diaphragms, consistent with emphysema", "mass0"),
         ("{sev} centrilobular emphysema", "mass0"),
+        ("{sev} COPD with emphysematous change", "mass0"),
         ("{sev} bullous emphysema", "mass0"),
         ("{sev} upper lobe predominant emphysema", "mass0"),
         ("{sev} emphysematous change of both lungs", "mass!"),
@@ -377,6 +388,20 @@ NOT_EXCLUDED: dict[str, tuple[str, ...]] = {
     "pneumothorax": ("A tiny pneumothorax cannot be excluded on this supine film.", "Small apical pneumothorax cannot be entirely excluded."),
     "consolidation": ("An underlying consolidation cannot be excluded.", "Focal consolidation at the bases cannot be excluded."),
 }
+DENIALS = (
+    "No {}.",
+    "There is no {}.",
+    "No {} is seen.",
+    "There is no evidence of {}.",
+    "No {} is identified.",
+    "Negative for {}.",
+    "The lungs are without {}.",
+    "No definite {}.",
+)
+RATHER_THAN_FLUID = (
+    "Blunting of the {side} costophrenic angle reflects pleural thickening rather than effusion.",
+    "Blunted {side} costophrenic sulcus is due to chronic pleural thickening, not an effusion.",
+)
 BONES = (
     "No acute osseous abnormality.",
     "The osseous structures are unremarkable.",

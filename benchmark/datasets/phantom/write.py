@@ -38,13 +38,13 @@ from PIL import Image
 from benchmark.datasets.phantom import anatomy, devices, lesions, reports
 from benchmark.datasets.phantom.draw import radiograph
 from benchmark.datasets.phantom.lateral import lateral_view
-from benchmark.datasets.phantom.scene_graph import boxes_without_area, faulty_boxes, scene_graph
+from benchmark.datasets.phantom.scene_graph import boxes_without_area, faulty_boxes, missed_regions, scene_graph
 from benchmark.places import cache_folder
 from benchmark.progress import progress as progress_bar
 from benchmark.records import UserError
 from benchmark.vocabulary import REGIONS
 
-VERSION = 1
+VERSION = 2
 """raise it whenever any byte changes: it is part of the cache folder's name"""
 SPLITS = ("train", "validate", "test")
 IMAGENOME = "chest-imagenome-dataset-1.0.0/silver_dataset"
@@ -365,7 +365,7 @@ def _make_image(
         }
         # The dataset's phrases come from all sections; the impression repeats a part of the findings.
         phrases = [*findings, *(s for s in impression if rng.random() < 0.4)]
-        graph = scene_graph(head, silver, size, phrases, shot.previous_dicom)
+        graph = scene_graph(head, silver, size, phrases, shot.previous_dicom, missed_regions(rng))
         (shot.root / IMAGENOME / "scene_graph" / f"{shot.dicom}_SceneGraph.json").write_text(json.dumps(graph, separators=(",", ":")))
     made.metadata.append(_metadata(shot.dicom, p, shot.study_plan, study.view, (pose.height_px, pose.width_px), shot.when))
     made.imagenome.append((p.subject_id, shot.study_plan.study_id, shot.dicom, f"{shot.place}/{shot.dicom}.dcm", study.view))
