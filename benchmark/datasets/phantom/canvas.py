@@ -81,9 +81,13 @@ class Canvas:
         columns = slice(int(np.clip(cx - r, 0, self.width)), int(np.clip(cx + r + 1, 0, self.width)))
         return self._positions(rows, columns)
 
-    def whole(self) -> Window:
-        """The whole image as a window."""
-        return self._positions(slice(0, self.height), slice(0, self.width))
+    def side_window(self, side: str) -> Window:
+        """The rectangle around one lung."""
+        xy = self.anatomy.to_px(self.anatomy.lungs[side])
+        low, high = np.floor(xy.min(axis=0)).astype(int) - 3, np.ceil(xy.max(axis=0)).astype(int) + 4
+        x1, x2 = np.clip([low[0], high[0]], 0, self.width).tolist()
+        y1, y2 = np.clip([low[1], high[1]], 0, self.height).tolist()
+        return self._positions(slice(y1, y2), slice(x1, x2))
 
     def _positions(self, rows: slice, columns: slice) -> Window:
         p = self.anatomy.pose

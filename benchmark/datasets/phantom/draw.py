@@ -207,7 +207,7 @@ def _vessels(a: Anatomy, rng: np.random.Generator, upper: float) -> tuple[Points
             line.append(at)
         widths.append(width)
         lines.append(np.stack(line, axis=1))
-        keep = width * 0.7 > 0.036  # finer ones are not seen on film
+        keep = width * 0.7 > 0.041  # finer ones are not seen on film
         sign, angle, at, width, reach = (np.concatenate([v[keep], v[keep]]) for v in (sign, angle, at, width, reach))
         half = len(angle) // 2
         fork = rng.uniform(0.19, 0.47, 2 * half) * np.repeat([1.0, -1.0], half)
@@ -222,42 +222,38 @@ def _ribs(canvas: Canvas) -> Plane:
     a, fine = canvas.anatomy, 2
     back, draw_back = canvas.layer(fine)
     front, draw_front = canvas.layer(fine)
-    spacing = (a.angle_y - a.top + 2.2) / 10.6
+    k = np.arange(11.0)[:, None]
+    t = np.linspace(0, 1, 13)[None, :]
     slope = a.patient.rib_slope
-    t = np.linspace(0, 1, 13)
+    start = a.top - 0.4 + k * (a.angle_y - a.top + 2.2) / 10.6
+    drop = (1.4 + 0.26 * k) * slope
+    wall = a.wall_x(start + drop) + 0.35
+    wall[0] = 0.5 * a.half_width
+    x = 2.0 + (wall - 2.0) * np.sin(t * 1.5) / math.sin(1.5)
+    y = start - 0.75 * np.sin(t * 2.6) + drop * t**2.4
+    end = 4.6 + 0.42 * k
+    x_front = (end + (wall - end) * np.cos(t * 1.5))[1:8]
+    y_front = (y[:, -1:] + (3.0 + 0.28 * k) * slope * np.sin(t * 1.5))[1:8]
     for side in SIDES:
-        s = SIGN[side]
-        for k in range(11):
-            y0 = a.top - 0.4 + k * spacing
-            drop = (1.4 + 0.26 * k) * slope
-            wall = float(a.wall_x(y0 + drop)) + 0.35 if k else 0.5 * a.half_width
-            x = 2.0 + (wall - 2.0) * np.sin(t * 1.5) / math.sin(1.5)
-            y = y0 - 0.75 * np.sin(t * 2.6) + drop * t**2.4
-            _band(canvas, draw_back, s * x + a.midline, y, 0.40, 66 if k else 36, 122 if k else 60, 0.11)
-            if 0 < k < 8:
-                end = 4.6 + 0.42 * k
-                fall = (3.0 + 0.28 * k) * slope
-                xf = end + (wall - end) * np.cos(t * 1.5)
-                yf = y0 + drop - 0.75 * math.sin(2.6) + fall * np.sin(t * 1.5)
-                _band(canvas, draw_front, s * xf - 0.4 * a.pose.turn, yf, 0.50, 40, 74, 0.11)
+        _bands(canvas, draw_back, SIGN[side] * x[:1] + a.midline, y[:1], 0.40, 36, 60)  # the first is short and faint
+        _bands(canvas, draw_back, SIGN[side] * x[1:] + a.midline, y[1:], 0.40, 66, 122)
+        _bands(canvas, draw_front, SIGN[side] * x_front - 0.4 * a.pose.turn, y_front, 0.50, 40, 74)
     return canvas.plane(ImageChops.add(back, front))
 
 
-def _band(
-    canvas: Canvas, draw: ImageDraw.ImageDraw, x: Points, y: Points, half: float, fill: int, edge_fill: int, edge_cm: float, fine: int = 2
-) -> None:
-    """A bone seen from the side: grey inside, brighter cortex."""
-    dx, dy = np.gradient(x), np.gradient(y)
+def _bands(canvas: Canvas, draw: ImageDraw.ImageDraw, x: Points, y: Points, half: float, fill: int, edge_fill: int, fine: int = 2) -> None:
+    """Long bones along the centre lines ``x``, ``y`` (bones, points): grey inside, brighter cortex."""
+    dx, dy = np.gradient(x, axis=1), np.gradient(y, axis=1)
     norm = half / (np.hypot(dx, dy) + 1e-9)
-    outline = np.empty((2 * len(x), 2))
-    n = len(x)
-    outline[:n, 0], outline[:n, 1] = x + dy * norm, y - dx * norm
-    outline[n:, 0], outline[n:, 1] = (x - dy * norm)[::-1], (y + dx * norm)[::-1]
-    corners = canvas.px(outline, fine)
-    edge = max(1, round(edge_cm * canvas.px_per_cm * fine))
-    draw.polygon(corners, fill=fill)
-    draw.line(corners[:n], fill=edge_fill, width=edge)
-    draw.line(corners[n:], fill=edge_fill, width=edge)
+    upper = np.stack([x + dy * norm, y - dx * norm], axis=2)
+    lower = np.stack([x - dy * norm, y + dx * norm], axis=2)[:, ::-1]
+    corners = canvas.px(np.concatenate([upper, lower], axis=1).reshape(-1, 2), fine)
+    n = x.shape[1]
+    edge = max(1, round(0.11 * canvas.px_per_cm * fine))
+    for at in range(0, len(corners), 2 * n):
+        draw.polygon(corners[at : at + 2 * n], fill=fill)
+        draw.line(corners[at : at + n], fill=edge_fill, width=edge)
+        draw.line(corners[at + n : at + 2 * n], fill=edge_fill, width=edge)
 
 
 def _other_bones(canvas: Canvas) -> Plane:
@@ -289,7 +285,7 @@ def _other_bones(canvas: Canvas) -> Plane:
         r = 2.3 * canvas.px_per_cm * fine
         draw.ellipse((px - r, py - r, px + r, py + r), fill=50, outline=68, width=edge)
         line = clavicle(a, side)
-        _band(canvas, draw, line[:, 0], line[:, 1], 0.55, 52, 88, 0.13)
+        _bands(canvas, draw, line[None, :, 0], line[None, :, 1], 0.55, 52, 88)
     _spine(canvas, draw, edge, fine)
     return canvas.plane(layer) * np.float32(0.68)
 

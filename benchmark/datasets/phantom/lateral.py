@@ -16,7 +16,7 @@ HEIGHT_CM = 40.0  # of the cassette
 def lateral_view(patient: Patient, rng: np.random.Generator, size_px: int) -> NDArray[np.uint8]:
     """The patient from the left side, breast bone to the left of the image; a sum of shadows like the frontal view."""
     full = (size_px, round(size_px * 1.22))
-    film = _Film(full[0] // 2, full[1] // 2)  # drawn at half the resolution: everything in it is soft
+    film = _Film(full[0] // 3, full[1] // 3)  # drawn at a third of the resolution: everything in it is soft
     d = 10.0 + 0.7 * patient.wall  # cm, half of front to back
     tall = patient.lung_height / 24.0
     body = [

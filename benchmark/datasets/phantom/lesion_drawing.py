@@ -191,7 +191,7 @@ def _effusion(lungs: Lungs, site: Site, severity: int) -> Box | None:
     """Fluid: a meniscus that climbs the wall; on a supine film a veil that thickens downwards."""
     rng = np.random.default_rng(site.seed)
     canvas, a = lungs.canvas, lungs.canvas.anatomy
-    window = canvas.whole()
+    window = canvas.side_window(site.side)
     out = np.clip(np.float32(SIGN[site.side]) * window.x / np.float32(a.half_width), 0, 1)
     if severity == 1:  # only the angle is filled
         height = np.float32(site.size_cm) * (np.clip((out - 0.52) / 0.48, 0, 1) ** 1.6)
@@ -225,17 +225,18 @@ def _pneumothorax(lungs: Lungs, site: Site, severity: int) -> Box | None:
     length = np.hypot(toward[:, 0], toward[:, 1])[:, None]
     shrunk = outline + toward / np.maximum(length, 0.1) * np.minimum(gap[:, None], 0.75 * length)
     collapsed = canvas.mask([shrunk])
-    window = canvas.whole()
-    rim = np.clip(_side_of(lungs, window, site.side) - collapsed, 0, 1)
+    window = canvas.side_window(site.side)
+    own = _side_of(lungs, window, site.side)
+    rim = np.clip(own - collapsed[window.at], 0, 1)
     layer, draw = canvas.layer()
     edge = shrunk[gap > 0.25]
     draw.line(canvas.px(edge), fill=255, width=max(1, round(0.13 * canvas.px_per_cm)))
-    line = canvas.plane(layer, 0.035) * lungs.mask * (1 - lungs.cover)
-    lungs.air *= 1 + rim * np.float32(0.2)
-    lungs.fill(window, np.clip(_side_of(lungs, window, site.side) - rim, 0, 1) * np.float32(0.06 + 0.08 * severity))
+    open_lung = 1 - lungs.cover[window.at]
+    line = canvas.plane(layer, 0.035)[window.at] * own * open_lung
+    lungs.fill(window, (own - rim) * np.float32(0.06 + 0.08 * severity) - rim * np.float32(0.2))
     lungs.gain()[window.at] *= 1 - rim
     lungs.add(window, line * np.float32(0.15))
-    return _box_of_mask(window, rim * (1 - lungs.cover), 0.5)
+    return _box_of_mask(window, rim * open_lung, 0.5)
 
 
 def _atelectasis(lungs: Lungs, site: Site, severity: int) -> Box | None:
@@ -253,17 +254,16 @@ def _atelectasis(lungs: Lungs, site: Site, severity: int) -> Box | None:
         points = smooth([(x, y), (x + s * length / 2, y + length / 2 * tilt - 0.2), (x + s * length, y + length * tilt)], 4)
         draw.line(canvas.px(points), fill=230, width=max(1, round((0.28 + 0.09 * severity) * canvas.px_per_cm)))
         corners.append(points)
-    plates = canvas.plane(layer, 0.07)
-    window = canvas.whole()
-    lungs.air *= 1 - plates * np.float32(0.5)
+    window = canvas.side_window(site.side)
+    lungs.fill(window, canvas.plane(layer, 0.07)[window.at] * np.float32(0.5))
     haze_at = (s * 0.5 * a.half_width, dome)
     local = canvas.window(*haze_at, 6.0)
     d = np.hypot((local.x - np.float32(haze_at[0])) / 6, (local.y - np.float32(haze_at[1])) / np.float32(2.6))
     lungs.fill(local, soft_step(1 - d, 0.9) * np.float32(0.2 + 0.06 * severity) * _side_of(lungs, local, site.side))
     if severity == 3:
         wedge = np.array([(s * 2.0, a.carina[1] + 4.5), (s * 0.52 * a.half_width, a.angle_y - 1.5), (s * 1.5, a.angle_y)])
-        filled = canvas.mask([wedge], 0.12) * lungs.mask
-        lungs.air *= 1 - filled * np.float32(0.7)
+        filled = (canvas.mask([wedge], 0.12) * lungs.mask)[window.at]
+        lungs.fill(window, filled * np.float32(0.7))
         lungs.add(window, filled * np.float32(0.05))
         corners.append(wedge)
     return _box_of_points(canvas, np.concatenate(corners))
@@ -295,13 +295,13 @@ def _thickening(lungs: Lungs, site: Site, severity: int) -> Box | None:
     else:
         inner = np.stack([s * (a.wall_x(y) - depth), y], axis=1)
         outline, inner_edge = np.concatenate([outer, inner[::-1]]), inner[1:-1]
-    rind = canvas.mask([outline]) * lungs.mask
-    lungs.air *= 1 - rind * np.float32(0.58)
-    window = canvas.whole()
+    window = canvas.side_window(site.side)
+    rind = canvas.mask([outline])[window.at] * lungs.mask[window.at]
+    lungs.fill(window, rind * np.float32(0.78))
     lungs.add(window, rind * np.float32(0.035))
     layer, draw = canvas.layer()
     draw.line(canvas.px(inner_edge), fill=200, width=max(1, round(0.11 * canvas.px_per_cm)))
-    lungs.add(window, canvas.plane(layer, 0.05) * lungs.mask * np.float32(0.07))
+    lungs.add(window, canvas.plane(layer, 0.05)[window.at] * lungs.mask[window.at] * np.float32(0.07))
     return _box_of_mask(window, rind, 0.5)
 
 
@@ -313,8 +313,8 @@ def _edema(lungs: Lungs, site: Site, severity: int) -> Box | None:
     hx, hy = a.hila[site.side]
     lungs.upper_vessels = max(lungs.upper_vessels, 1.35 + 0.15 * severity)
     lungs.vessel_gain = lungs.gain() if isinstance(lungs.vessel_gain, np.ndarray) else np.float32(0.58)
-    window = canvas.whole()
-    shape = (canvas.height, canvas.width)
+    window = canvas.side_window(site.side)
+    shape = (window.at[0].stop - window.at[0].start, window.at[1].stop - window.at[1].start)
     d = np.hypot((window.x - np.float32(hx + s * 1.0)) / np.float32(0.56 * a.half_width), (window.y - np.float32(hy + 2.2)) / np.float32(8.5))
     wing = np.exp(-(d * d) * np.float32(1.3))
     cloud = soft_step(canvas.texture(rng, shape, 0.75) + np.float32(0.3), 1.8)
@@ -322,7 +322,7 @@ def _edema(lungs: Lungs, site: Site, severity: int) -> Box | None:
         0.04 * severity
     )
     haze *= _side_of(lungs, window, site.side)
-    lungs.air *= 1 - haze
+    lungs.fill(window, haze)
     layer, draw = canvas.layer()
     for _ in range(4 + 5 * severity):
         y = a.dome_y[site.side] - rng.uniform(-2.2, 5.0)
@@ -333,7 +333,7 @@ def _edema(lungs: Lungs, site: Site, severity: int) -> Box | None:
             fill=210,
             width=max(1, round(0.09 * canvas.px_per_cm)),
         )
-    lungs.add(window, canvas.plane(layer) * lungs.mask * np.float32(0.11))
+    lungs.add(window, canvas.plane(layer)[window.at] * lungs.mask[window.at] * np.float32(0.11))
     return _box_of_mask(window, haze, 0.5 * float(haze.max()))
 
 
@@ -359,8 +359,8 @@ def _fibrosis(lungs: Lungs, site: Site, severity: int) -> Box | None:
         else:
             dx, dy = math.cos(angle) * r * 2, math.sin(angle) * r * 2
             draw.line((px - dx, py - dy, px + dx, py + dy), fill=210, width=width)
-    net = canvas.plane(layer.reduce(fine)) * lungs.mask * (1 - np.float32(0.8) * lungs.cover)
-    window = canvas.whole()
+    window = canvas.side_window(site.side)
+    net = canvas.plane(layer)[window.at] * lungs.mask[window.at] * (1 - np.float32(0.8) * lungs.cover[window.at])
     middle = a.lung_point(site.side, 0.6, 0.5 * (low + high))
     d = np.hypot(
         (window.x - np.float32(middle[0])) / np.float32(0.5 * a.half_width), (window.y - np.float32(middle[1])) / np.float32(0.4 * (high - low) * 22)
@@ -374,9 +374,9 @@ def _emphysema(lungs: Lungs, site: Site, severity: int) -> Box | None:
     """Dark lungs with few vessels, bullae above; the barrel shape comes with the anatomy."""
     rng = np.random.default_rng(site.seed)
     canvas, a = lungs.canvas, lungs.canvas.anatomy
-    window = canvas.whole()
+    window = canvas.side_window(site.side)
     own = _side_of(lungs, window, site.side)
-    lungs.air *= 1 + own * np.float32(0.05 + 0.06 * severity)
+    lungs.fill(window, own * np.float32(-0.05 - 0.06 * severity))
     upper = soft_step(np.float32(a.top + 0.6 * (a.angle_y - a.top)) - window.y, 10.0)
     lungs.gain()[window.at] *= 1 - own * (np.float32(0.15 + 0.06 * severity) + np.float32(0.12 + 0.1 * severity) * upper)
     layer, draw = canvas.layer()
@@ -390,7 +390,7 @@ def _emphysema(lungs: Lungs, site: Site, severity: int) -> Box | None:
         hole = soft_step(np.float32(r) - np.hypot(local.x - np.float32(x), (local.y - np.float32(y)) / np.float32(0.9)), 0.3)
         lungs.gain()[local.at] *= 1 - np.float32(0.9) * hole
         lungs.air[local.at] *= 1 + np.float32(0.12) * hole
-    lungs.add(window, canvas.plane(layer, 0.04) * lungs.mask * np.float32(0.13))
+    lungs.add(window, canvas.plane(layer, 0.04)[window.at] * lungs.mask[window.at] * np.float32(0.13))
     return _box_of_points(canvas, a.lungs[site.side])
 
 
