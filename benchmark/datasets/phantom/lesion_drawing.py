@@ -105,7 +105,7 @@ def _mass(lungs: Lungs, site: Site, severity: int) -> Box | None:
     edge = np.full_like(d, site.size_cm)
     for k in (2, 3, 5):
         edge += np.float32(site.size_cm * rng.uniform(0.03, 0.14) / math.sqrt(k - 1)) * np.cos(k * angle + np.float32(rng.uniform(0, 6.3)))
-    edge += np.float32(0.09 * site.size_cm) * lungs.canvas.texture(rng, (d.shape[0], d.shape[1]), 0.7)
+    edge += np.float32(0.045 * site.size_cm) * lungs.canvas.texture(rng, (d.shape[0], d.shape[1]), 1.3)
     body = soft_step(edge - d, 0.6)
     lungs.fill(window, body * np.float32(0.66))
     lungs.add(window, body * np.float32(rng.uniform(0.045, 0.085)))
