@@ -1,0 +1,93 @@
+"""Small files by the thousand, in folders or in zip archives that are read in place."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.records import UserError
+
+DIRECTORY_AT_END = 64 * 2**20
+"""bytes at the end of a zip that hold its directory, with size and checksum of every member (25 MB for 240,000 scene graphs)"""
+
+
+class BadArchive(UserError):
+    """A zip archive that cannot be opened."""
+
+
+class UnreadableMember(Exception):
+    """One file of a store that is there and cannot be read."""
+
+
+class Store:
+    """Files by their path below any of several places, the first that has the file.
+
+    A place is a folder, or a zip archive in which the file may lie in any folder (its name alone must be unique). Folders come first: an archive
+    beside a folder that was unpacked by half fills the gaps.
+    """
+
+    def __init__(self, places: Sequence[Path]) -> None:
+        self.folders = [place for place in places if place.is_dir()]
+        self.archives = [place for place in places if not place.is_dir()]
+        self._open: dict[Path, tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]] = {}
+
+    def has(self, relative: str) -> bool:
+        """Whether the file is anywhere."""
+        return self.size(relative) is not None
+
+    def size(self, relative: str) -> int | None:
+        """Bytes of the file, None if it is nowhere."""
+        for folder in self.folders:
+            try:
+                return (folder / relative).stat().st_size
+            except OSError:
+                continue
+        for archive in self.archives:
+            if member := self._members(archive)[1].get(_name(relative)):
+                return member.file_size
+        return None
+
+    def read(self, relative: str) -> bytes | None:
+        """The content of the file, None if it is nowhere. Raises UnreadableMember."""
+        for folder in self.folders:
+            try:
+                return (folder / relative).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise UnreadableMember(f"{folder / relative}: {error.strerror or error}") from error
+        for archive in self.archives:
+            opened, members = self._members(archive)
+            if member := members.get(_name(relative)):
+                try:
+                    return opened.read(member)
+                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+                    raise UnreadableMember(f"{archive}: {relative}: {error}") from error
+        return None
+
+    def archive_stamp(self) -> str:
+        """Hex digest that changes when a member of any archive does: of the archives' sizes and of their ends, where the checksums lie."""
+        digest = hashlib.sha256()
+        for archive in self.archives:
+            size = archive.stat().st_size
+            digest.update(f"{archive.name} {size}\n".encode())
+            with archive.open("rb") as file:
+                file.seek(max(0, size - DIRECTORY_AT_END))
+                digest.update(file.read())
+        return digest.hexdigest()
+
+    def _members(self, archive: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        if archive not in self._open:
+            try:
+                opened = zipfile.ZipFile(archive)
+            except (zipfile.BadZipFile, OSError) as error:
+                raise BadArchive(f"{archive}: cannot be opened as a zip archive ({error}); it may be half a download: fetch it again") from error
+            self._open[archive] = opened, {_name(member.filename): member for member in opened.infolist() if not member.is_dir()}
+        return self._open[archive]
+
+
+def _name(relative: str) -> str:
+    return relative.rsplit("/", 1)[-1]

@@ -1,0 +1,58 @@
+"""CSV files as people send them."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from benchmark.datasets.columns import BadTable, read_rows
+
+
+def test_rows_come_with_their_line_and_by_column(tmp_path):
+    (tmp_path / "t.csv").write_text('id, text \na," two\nlines "\n\nb,"a, comma"\nc\n')
+    assert list(read_rows(tmp_path / "t.csv", ["id"])) == [
+        (3, {"id": "a", "text": "two\nlines"}),
+        (5, {"id": "b", "text": "a, comma"}),
+        (6, {"id": "c", "text": ""}),
+    ]
+
+
+def test_a_tab_separated_table_is_known_by_its_header(tmp_path):
+    (tmp_path / "t.tsv").write_text("id\ttext\na\tone, two\n")
+    assert list(read_rows(tmp_path / "t.tsv")) == [(2, {"id": "a", "text": "one, two"})]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_the_encoding_does_not_matter(tmp_path, encoding):
+    (tmp_path / "t.csv").write_bytes("id,text\r\na,Größe\r\n".encode(encoding))
+    assert list(read_rows(tmp_path / "t.csv")) == [(2, {"id": "a", "text": "Größe"})]
+
+
+def test_gzip_is_known_by_its_content(tmp_path):
+    (tmp_path / "t.csv").write_bytes(gzip.compress(b"id\na\n"))
+    assert list(read_rows(tmp_path / "t.csv")) == [(2, {"id": "a"})]
+
+
+def test_a_very_long_cell_is_read(tmp_path):
+    (tmp_path / "t.csv").write_text("id\n" + "x" * 200_000 + "\n")
+    assert len(next(read_rows(tmp_path / "t.csv"))[1]["id"]) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"", "needs the column 'id', found an empty file"),
+        (b"name,text\n", "needs the column 'id', found name, text"),
+        (b"id,text\na,b,c\n", "line 2: 3 cells in a table of 2 columns"),
+        (b"\x1f\x8b\x08\x00half", "cannot be read"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(BadTable) as caught:
+        list(read_rows(tmp_path / "t.csv", ["id"]))
+    assert words in str(caught.value)
+    assert str(tmp_path / "t.csv") in str(caught.value)
