@@ -129,6 +129,8 @@ def _kind_of(path: Path) -> str:
         start = file.read(512)
     if not start:
         return "an empty file"
+    if start.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return "the beginning of an image that is truncated or damaged"
     if start.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer, not the image itself"
     if start.lstrip()[:1] == b"<":

@@ -9,6 +9,7 @@ section, are parsed like any other here, since their ids are not known to us.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from benchmark.datasets.encodings import decode
 
@@ -105,9 +106,14 @@ def findings(text: str | bytes, study: str = "") -> str:
 
     A special study has no findings, whatever its text says: the official table gives its conclusion only.
     """
+    return findings_of(sections(text), study)
+
+
+def findings_of(parts: Mapping[str, str], study: str = "") -> str:
+    """``findings``, from what ``sections`` returned."""
     if study in SPECIAL_SECTIONS:
         return ""
-    body = one_line(sections(text).get("findings", ""))
+    body = one_line(parts.get("findings", ""))
     return body if any(letter.isalpha() for letter in body) else ""
 
 
@@ -119,7 +125,7 @@ def conclusion(text: str | bytes, study: str = "") -> str:
     return next((one_line(parts[name]) for name in CONCLUSION_ORDER if name in parts), "")
 
 
-def indication(parts: dict[str, str]) -> str:
+def indication(parts: Mapping[str, str]) -> str:
     """Why the examination was asked for: INDICATION, else HISTORY, of what ``sections`` returned."""
     return one_line(parts.get("indication") or parts.get("history") or "")
 

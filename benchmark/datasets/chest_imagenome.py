@@ -1,0 +1,228 @@
+"""The registered dataset ``chest_imagenome``: MIMIC-CXR-JPG with the regions, boxes and phrases of Chest ImaGenome.
+
+Chest ImaGenome: Wu et al., NeurIPS Datasets and Benchmarks 2021, https://physionet.org/content/chest-imagenome/1.0.0/.
+MIMIC-CXR-JPG: Johnson et al., 2019, https://physionet.org/content/mimic-cxr-jpg/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark.datasets import imagenome_index as index
+from benchmark.datasets.imagenome_index import Entry, Listed
+from benchmark.datasets.mimic_tree import MimicTree, locate
+from benchmark.datasets.split import SPLITS, check_disjoint, stratify
+from benchmark.places import cache_folder
+from benchmark.records import Case, ImageFile, Problem, Reference, UserError
+from benchmark.vocabulary import LESIONS, PAPER_REGIONS, REGIONS
+
+
+class NoRoot(UserError):
+    """The dataset was named without saying where it lies."""
+
+
+class UnknownSplit(UserError):
+    """A split that the dataset does not have."""
+
+
+class StoppedAtProblem(UserError):
+    """Under ``strict``: the first fault of the files."""
+
+
+class ChestImaGenome:
+    """Frontal radiographs of MIMIC-CXR-JPG whose report has a FINDINGS section, with a box of at least one of the paper's regions.
+
+    The folder is named as argument, ``chest_imagenome:/data/physionet``; see ``mimic_tree`` for what it may look like. Cases come in the order
+    subject, study, dicom id. What cannot be used is left out and listed in ``problems()``. The first reading of a split takes its time and is kept in
+    the cache folder.
+
+    split_rule   "official": Chest ImaGenome's files, which fit the paper's counts. "stratified": patients shared out anew, as its prose says
+    boxes        "truth": cases carry the true boxes; "none": a model has to find them
+    unit         "image": a case per frontal image, as in the paper. "study": the study's first image (PA before AP), with the study's id
+    required     "any": one box of the paper's 11 regions will do. "all": images of validate and test need all 29 (spec D1, to meet the counts)
+    strict       stop at the first fault of the files instead of stepping over it; what the stated rules leave out is no fault
+    workers      processes for the first reading, 0 = one per core
+    """
+
+    name = "chest_imagenome"
+
+    def __init__(
+        self,
+        argument: str = "",
+        *,
+        root: Path | None = None,
+        split_rule: Literal["official", "stratified"] = "official",
+        boxes: Literal["none", "truth"] = "none",
+        unit: Literal["image", "study"] = "image",
+        required: Literal["any", "all"] = "any",
+        strict: bool = False,
+        split_seed: int = 42,
+        workers: int = 0,
+        is_credentialed: bool = True,
+        note: str = "",
+    ) -> None:
+        if not argument and root is None:
+            raise NoRoot("chest_imagenome: no folder given; name the one that holds MIMIC-CXR-JPG and Chest ImaGenome: chest_imagenome:/path/to/it")
+        for setting, value, allowed in (
+            ("split_rule", split_rule, ("official", "stratified")),
+            ("boxes", boxes, ("none", "truth")),
+            ("unit", unit, ("image", "study")),
+            ("required", required, ("any", "all")),
+        ):
+            if value not in allowed:
+                raise UserError(f"chest_imagenome: {setting} was to be {value!r}; it can be {' or '.join(allowed)}")
+        self.root = Path(argument) if argument else Path(root or "")
+        self.split_rule, self.boxes, self.unit, self.required = split_rule, boxes, unit, required
+        self.strict, self.split_seed, self.workers = strict, split_seed, workers
+        self.is_credentialed = is_credentialed
+        self.note = note
+        self._tree: MimicTree | None = None
+        self._lists: dict[str, list[Listed]] = {}
+        self._stamps: dict[str, str] = {}
+        self._official: dict[str, list[Entry]] = {}
+        self._kept: dict[str, list[Entry]] = {}
+        self._not_kept: list[Problem] = []
+
+    def cases(self, split: str) -> list[Case]:
+        """All usable images (or studies) of a split, in the order subject, study, dicom id."""
+        images = self.tree.images
+        return [self._case(entry, images) for entry in self._entries(split)]
+
+    def references(self, split: str) -> list[Reference]:
+        """One reference per case, in the same order: FINDINGS, sentences and boxes by region."""
+        return [Reference(self._case_id(entry), entry.findings, entry.sentences, entry.boxes) for entry in self._entries(split)]
+
+    def fingerprint(self, split: str) -> str:
+        """Changes when a file of the split changes (see ``imagenome_index.stamp`` for what is noticed), or a setting of this reader."""
+        _check(split)
+        settings = f"{self.split_rule} {self.split_seed} {self.boxes} {self.unit} {self.required}"
+        sources = SPLITS if self.split_rule == "stratified" else (split,)
+        return hashlib.sha256("\n".join([split, settings, *(self._stamp(source) for source in sources)]).encode()).hexdigest()
+
+    def problems(self) -> list[Problem]:
+        """What was wrong with the files of the splits read so far: each image left out, each box dropped or clipped."""
+        found = index.problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))
+        if self._tree and self._tree.metadata is None:
+            what = "boxes are taken for the size of the files, and there are no views, priors or times"
+            found.insert(0, Problem("missing metadata", f"{self.root}: mimic-cxr-2.x.0-metadata.csv.gz", what))
+        return found + self._not_kept
+
+    @property
+    def tree(self) -> MimicTree:
+        """Where the parts lie. Raises NoSuchTree."""
+        if self._tree is None:
+            self._tree = locate(self.root)
+        return self._tree
+
+    def _entries(self, split: str) -> list[Entry]:
+        """The entries that are cases, after the split rule, the required boxes and the unit."""
+        _check(split)
+        if split not in self._kept:
+            if self.split_rule == "stratified":
+                self._kept |= self._stratified()
+            else:
+                self._kept[split] = self._selected([entry for entry in self._read(split) if not entry.left_out], split)
+        return self._kept[split]
+
+    def _stratified(self) -> dict[str, list[Entry]]:
+        """All usable images, shared out by patient so that lesions and sentences of regions are spread as the images are."""
+        everything = [entry for split in SPLITS for entry in self._read(split) if not entry.left_out]
+        everything.sort(key=lambda entry: (entry.subject, entry.study, entry.dicom))
+        names = [*LESIONS, *PAPER_REGIONS]
+        patients = {subject: row for row, subject in enumerate(dict.fromkeys(entry.subject for entry in everything))}
+        labels, images = np.zeros((len(patients), len(names)), np.int64), np.zeros(len(patients), np.int64)
+        for entry in everything:
+            labels[patients[entry.subject], [names.index(name) for name in (*entry.lesions, *entry.sentences) if name in names]] += 1
+            images[patients[entry.subject]] += 1
+        folds = stratify(labels, images, seed=self.split_seed)
+        chosen: dict[str, list[Entry]] = {split: [] for split in SPLITS}
+        for entry in everything:
+            chosen[SPLITS[folds[patients[entry.subject]]]].append(entry)
+        check_disjoint({split: {entry.subject for entry in entries} for split, entries in chosen.items()})
+        return {split: self._selected(entries, split) for split, entries in chosen.items()}
+
+    def _selected(self, entries: Sequence[Entry], split: str) -> list[Entry]:
+        if self.required == "all" and split != "train":
+            entries = [entry for entry in entries if len(entry.boxes) == len(REGIONS)]
+        if self.unit == "study":
+            first: dict[str, Entry] = {}
+            for entry in entries:
+                known = first.get(entry.study)
+                if known is None or (entry.view == "PA" and known.view != "PA"):
+                    first[entry.study] = entry
+            entries = list(first.values())
+        return list(entries)
+
+    def _read(self, split: str) -> list[Entry]:
+        """Every listed image of an official split, from the cache if its files are what they were."""
+        if split not in self._official:
+            path = cache_folder() / "chest_imagenome" / f"{split}-{self._stamp(split)[:32]}.parquet"
+            entries = index.load(path)
+            if entries is None:
+                check_disjoint({name: (one.subject for one in listed) for name, listed in self._listed().items()})
+                entries = index.build(self.tree, split, self._listed()[split], workers=self._processes())
+                self._keep(entries, path)
+            self._official[split] = entries
+        if self.strict:
+            self._stop_at_faults(self._official[split])
+        return self._official[split]
+
+    def _keep(self, entries: Sequence[Entry], path: Path) -> None:
+        """Save the entries; a full or forbidden cache costs time at the next start, and nothing else."""
+        try:
+            index.save(entries, path)
+        except OSError as error:
+            self._not_kept.append(Problem("cache not written", str(path), f"{error.strerror or error}; the files will be read again next time"))
+
+    def _stop_at_faults(self, entries: Sequence[Entry]) -> None:
+        faults = [problem for problem in index.problems_of(entries) if problem.kind not in index.BY_RULE]
+        if faults:
+            first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
+            raise StoppedAtProblem(
+                f"chest_imagenome was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off"
+            )
+
+    def _processes(self) -> int:
+        from benchmark.engine import cores
+
+        return cores(self.workers)
+
+    def _listed(self) -> dict[str, list[Listed]]:
+        if not self._lists:
+            self._lists = index.read_lists(self.tree)
+        return self._lists
+
+    def _stamp(self, split: str) -> str:
+        if split not in self._stamps:
+            self._stamps[split] = index.stamp(self.tree, split, self._listed()[split])
+        return self._stamps[split]
+
+    def _case(self, entry: Entry, images: Path) -> Case:
+        return Case(
+            id=self._case_id(entry),
+            patient=entry.subject,
+            study=entry.study,
+            images=(
+                ImageFile(images / entry.image, entry.view, entry.dicom),
+                *(ImageFile(images / path, view, dicom) for path, view, dicom in entry.others),
+            ),
+            indication=entry.indication,
+            technique=entry.technique,
+            comparison=entry.comparison,
+            prior_report=entry.prior_report,
+            prior_image=images / entry.prior_image if entry.prior_image else None,
+            boxes=entry.boxes if self.boxes == "truth" else None,
+        )
+
+    def _case_id(self, entry: Entry) -> str:
+        return f"s{entry.study}" if self.unit == "study" else entry.dicom
+
+
+def _check(split: str) -> None:
+    if split not in SPLITS:
+        raise UnknownSplit(f"chest_imagenome has no split {split!r}; it has {', '.join(SPLITS)}")

@@ -1,0 +1,241 @@
+"""Finds MIMIC-CXR-JPG, the MIMIC-CXR reports and Chest ImaGenome below a folder, in whatever arrangement people keep them.
+
+files/p10/p10000032/s50414267/<dicom_id>.jpg       radiographs; reports as files/p10/p10000032/s50414267.txt beside them,
+mimic-cxr-reports/ or mimic-cxr-reports.zip        or below a folder, or in an archive, of their own
+mimic-cxr-2.x.0-{metadata,split}.csv(.gz)
+chest-imagenome-dataset-1.0.0/silver_dataset/      also chest-imagenome/1.0.0/silver_dataset/; scene_graph/, scene_graph/scene_graph/ or
+                                                   scene_graph.zip in it, and splits/{train,valid,test,images_to_avoid}.csv
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmark.datasets.images import IMAGE_SUFFIXES
+from benchmark.records import UserError
+
+SPLIT_FILES = {"train": "train.csv", "validate": "valid.csv", "test": "test.csv"}
+DEEPEST = 6
+"""levels below the root: physionet.org/files/mimic-cxr-jpg/2.1.0/files is the fifth"""
+MOST_FOLDERS = 20_000
+"""folders looked into before we say that this is no data folder"""
+_GROUP = re.compile(r"p\d\d")
+_PATIENT = re.compile(r"p\d{8}")
+
+
+class NoSuchTree(UserError):
+    """The root does not hold what the dataset consists of."""
+
+
+class OnDisk(NamedTuple):
+    """One radiograph that is there."""
+
+    relative: str
+    """path below the folder of images"""
+    size: int
+    """bytes"""
+
+
+@dataclass(frozen=True)
+class MimicTree:
+    """Where the parts of the dataset lie."""
+
+    root: Path
+    """as given"""
+    images: Path
+    """the folder that holds p10 ... p19 with radiographs"""
+    reports: tuple[Path, ...]
+    """folders that hold p10 ... p19 with texts, and archives of them"""
+    scene_graphs: tuple[Path, ...]
+    """folders that hold <dicom>_SceneGraph.json, and archives of them"""
+    splits: Mapping[str, Path]
+    """train | validate | test -> Chest ImaGenome's list of its images"""
+    avoid: Path | None = None
+    """images_to_avoid.csv"""
+    gold: Path | None = None
+    """list of the 1,000 images of the gold standard, which no split may contain"""
+    metadata: Path | None = None
+    """view, size and time of every image"""
+    mimic_split: Path | None = None
+    """MIMIC-CXR-JPG's own split, for counting what other models have seen"""
+
+    def studies_of(self, subject: str) -> dict[str, dict[str, OnDisk]]:
+        """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none)."""
+        found: dict[str, dict[str, OnDisk]] = {}
+        folder = patient_folder(subject)
+        for study in _scan(self.images / folder):
+            if study.name.startswith("s") and study.is_dir():
+                entries = sorted(_scan(Path(study.path)), key=lambda entry: entry.name)
+                found[study.name[1:]] = {
+                    entry.name.rpartition(".")[0]: OnDisk(f"{folder}/{study.name}/{entry.name}", entry.stat().st_size)
+                    for entry in entries
+                    if entry.name.lower().endswith(IMAGE_SUFFIXES)
+                }
+        return found
+
+
+def patient_folder(subject: str) -> str:
+    """p10/p10000032 for 10000032."""
+    return f"p{subject[:2]}/p{subject}"
+
+
+def report_file(subject: str, study: str) -> str:
+    """Where a report lies below a folder of reports."""
+    return f"{patient_folder(subject)}/s{study}.txt"
+
+
+def locate(root: Path) -> MimicTree:
+    """The parts of the dataset below ``root``. Raises NoSuchTree naming what is there and what is missing."""
+    root = root.expanduser()
+    if not root.is_dir():
+        raise NoSuchTree(
+            f"chest_imagenome: the root {root} is {'no folder' if root.exists() else 'not there'}; name the folder that holds MIMIC-CXR-JPG"
+        )
+    seen = _Seen()
+    _walk(root, seen)
+    images = [folder for folder in seen.patients if _holds_images(folder)]
+    images.sort(key=lambda folder: not any(table.parent == folder.parent for table in seen.metadata))
+    tables = _silver(seen)
+    lacking = {
+        "the radiographs (files/p10/p10000032/s50414267/<dicom_id>.jpg)": images,
+        "the reports (s50414267.txt beside the radiographs, mimic-cxr-reports/ or mimic-cxr-reports.zip)": seen.reports,
+        "the scene graphs (silver_dataset/scene_graph/ or scene_graph.zip)": seen.scene_graphs,
+        "the split files (silver_dataset/splits/train.csv, valid.csv, test.csv)": len(tables) == len(SPLIT_FILES),
+    }
+    if missing := [what for what, there in lacking.items() if not there]:
+        there = [what.split(" (")[0].removeprefix("the ") for what, there in lacking.items() if there]
+        raise NoSuchTree(
+            f"chest_imagenome: below {root} found {', '.join(there) or 'none of its parts'}, but not {'; nor '.join(missing)}; "
+            "name the folder that holds them all (symbolic links to them will do), or finish unpacking"
+        )
+    return MimicTree(
+        root=root,
+        images=images[0],
+        reports=tuple(seen.reports),
+        scene_graphs=tuple(seen.scene_graphs),
+        splits=tables,
+        avoid=_beside(seen.avoid, tables),
+        gold=next(iter(seen.gold), None),
+        metadata=_beside(seen.metadata, {"images": images[0]}),
+        mimic_split=_beside(seen.mimic_split, {"images": images[0]}),
+    )
+
+
+@dataclass
+class _Seen:
+    """What a walk came by."""
+
+    patients: list[Path] = field(default_factory=list)
+    reports: list[Path] = field(default_factory=list)
+    scene_graphs: list[Path] = field(default_factory=list)
+    splits: list[Path] = field(default_factory=list)
+    avoid: list[Path] = field(default_factory=list)
+    gold: list[Path] = field(default_factory=list)
+    metadata: list[Path] = field(default_factory=list)
+    mimic_split: list[Path] = field(default_factory=list)
+
+
+_TABLES = (
+    ("avoid", re.compile(r"images_to_avoid\.csv(\.gz)?")),
+    ("splits", re.compile(r"(train|valid|test)\.csv(\.gz)?")),
+    ("gold", re.compile(r"gold_bbox_scaling_factors_original_to_224x224\.csv")),
+    ("metadata", re.compile(r"mimic-cxr-.*metadata\.csv(\.gz)?")),
+    ("mimic_split", re.compile(r"mimic-cxr-.*split\.csv(\.gz)?")),
+    ("reports", re.compile(r"mimic-cxr-reports.*\.zip")),
+    ("scene_graphs", re.compile(r"scene_graph.*\.zip")),
+)
+
+
+def _walk(root: Path, seen: _Seen) -> None:
+    """Every folder once, level by level; folders of patients and of scene graphs are noted and not entered."""
+    level, looked_into = [root], 0
+    for _ in range(DEEPEST + 1):
+        below: list[Path] = []
+        for folder in level:
+            looked_into += 1
+            if looked_into > MOST_FOLDERS:
+                raise NoSuchTree(f"chest_imagenome: {root} holds more than {MOST_FOLDERS:,} folders besides patients; name the data's own folder")
+            folders = [Path(entry.path) for entry in _sorted(folder, seen) if entry.is_dir() and not entry.name.startswith(".")]
+            if any(_GROUP.fullmatch(child.name) for child in folders):
+                seen.patients.append(folder)
+                if _holds_reports(folder):
+                    seen.reports.append(folder)
+            for child in folders:
+                if child.name == "scene_graph":
+                    seen.scene_graphs += _scene_graph_folders(child)
+                elif not _GROUP.fullmatch(child.name):
+                    below.append(child)
+        level = below
+    # Folders are tried before archives, wherever they lie.
+    seen.reports.sort(key=lambda place: place.is_file())
+    seen.scene_graphs.sort(key=lambda place: place.is_file())
+
+
+def _sorted(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder by name; the tables and archives among them are noted on the way."""
+    for entry in sorted(_scan(folder), key=lambda entry: entry.name):
+        for part, pattern in _TABLES:
+            if pattern.fullmatch(entry.name) and entry.is_file():
+                getattr(seen, part).append(Path(entry.path))
+        yield entry
+
+
+def _scene_graph_folders(folder: Path) -> list[Path]:
+    """The folder itself, or the one of the same name in it (some unpack it so)."""
+    nested = folder / "scene_graph"
+    return [place for place in (folder, nested) if any(entry.name.endswith("_SceneGraph.json") for entry in _scan(place))]
+
+
+def _silver(seen: _Seen) -> dict[str, Path]:
+    """split -> its file, all from the folder that has most of them (other projects call their files train.csv too)."""
+    by_folder: dict[Path, dict[str, Path]] = {}
+    for path in seen.splits:
+        name = next(split for split, file in SPLIT_FILES.items() if path.name.startswith(file.removesuffix(".csv")))
+        by_folder.setdefault(path.parent, {}).setdefault(name, path)
+    ranked = sorted(by_folder, key=lambda folder: (folder.parent.name != "silver_dataset", -len(by_folder[folder]), str(folder)))
+    return {split: by_folder[ranked[0]][split] for split in SPLIT_FILES if split in by_folder[ranked[0]]} if ranked else {}
+
+
+def _beside(found: list[Path], anchors: Mapping[str, Path]) -> Path | None:
+    """Of several files the one that lies beside an anchor; the last by name (the newest version) else."""
+    parents = {anchor.parent for anchor in anchors.values()}
+    return max(found, key=lambda path: (path.parent in parents, path.name), default=None)
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(
+        image.name.lower().endswith(IMAGE_SUFFIXES)
+        for patient in _first_patients(folder)
+        for study in _scan(patient)
+        if study.is_dir()
+        for image in _scan(Path(study.path))
+    )
+
+
+def _holds_reports(folder: Path) -> bool:
+    return any(entry.name.endswith(".txt") for patient in _first_patients(folder) for entry in _scan(patient))
+
+
+def _first_patients(folder: Path, at_most: int = 50) -> list[Path]:
+    """Some patient folders to look into: a few of each group, since half an archive may leave the first ones empty."""
+    found: list[Path] = []
+    for group in _scan(folder):
+        if _GROUP.fullmatch(group.name) and group.is_dir():
+            patients = (Path(entry.path) for entry in _scan(Path(group.path)) if _PATIENT.fullmatch(entry.name))
+            found += islice(patients, at_most)
+    return found
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder, none if it is not there or may not be entered."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return
