@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
+from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.phantom.write import default_folder, generate
 from benchmark.records import Case, Lesion, Problem, Reference, UserError
 
@@ -21,17 +22,25 @@ class Phantom:
     is_credentialed = False
     note = "Drawn phantoms, not patients: scores compare designs on these drawings and say nothing about patients."
 
-    def __init__(self, argument: str = "", *, train: int = 1200, validate: int = 150, test: int = 300, seed: int = 2026, boxes: str = "none") -> None:
+    def __init__(
+        self,
+        argument: str = "",
+        *,
+        train: int = 1200,
+        validate: int = 150,
+        test: int = 300,
+        seed: int = 2026,
+        boxes: Literal["none", "truth"] = "none",
+    ) -> None:
         self.numbers = _parse(argument, {"train": train, "validate": validate, "test": test, "seed": seed})
         self.boxes = boxes
         self.folder = default_folder(fast=False, **self.numbers)
-        self._reader: Any = None
+        self._reader: ChestImaGenome | None = None
         self._truth: dict[str, dict[str, Any]] | None = None
 
     def cases(self, split: str) -> list[Case]:
         """All usable images of a split in the reader's order."""
-        cases: list[Case] = self._read().cases(split)
-        return cases
+        return self._read().cases(split)
 
     def references(self, split: str) -> list[Reference]:
         """The reader's references with the 14 lesions as the reports state them."""
@@ -48,20 +57,16 @@ class Phantom:
 
     def fingerprint(self, split: str) -> str:
         """Of the files, as the reader sees them."""
-        digest: str = self._read().fingerprint(split)
-        return digest
+        return self._read().fingerprint(split)
 
     def problems(self) -> list[Problem]:
         """The faults that were drawn in on purpose and stepped over by the reader."""
-        found: list[Problem] = self._read().problems()
-        return found
+        return self._read().problems()
 
-    def _read(self) -> Any:
+    def _read(self) -> ChestImaGenome:
         if self._reader is None:
-            from benchmark.datasets.chest_imagenome import ChestImaGenome
-
             self._draw()
-            self._reader = ChestImaGenome(root=self.folder, boxes=self.boxes)
+            self._reader = ChestImaGenome(root=self.folder, boxes=self.boxes, is_credentialed=False, note=self.note)
         return self._reader
 
     def _draw(self) -> None:
