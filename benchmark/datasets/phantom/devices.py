@@ -25,6 +25,11 @@ class Device:
     number: float
     """cm above the carina for an endotracheal tube, otherwise a small variation of the course, 0..1"""
 
+    @property
+    def has_air_in_the_wall(self) -> bool:
+        """Subcutaneous emphysema around a chest tube."""
+        return self.kind == "chest tube" and self.number > 0.5
+
 
 def sample(rng: np.random.Generator, patient: Patient, view: str, findings: Sequence[Finding]) -> list[Device]:
     """What this examination shows; the portable film of a sick patient shows most."""
@@ -57,11 +62,26 @@ def draw(canvas: Canvas, shadow: Plane, devices: Sequence[Device]) -> None:
     """Add the devices to the exposed image."""
     if not devices:
         return
+    for device in devices:
+        if device.has_air_in_the_wall:
+            _streaks(canvas, shadow, device)
     layer, pen = canvas.layer(2)
     for device in devices:
         _DRAWINGS[device.kind](canvas, pen, device)
     metal = canvas.plane(layer.reduce(2))
     shadow += metal * np.float32(0.62) * (np.float32(1.12) - shadow)
+
+
+def _streaks(canvas: Canvas, shadow: Plane, device: Device) -> None:
+    """Dark streaks in the soft tissue where the tube comes in."""
+    a, s = canvas.anatomy, SIGN[device.side]
+    layer, pen = canvas.layer()
+    for k in range(9):
+        y = a.top + 5.5 + 1.35 * k
+        x = float(a.wall_x(y)) + 0.7 + 0.35 * (k % 3) + device.number
+        path = [(s * x, y), (s * (x + 0.5), y + 1.4), (s * (x + 0.2 + 0.3 * (k % 2)), y + 2.8)]
+        pen.line(canvas.px(smooth(path, 4)), fill=220, width=max(1, round(0.24 * canvas.px_per_cm)))
+    shadow -= canvas.plane(layer, 0.1) * np.float32(0.16)
 
 
 def _line(canvas: Canvas, pen: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], width_cm: float, level: int) -> None:

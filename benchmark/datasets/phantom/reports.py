@@ -119,6 +119,9 @@ def findings_section(rng: np.random.Generator, study: Study) -> list[Sentence]:
     ]
     sentences = [Sentence(opening[0])] if rng.random() < 0.15 else []
     sentences += [device_sentence(rng, device) for device in study.devices if device.kind != "ecg leads"]
+    for tube in (device for device in study.devices if device.has_air_in_the_wall):
+        text = _choice(rng, wording.AIR_IN_THE_WALL).format(side=tube.side)
+        sentences.append(Sentence(text, (), (f"{tube.side} lung",), ("nlp|yes|abnormal", "anatomicalfinding|yes|subcutaneous air")))
     for block in blocks:
         sentences.extend(block)
     sentences.extend(_rest(rng, study))

@@ -264,6 +264,9 @@ CHANGED: dict[str, tuple[str, ...]] = {
         "{A~} {np} {is} stable compared to the prior study.",
         "As before, there {is} {a~} {np}.",
         "No significant change in {a~} {np}.",
+        "There has been no interval improvement in {a~} {np}.",
+        "{A~} {np} {has} not resolved.",
+        "Without interval change, {a~} {np} {is} again demonstrated.",
     ),
     "increased": (
         "{A~} {np} {has} increased since the prior study.",
@@ -295,6 +298,8 @@ RESOLVED = (
     "The {np} on the prior exam {has} cleared.",
     "Resolved {np}.",
     "The prior {np} {is} no longer visualized.",
+    "Interval clearing of {a~} {np}.",
+    "{A~} {np} described previously {is} not present on today's study.",
 )
 
 HEART_ENLARGED = (
@@ -384,6 +389,7 @@ NOT_EXCLUDED: dict[str, tuple[str, ...]] = {
         "A trace pleural effusion cannot be excluded.",
         "Tiny pleural effusions cannot be excluded.",
         "A small effusion is difficult to exclude.",
+        "Cannot exclude a small left pleural effusion.",
     ),
     "pneumothorax": ("A tiny pneumothorax cannot be excluded on this supine film.", "Small apical pneumothorax cannot be entirely excluded."),
     "consolidation": ("An underlying consolidation cannot be excluded.", "Focal consolidation at the bases cannot be excluded."),
@@ -401,6 +407,11 @@ DENIALS = (
 RATHER_THAN_FLUID = (
     "Blunting of the {side} costophrenic angle reflects pleural thickening rather than effusion.",
     "Blunted {side} costophrenic sulcus is due to chronic pleural thickening, not an effusion.",
+)
+AIR_IN_THE_WALL = (  # a trap: it has nothing to do with the lungs
+    "Subcutaneous emphysema along the {side} chest wall.",
+    "There is {side}-sided subcutaneous emphysema.",
+    "Moderate subcutaneous emphysema is noted in the soft tissues on the {side}.",
 )
 BONES = (
     "No acute osseous abnormality.",
