@@ -308,8 +308,8 @@ STARTERS = _words(
 
 SEPARATORS = _words(
     """in at on of within over throughout along involving near to from with and , or is are was were has have there than represent represents may
-    likely possibly probably consistent compatible suggesting suggestive concerning due secondary demonstrates shows : ; versus / without as plus along
-    but also"""
+    likely possibly probably consistent compatible suggesting suggestive concerning due secondary demonstrates shows : ; versus / without as plus
+    along but also"""
 )
 """words that end a noun phrase, looking from a side to the lesion that it might belong to"""
 
@@ -353,7 +353,7 @@ BETWEEN_SIDES = _words(
 BRIDGES = _words(
     """and or / , versus vs with a an the associated adjacent overlying underlying compressive accompanying passive subjacent mild minimal small
     moderate large trace tiny subsegmental linear streaky patchy focal some pleural basilar basal loculated layering superimposed related
-    concomitant concurrent there is sized severe marked extensive subtle _ xxxx"""
+    concomitant concurrent lower upper lobe there is sized severe marked extensive subtle _ xxxx"""
 )
 """words that may stand between two lesions that share a side: "left effusion with adjacent atelectasis" """
 

@@ -373,9 +373,9 @@ def _sides(words: Sequence[str], tags: Sequence[Tag], lesions: Sequence[Tag], cl
             after = None  # it opens the noun phrase of the next lesion
         if after and not _is_attached(words[lesion.end : after.start], after):
             after = None
-        if before and before is closing and not lexicon.SEPARATORS.isdisjoint(words[before.end : lesion.start]):
-            before = None  # it closes the phrase of the lesion before: "atelectasis in the left base and a nodule"
         is_own = before is not None and lexicon.SEPARATORS.isdisjoint(words[before.end : lesion.start])
+        if before is closing and not is_own:
+            before = None  # it closes the phrase of the lesion before: "atelectasis in the left base and a nodule"
         if before and after and is_own and before.value != after.value and "than" in words[lesion.end : after.start]:
             found.append(("bilateral", after))
         elif before and (is_own or not after):
@@ -417,6 +417,8 @@ def _share(
             and lexicon.SEPARATORS.isdisjoint(set(between) - {",", "or", "and", "/", "versus"})
         ):
             return True
+        if len(between) < 9 and "and" not in between and not hedges.isdisjoint(range(start, lesions[k + 1].start)):
+            return True  # what a finding may mean lies where it lies: "left consolidation could be due to aspiration pneumonia"
         return all(word in lexicon.BRIDGES or i in hedges for i, word in enumerate(between, start))
 
     for k in range(len(lesions) - 1):

@@ -238,6 +238,9 @@ def test_what_was_seen_before_and_is_still_there_is_positive(report: str) -> Non
         ("Left effusion with adjacent atelectasis.", {"pleural effusion": "left", "atelectasis": "left"}),
         ("Effusion and atelectasis in the left base.", {"pleural effusion": "left", "atelectasis": "left"}),
         ("Left lower lobe opacity, atelectasis versus pneumonia.", {"atelectasis": "left", "pneumonia": "left"}),
+        ("Left consolidation could be due to aspiration pneumonia.", {"consolidation": "left", "pneumonia": "left"}),
+        ("Atelectasis at the left base as well as a right nodule.", {"atelectasis": "left", "nodule": "right"}),
+        ("Consolidation in the left lower lobe without effusion.", {"consolidation": "left"}),
         ("Cardiomegaly with left effusion.", {"cardiomegaly": NONE, "pleural effusion": "left"}),
         (
             "The heart is enlarged with small bilateral effusions and mild edema.",
