@@ -269,7 +269,8 @@ def _joined(rng: np.random.Generator, study: Study) -> tuple[list[Sentence], lis
 def _pair(rng: np.random.Generator, first: Finding, second: Finding) -> Sentence:
     """Two findings, each with its own place, in one sentence."""
     one, other = _framed(rng, first, ("{a~} {np}",), "stated", ""), _framed(rng, second, ("{a~} {np}",), "stated", "")
-    frame = _choice(rng, ("There is {} and {}.", "{} and {} are present.", "{} as well as {}.", "{} and {} are noted.", "{}, along with {}."))
+    frames = ("{} and {} are present.", "{} as well as {}.", "{} and {} are noted.", "{}, along with {}.", "There is {} and {}.")
+    frame = _choice(rng, frames if one.text.startswith("a~") else frames[:-1])  # "there is" wants a singular
     says = (*one.says, *other.says)
     return Sentence(frame.format(one.text, other.text), says, tuple(dict.fromkeys(one.regions + other.regions)), _labels(says))
 
