@@ -88,7 +88,10 @@ def test_no_more_cases_than_the_window_are_sent_ahead(tmp_path: Path) -> None:
     model = echo(tmp_path, before=f"open({str(seen)!r}, 'a').write(case['id'] + ' ')", window=4)
     answers = model.generate(cases(50))
     next(answers)
-    time.sleep(0.3)
+    deadline = time.monotonic() + 10
+    while len(seen.read_text().split()) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)  # for a fifth to come, if it should
     assert seen.read_text().split() == ["c0", "c1", "c2", "c3"]
     answers.close()
 
@@ -110,10 +113,10 @@ def test_huge_cases_and_huge_answers_do_not_block_each_other(tmp_path: Path) -> 
 
 
 def test_a_slow_caller_is_not_the_programs_fault(tmp_path: Path) -> None:
-    model = echo(tmp_path, timeout=0.4, window=1)
+    model = echo(tmp_path, timeout=1, window=1)
     answers = model.generate(cases(3))
     next(answers)
-    time.sleep(0.8)
+    time.sleep(1.5)
     assert next(answers).text == "about c1"
     assert model.starts == 1
     answers.close()
@@ -214,16 +217,16 @@ def test_without_a_window_all_that_is_owed_is_sent_again(tmp_path: Path) -> None
 
 
 def test_a_case_at_which_it_hangs_fails_and_the_others_are_answered(tmp_path: Path) -> None:
-    model = echo(tmp_path, before="case['id'] == 'c3' and time.sleep(60)", timeout=0.5, startup=0.8)
+    model = echo(tmp_path, before="case['id'] == 'c3' and time.sleep(60)", timeout=1, startup=3)
     start = time.monotonic()
     reports = ask(model, 8)
     assert [report.case_id for report in reports if report.failure] == ["c3"]
-    assert reports[3].failure.startswith("the program gave no answer for 0.8 s (does it flush its output after each line?); log: log")
-    assert time.monotonic() - start < 15
+    assert reports[3].failure.startswith("the program gave no answer for 3 s (does it flush its output after each line?); log: log")
+    assert time.monotonic() - start < 30
 
 
 def test_a_case_that_is_passed_over_in_silence_fails_and_the_others_are_answered(tmp_path: Path) -> None:
-    model = echo(tmp_path, before="\n    if case['id'] == 'c3': continue", timeout=0.5, startup=0.8)
+    model = echo(tmp_path, before="\n    if case['id'] == 'c3': continue", timeout=1, startup=3)
     assert [report.case_id for report in ask(model, 8) if report.failure] == ["c3"]
 
 
@@ -236,8 +239,8 @@ child = subprocess.Popen(["sleep", "60"])
 open({str(pids)!r}, "a").write(f"{{os.getpid()}} {{child.pid}} ")
 time.sleep(60)
 """
-    [report] = ask(command(tmp_path, source, startup=1.5, restarts=0), 1)
-    assert "gave no answer for 1.5 s" in report.failure
+    [report] = ask(command(tmp_path, source, startup=3, restarts=0), 1)
+    assert "gave no answer for 3 s" in report.failure
     running = [pid for pid in map(int, pids.read_text().split()) if is_running(pid)]
     assert running == []
 
