@@ -341,8 +341,8 @@ def test_half_an_answer_is_no_answer(tmp_path: Path) -> None:
 
 def test_ending_the_iteration_early_ends_the_program(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    model = echo(tmp_path, before=f"open({str(pid)!r}, 'w').write(str(os.getpid()))")
-    answers = model.generate(cases(1000))
+    once = f"import os\nwith open({str(pid)!r}, 'w') as file: file.write(str(os.getpid()))\n"
+    answers = command(tmp_path, once + ECHO.format(before="pass", after="pass")).generate(cases(1000))
     next(answers)
     assert is_running(int(pid.read_text()))
     answers.close()
