@@ -172,10 +172,10 @@ class Recipe:
     """crop windows move and stretch by up to this share of the crop; at most the crop margin is of use"""
     brightness: float = 0.0
     """contrast and brightness vary by up to this share"""
+    by_length: bool = False
+    """a batch takes sentences of about one length, which saves half of the decoder's work on a CPU"""
     normal_share: float = 1.0
     """share of lesion-free regions that an epoch draws; 1 = all"""
-    hint_noise: float = 0.0
-    """share of training images whose LCA labels are replaced by the classifier's kind of mistakes, against trusting the hint too much"""
     classifier_epochs: int = 6
     """passes over the images (RaDialog's classifier: 6)"""
     classifier_batch: int = 64
@@ -221,7 +221,9 @@ RECIPES: dict[str, Recipe] = {
         learning_rate_stage1=6e-4,
         learning_rate_stage2=2e-4,
         schedule_stage1="cosine",
+        by_length=True,
         warmup_steps=100,
+        detector_epochs=12,
         jitter=0.08,
         brightness=0.2,
         classifier_epochs=16,

@@ -35,6 +35,8 @@ from clala.tokens import Tokenizer
 from clala.windows import window
 
 NO_LESION = len(LESIONS)
+BUCKET = 4
+"""Batches whose rows are sorted by length together: enough to halve the padding, few enough that a batch still mixes regions."""
 PARTNER_TRIES = 8
 """Draws from the list of possible partners before giving up on finding another patient's."""
 
@@ -207,6 +209,16 @@ class Samples:
         shuffled: np.ndarray = rng.permutation(rows)
         return shuffled
 
+    def _alike_in_length(self, rows: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
+        """The same rows, so that a batch has sentences of about one length and is padded little; batches still come in random order."""
+        lengths = np.array([len(self._tokens[row]) for row in rows])
+        whole = len(rows) // batch * batch
+        buckets = [np.arange(start, min(start + batch * BUCKET, whole)) for start in range(0, whole, batch * BUCKET)]
+        batches = [part for bucket in buckets for part in np.split(bucket[np.argsort(lengths[bucket], kind="stable")], len(bucket) // batch)]
+        order = np.concatenate([*(batches[number] for number in rng.permutation(len(batches))), np.arange(whole, len(rows))])
+        sorted_rows: np.ndarray = rows[order]
+        return sorted_rows
+
     def batch(
         self, rows: Sequence[int] | np.ndarray, *, crop_px: int, recipe: Recipe | None = None, seed: Sequence[int] = (), llcl: bool = True
     ) -> Batch:
@@ -245,6 +257,8 @@ class Samples:
         order = self.epoch(recipe, seed=seed, epoch=epoch)
         rank, world = shard
         per_step = recipe.batch * world
+        if recipe.by_length:
+            order = self._alike_in_length(order, per_step, np.random.default_rng((seed, epoch, 1)))
         for number in range(len(order) // per_step or 1):
             rows = order[number * per_step : (number + 1) * per_step][rank::world]
             yield self.batch(rows, crop_px=crop_px, recipe=recipe, seed=(seed, epoch, number, rank), llcl=llcl)

@@ -10,6 +10,7 @@ loss curve that it would have had.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
@@ -40,6 +41,10 @@ LOG_EVERY = 20
 
 class NonFiniteLoss(RuntimeError):
     """The loss is no number any more; the message has its parts. Training stops: what comes after would be noise."""
+
+
+class OtherTraining(ValueError):
+    """The folder belongs to another training; going on from its states would mix two."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,10 @@ def train(job: Job, *, progress: Progress = lambda label, total: nullcontext(lam
     bundle = checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device)
     bundle.to(device)
-    fit_detector(bundle, job, parts, log, progress)
-    fit_classifier(bundle, job, parts, log, progress)
+    if not _take_up(bundle, job, log):
+        fit_detector(bundle, job, parts, log, progress)
+        fit_classifier(bundle, job, parts, log, progress)
+        checkpoint.save(bundle, job.out / "work" / "before", key=_key(job), summary=log.summary)
     for stage in (1, 2):
         if stage == 2 and config.crop_px_stage2 != config.crop_px:
             parts = _cut(job, config, splits, config.crop_px_stage2, progress)
@@ -113,6 +120,30 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
         names = regions_of(config.roi_set)
         tokenizer = WordTokenizer.learn((text for line in lines for name, text in line.sentences.items() if name in names), always=LESIONS)
     return tokenizer, replace(config, vocabulary_size=len(tokenizer))
+
+
+def _key(job: Job) -> dict[str, Any]:
+    """What must agree for a training to go on where another one stopped."""
+    index = hashlib.sha256(job.index.read_bytes()).hexdigest()
+    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed}
+
+
+def _take_up(bundle: Bundle, job: Job, log: Log) -> bool:
+    """Detector and classifier as an earlier, interrupted run of the same training left them. States of any other training are refused."""
+    folder = job.out / "work" / "before"
+    if not (folder / checkpoint.ABOUT).exists():
+        return False
+    about = json.loads((folder / checkpoint.ABOUT).read_text(encoding="utf-8"))
+    if about["key"] != json.loads(json.dumps(_key(job))):
+        raise OtherTraining(
+            f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
+        )
+    from safetensors.torch import load_file
+
+    checkpoint.load_state(bundle, load_file(folder / checkpoint.WEIGHTS), str(folder))
+    bundle.thresholds = torch.tensor([about["thresholds"][lesion] for lesion in LESIONS]).to(bundle.thresholds.device)
+    log.summary.update(about["summary"])
+    return True
 
 
 class Part(NamedTuple):
