@@ -1,0 +1,359 @@
+"""The registered dataset ``iu_xray``: reports and radiographs of Indiana University from Open-i.
+
+Demner-Fushman et al., "Preparing a collection of radiology examinations for distribution and retrieval", JAMIA 2016; https://openi.nlm.nih.gov.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+import xml.etree.ElementTree as ElementTree
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from benchmark.datasets.columns import read_rows, read_table_text
+from benchmark.datasets.encodings import decode
+from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
+from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
+from benchmark.datasets.mimic_reports import one_line
+from benchmark.datasets.split import SPLITS
+from benchmark.progress import progress
+from benchmark.records import Case, ImageFile, Lesions, Problem, Reference, UserError
+
+DEEPEST = 4
+"""levels below the root that are looked into"""
+BIGGEST_ARCHIVE_MEMBER = 2**24
+"""bytes; a report has a few thousand"""
+ANNOTATION_KEYS = {"train": "train", "val": "validate", "valid": "validate", "validate": "validate", "test": "test"}
+_IMAGE_KEY = re.compile(r"^(?:CXR)?(\d+)_(?:\1_)?(IM-.+)$")
+_R2GEN_FOLDER = re.compile(r"^CXR(\d+)_IM-")
+
+
+class NoSuchCollection(UserError):
+    """The root does not hold IU X-Ray's reports."""
+
+
+class BadAnnotation(UserError):
+    """An annotation.json that is not R2Gen's."""
+
+
+class StoppedAtProblem(UserError):
+    """Under ``strict``: the first fault of the files."""
+
+
+class _OnDisk(NamedTuple):
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """One report of the collection with the images that are on disk."""
+
+    uid: str
+    """CXR1900; patients are not told apart in this collection, so it stands for the patient too"""
+    findings: str
+    indication: str
+    comparison: str
+    images: tuple[ImageFile, ...]
+    """frontal first, then lateral"""
+    lesions: Lesions | None
+    """labels by experts, for the reports that have them"""
+
+
+@dataclass
+class _Found:
+    """The files below the root."""
+
+    reports: list[Path] = field(default_factory=list)
+    """archives, and XML files"""
+    kaggle: Path | None = None
+    projections: Path | None = None
+    annotation: Path | None = None
+    labels: Path | None = None
+    images: dict[str, _OnDisk] = field(default_factory=dict)
+    """image key (1900_IM-0584-1001) -> file"""
+    r2gen: dict[str, list[_OnDisk]] = field(default_factory=dict)
+    """uid -> 0.png, 1.png of R2Gen's copy, which lost the images' names"""
+
+
+class IUXRay:
+    """Reports with FINDINGS and at least one image on disk, in the order of their numbers; blanks (XXXX) are kept as they are.
+
+    The folder is named as argument, ``iu_xray:/data/iu_xray``. In it, at any of a few levels: the XML reports (a folder, or NLMCXR_reports.tgz, which
+    is read in place) or Kaggle's indiana_reports.csv; PNG images under their own names, Kaggle's, or R2Gen's; and if there are any:
+    indiana_projections.csv (frontal or lateral; without it images keep the report's order), R2Gen's annotation.json, a table of labels by experts
+    (a CSV with ``filename`` and the 14 lesions).
+
+    split_rule   "auto": R2Gen's split where its annotation.json is there, else everything is test. "all": everything is test
+    strict       stop at the first fault of the files instead of stepping over it
+    """
+
+    name = "iu_xray"
+    is_credentialed = False
+    note = (
+        "IU X-Ray (Open-i, Indiana University; Kohli and Rosenman), CC BY-NC-ND 4.0: real radiographs and report texts of real patients, "
+        "de-identified; words blanked as XXXX stay in."
+    )
+
+    def __init__(self, argument: str = "", *, root: Path | None = None, split_rule: Literal["auto", "all"] = "auto", strict: bool = False) -> None:
+        if not argument and root is None:
+            raise NoSuchCollection("iu_xray: no folder given; name the one that holds NLMCXR_reports.tgz and the images: iu_xray:/path/to/it")
+        self.root = Path(argument).expanduser() if argument else Path(root or "")
+        self.split_rule = split_rule
+        self.strict = strict
+        self._studies: dict[str, list[Study]] = {}
+        self._problems: list[Problem] = []
+        self._digest = ""
+
+    def cases(self, split: str) -> list[Case]:
+        """All studies of a split in the order of their numbers."""
+        return [
+            Case(id=study.uid, patient=study.uid, study=study.uid, images=study.images, indication=study.indication, comparison=study.comparison)
+            for study in self._of(split)
+        ]
+
+    def references(self, split: str) -> list[Reference]:
+        """One reference per case, in the same order: FINDINGS, and labels where experts gave them."""
+        return [Reference(study.uid, study.findings, lesions=study.lesions) for study in self._of(split)]
+
+    def fingerprint(self, split: str) -> str:
+        """Changes when a report, a table, the set of images or the size of one changes. Images do not enter with their content."""
+        self._of(split)
+        return hashlib.sha256(f"{split} {self.split_rule} {self._digest}".encode()).hexdigest()
+
+    def problems(self) -> list[Problem]:
+        """Reports that were left out, and why."""
+        return list(self._problems)
+
+    def _of(self, split: str) -> list[Study]:
+        if split not in SPLITS:
+            raise UserError(f"iu_xray has no split {split!r}; it has {', '.join(SPLITS)}")
+        if not self._studies:
+            self._read()
+        return self._studies[split]
+
+    def _read(self) -> None:
+        digest = hashlib.sha256()
+        found = _look(self.root)
+        if not found.reports and found.kaggle is None:
+            raise NoSuchCollection(
+                f"iu_xray: below {self.root} found {len(found.images)} images but no NLMCXR_reports.tgz, XML reports or indiana_reports.csv; "
+                "name the folder that holds reports and images"
+            )
+        for table in (found.kaggle, found.projections, found.annotation, found.labels):
+            digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+        for key, image in sorted(found.images.items()):
+            digest.update(f"{key} {image.size}\n".encode())
+        for uid, copies in sorted(found.r2gen.items()):
+            digest.update(f"{uid} {[image.size for image in copies]}\n".encode())
+        problems: list[Problem] = []
+        split_of = _annotated_splits(found.annotation) if found.annotation and self.split_rule == "auto" else None
+        lateral = _projections(found.projections) if found.projections else {}
+        labels = _labels(found.labels) if found.labels else {}
+        studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
+        seen: set[str] = set()
+        for uid, parts, listed in sorted(self._reports(found, digest, problems), key=lambda one: _number(one[0])):
+            if uid in seen:
+                problems.append(Problem("duplicate report", uid, "the first one was kept"))
+                continue
+            seen.add(uid)
+            if split_of is not None and uid not in split_of:
+                problems.append(Problem("not in annotation.json", uid, "R2Gen's split leaves it out"))
+                continue
+            files = [image for image in _images(uid, listed, lateral, found) if _readable(image, problems)]
+            if not files:
+                problems.append(Problem("no image", uid, f"none of {len(listed)} on disk"))
+            elif not parts.get("FINDINGS"):
+                problems.append(Problem("no findings", uid, f"sections: {', '.join(parts) or 'none'}"))
+            else:
+                study = Study(uid, parts["FINDINGS"], parts.get("INDICATION", ""), parts.get("COMPARISON", ""), tuple(files), labels.get(uid))
+                studies[split_of[uid] if split_of is not None else "test"].append(study)
+        faults = [problem for problem in problems if problem.kind.startswith(("unreadable", "duplicate"))]
+        if self.strict and faults:
+            first = f"{faults[0].kind}: {faults[0].where} ({faults[0].what})"
+            raise StoppedAtProblem(f"iu_xray was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off")
+        self._studies, self._problems, self._digest = studies, problems, digest.hexdigest()
+
+    def _reports(self, found: _Found, digest: hashlib._Hash, problems: list[Problem]) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
+        """uid, section -> text, (image key, caption) of every report."""
+        if not found.reports and found.kaggle:
+            yield from _kaggle_reports(found.kaggle, found.projections)
+            return
+        files = sorted(_xml_files(found.reports))
+        with progress("read iu_xray", len(files), unit="reports") as advance:
+            for name, content in files:
+                advance(1)
+                digest.update(hashlib.sha256(content).digest())
+                try:
+                    yield _parse(content)
+                except (ElementTree.ParseError, ValueError) as error:
+                    problems.append(Problem("unreadable report", name, str(error)))
+
+
+def _look(root: Path) -> _Found:
+    """The files below a root, by what they are called and what they hold."""
+    if not root.is_dir():
+        raise NoSuchCollection(
+            f"iu_xray: the root {root} is {'no folder' if root.exists() else 'not there'}; name the folder that holds the collection"
+        )
+    found = _Found()
+    for folder, below, names in os.walk(root):
+        place = Path(folder)
+        below[:] = sorted(name for name in below if not name.startswith(".")) if len(place.relative_to(root).parts) < DEEPEST else []
+        for name in sorted(names):
+            _sort_in(place / name, found)
+    return found
+
+
+def _sort_in(path: Path, found: _Found) -> None:
+    name = path.name.lower()
+    if name.endswith(IMAGE_SUFFIXES):
+        here = _OnDisk(path, path.stat().st_size)
+        if key := _image_key(path.name):
+            found.images.setdefault(key, here)
+        elif folder := _R2GEN_FOLDER.match(path.parent.name):
+            found.r2gen.setdefault(f"CXR{folder[1]}", []).append(here)
+    elif name.endswith(".xml") or (name.endswith((".tgz", ".tar.gz", ".tar")) and "report" in name):
+        found.reports.append(path)
+    elif name.endswith(".json") and "annotation" in name:
+        found.annotation = found.annotation or path
+    elif name.endswith((".csv", ".csv.gz")):
+        header = [cell.strip().strip('"').lower() for cell in read_table_text(path).split("\n", 1)[0].split(",")]
+        if {"uid", "filename", "projection"} <= set(header):
+            found.projections = found.projections or path
+        elif {"uid", "findings"} <= set(header):
+            found.kaggle = found.kaggle or path
+        elif header[0] in ("filename", "uid", "id") and lesion_columns(header):
+            found.labels = found.labels or path
+
+
+def _image_key(name: str) -> str:
+    """1900_IM-0584-1001 for CXR1900_IM-0584-1001.png, 1900_IM-0584-1001.dcm.png and CXR1900_1900_IM-0584-1001; empty if it is another name."""
+    stem = re.sub(r"(?:\.dcm)?\.[A-Za-z0-9]+$", "", name) if name.lower().endswith(IMAGE_SUFFIXES) else name
+    key = _IMAGE_KEY.match(stem.removesuffix(".dcm"))
+    return f"{key[1]}_{key[2]}" if key else ""
+
+
+def _xml_files(places: list[Path]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every XML report. Raises NoSuchCollection at a damaged archive."""
+    for place in places:
+        if place.suffix == ".xml":
+            yield place.name, place.read_bytes()
+            continue
+        try:
+            with tarfile.open(place) as archive:
+                for member in archive:
+                    if member.isfile() and member.name.endswith(".xml") and member.size < BIGGEST_ARCHIVE_MEMBER:
+                        content = archive.extractfile(member)
+                        if content is not None:
+                            yield member.name.rsplit("/", 1)[-1], content.read()
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise NoSuchCollection(f"iu_xray: {place} cannot be read to its end ({error}); it may be half a download: fetch it again") from error
+
+
+def _parse(content: bytes) -> tuple[str, dict[str, str], list[tuple[str, str]]]:
+    """uid, section -> text on one line, (image key, caption). Raises ParseError, ValueError."""
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError:
+        # Some copies were saved again in another encoding than they say.
+        root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", decode(content)))
+    uid = next((node.get("id", "") for node in root.iter("uId")), "")
+    if not uid:
+        raise ValueError("XML without a uId")
+    parts = {node.get("Label", "").upper(): one_line("".join(node.itertext())) for node in root.iter("AbstractText")}
+    images = [(_image_key(node.get("id", "")), one_line(node.findtext("caption") or "")) for node in root.iter("parentImage")]
+    return uid, {name: text for name, text in parts.items() if text}, images
+
+
+def _kaggle_reports(path: Path, projections: Path | None) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
+    images: dict[str, list[str]] = {}
+    for _, row in read_rows(projections, ["uid", "filename"]) if projections else ():
+        images.setdefault(row["uid"], []).append(_image_key(row["filename"]))
+    for _, row in read_rows(path, ["uid", "findings"]):
+        parts = {name.upper(): one_line(row.get(name, "")) for name in ("indication", "comparison", "findings", "impression")}
+        yield (
+            f"CXR{row['uid']}",
+            {name: text for name, text in parts.items() if text},
+            [(key, row.get("image", "")) for key in images.get(row["uid"], ())],
+        )
+
+
+def _images(uid: str, listed: list[tuple[str, str]], lateral: Mapping[str, bool], found: _Found) -> list[ImageFile]:
+    """The study's images on disk, frontal before lateral, else in the report's order."""
+    files = [ImageFile(found.images[key].path, _view(lateral.get(key), caption), key) for key, caption in listed if key in found.images]
+    if not files:  # R2Gen's copy: 0.png and 1.png, of which nobody says which is frontal
+        files = [ImageFile(image.path, "", f"{uid}/{image.path.stem}") for image in sorted(found.r2gen.get(uid, ()))]
+    return sorted(files, key=lambda image: image.view == "LATERAL")
+
+
+def _view(is_lateral: bool | None, caption: str) -> str:
+    """LATERAL, PA or AP; empty where neither table nor caption says."""
+    if is_lateral is None or is_lateral:
+        return "LATERAL" if is_lateral else ""
+    named = re.findall(r"\b(PA|AP)\b", caption.upper())
+    return named[0] if len(set(named)) == 1 else ""
+
+
+def _readable(image: ImageFile, problems: list[Problem]) -> bool:
+    try:
+        image_size_px(image.path)
+    except UnreadableImage as error:
+        problems.append(Problem("unreadable image", str(image.path), str(error)))
+        return False
+    return True
+
+
+def _projections(path: Path) -> dict[str, bool]:
+    """image key -> whether it is lateral."""
+    return {_image_key(row["filename"]): row["projection"].lower() == "lateral" for _, row in read_rows(path, ["filename", "projection"])}
+
+
+def _labels(path: Path) -> dict[str, Lesions | None]:
+    """uid -> the 14 lesions by experts."""
+    found: dict[str, Lesions | None] = {}
+    for line, row in read_rows(path):
+        number = re.search(r"\d+", next(iter(row.values())))
+        if number:
+            found[f"CXR{number[0]}"] = lesions_of(row, lesion_columns(row), f"{path}, line {line}")
+    return found
+
+
+def _annotated_splits(path: Path) -> dict[str, str]:
+    """uid -> split of R2Gen's annotation.json. Raises BadAnnotation.
+
+    An item's own word is believed first. In some copies the key of the test split is a row of spaces: one unknown key is the one that is missing.
+    """
+    try:
+        content = json.loads(decode(path.read_bytes()))
+        items = {key: [(str(item["id"]), str(item.get("split", ""))) for item in listed] for key, listed in content.items()}
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise BadAnnotation(
+            f"{path}: was to be R2Gen's annotation.json, lists of items with an id under train, val and test; found something else "
+            f"({type(error).__name__}: {error}); mend it, move it away, or set split_rule to all"
+        ) from error
+    known = {key: ANNOTATION_KEYS[key.strip().lower()] for key in items if key.strip().lower() in ANNOTATION_KEYS}
+    unknown, missing = [key for key in items if key not in known], [split for split in SPLITS if split not in known.values()]
+    if len(unknown) == len(missing) == 1:
+        known[unknown[0]] = missing[0]
+    elif unknown:
+        raise BadAnnotation(f"{path}: was to have the splits train, val and test, found {', '.join(map(repr, items))}; rename its keys")
+    splits: dict[str, str] = {}
+    for key, listed in items.items():
+        for name, own in listed:
+            uid = re.match(r"CXR\d+", name)
+            if uid:
+                splits[uid[0]] = ANNOTATION_KEYS.get(own.strip().lower(), known[key])
+    return splits
+
+
+def _number(uid: str) -> tuple[int, str]:
+    digits = re.search(r"\d+", uid)
+    return (int(digits[0]) if digits else 0, uid)
