@@ -185,7 +185,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     write_index(lines, out / "work" / "index.jsonl")
     job = Job(out / "work" / "index.jsonl", out, config, recipe, seed, device, pretrained, precision, workers, command, read_radiograph)
-    train_clala(job, progress=lambda label, total: progress(label, total, unit="steps"))
+    train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
     if half:
         save(load(out), out, half=True)
     return out

@@ -35,7 +35,8 @@ from clala.detector import detect, overlap, train_detector
 from clala.regions import LESIONS, REGIONS, regions_of
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
+"""label, how many, of what -> a context with a function that is called with the number just done"""
 LOG_EVERY = 20
 
 
@@ -75,7 +76,7 @@ class Job:
     """path -> (H, W) uint8"""
 
 
-def train(job: Job, *, progress: Progress = lambda label, total: nullcontext(lambda count: None)) -> Path:
+def train(job: Job, *, progress: Progress = lambda label, total, unit: nullcontext(lambda count: None)) -> Path:
     """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder."""
     began = time.monotonic()
     torch.manual_seed(job.seed)
@@ -173,7 +174,7 @@ def _cut(job: Job, config: CLALAConfig, splits: Mapping[str, Sequence[IndexLine]
     names = regions_of(config.roi_set)
     parts = {}
     for split, lines in splits.items():
-        with progress(f"cut crops ({split}, {crop_px} px)", len(lines)) as advance:
+        with progress(f"cut crops ({split}, {crop_px} px)", len(lines), "images") as advance:
             store = cut_all(
                 [line.image for line in lines],
                 [{name: line.boxes[name] for name in names if name in line.boxes} for line in lines],
@@ -194,7 +195,7 @@ def fit_detector(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Log, 
     r, px = job.recipe, bundle.config.detector_px
     if r.detector_epochs == 0:
         return
-    with progress("train detector", r.detector_epochs) as advance:
+    with progress("train detector", r.detector_epochs, "epochs") as advance:
 
         def after(epoch: int, loss: float) -> None:
             log.write(event="detector", epoch=epoch, loss=loss)
@@ -216,7 +217,7 @@ def fit_classifier(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Log
     r = job.recipe
     if r.classifier_epochs == 0:
         return
-    with progress("train classifier", r.classifier_epochs) as advance:
+    with progress("train classifier", r.classifier_epochs, "epochs") as advance:
 
         def after(epoch: int, loss: float) -> None:
             log.write(event="classifier", epoch=epoch, loss=loss)
@@ -280,7 +281,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
         torch.manual_seed(hash((job.seed, stage, epoch)) % 2**31)  # dropout: an epoch is the same however often it was interrupted before
         model.train()
         began = time.monotonic()
-        with progress(f"stage {stage}, epoch {epoch + 1}/{epochs}", total) as advance:
+        with progress(f"stage {stage}, epoch {epoch + 1}/{epochs}", total, "steps") as advance:
             for batch in samples["train"].batches(r, seed=job.seed + stage, epoch=epoch, crop_px=crop_px, llcl=stage == 1, shard=shard):
                 for group in optimiser.param_groups:
                     group["lr"] = rate(step)

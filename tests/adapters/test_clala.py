@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import builtins
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch")
+
+from adapters.clala import CLALA, DEMO_WEIGHTS, index_lines, train
+from benchmark.records import Case, ImageFile, Lesion, Reference, UserError
+from benchmark.vocabulary import LESIONS, PAPER_REGIONS
+
+BOXES = {"left lung": (42.0, 10.0, 76.0, 80.0), "right lung": (5.0, 10.0, 38.0, 80.0), "cardiac silhouette": (20.0, 40.0, 65.0, 80.0)}
+TINY = ";".join(
+    f"{name}={value}"
+    for name, value in {
+        "crop_px": 32,
+        "crop_px_stage2": 32,
+        "patch_px": 8,
+        "width": 32,
+        "encoder_layers": 1,
+        "text_layers": 1,
+        "decoder_layers": 1,
+        "max_tokens": 16,
+        "projection": 16,
+        "classifier_px": 64,
+        "classifier_width": 8,
+        "classifier_epochs": 1,
+        "detector_px": 64,
+        "detector_width": 8,
+        "detector_modes": 4,
+        "detector_epochs": 1,
+        "warmup_steps": 1,
+    }.items()
+)
+
+
+class FakeDataset:
+    """Six images of three patients; every second one has a left effusion."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for number in range(6):
+            Image.fromarray(np.random.default_rng(number).integers(0, 255, (90, 80)).astype(np.uint8)).save(folder / f"{number}.png")
+
+    def numbers(self, split: str) -> list[int]:
+        return {"train": [0, 1, 2, 3], "validate": [4, 5]}[split]
+
+    def cases(self, split: str) -> list[Case]:
+        return [Case(f"c{n}", f"p{n // 2}", f"s{n}", (ImageFile(self.folder / f"{n}.png", "AP"),)) for n in self.numbers(split)]
+
+    def references(self, split: str) -> list[Reference]:
+        return [self.reference(n) for n in self.numbers(split)]
+
+    def reference(self, number: int) -> Reference:
+        sick = number % 2 == 1
+        text = "There is a left pleural effusion." if sick else "The lungs are clear."
+        lesions = tuple(
+            Lesion(name, "positive" if sick and name == "pleural effusion" else "negative", "left" if name == "pleural effusion" else "not mentioned")
+            for name in LESIONS
+        )
+        return Reference(f"c{number}", text, dict.fromkeys(BOXES, text), BOXES, lesions)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> FakeDataset:
+    return FakeDataset(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def weights(dataset: FakeDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("weights")
+    return train(dataset, out=out, labels="truth", epochs=1, epochs_stage2=1, batch=4, workers=1, device="cpu", settings=TINY, command="a test")
+
+
+@pytest.fixture(scope="module")
+def model(weights: Path) -> CLALA:
+    return CLALA(str(weights), device="cpu", batch_size=2)
+
+
+def test_there_is_one_report_per_case_in_order_with_its_regions_and_details(model: CLALA, dataset: FakeDataset) -> None:
+    cases = dataset.cases("train")
+    reports = list(model.generate(cases))
+    assert [report.case_id for report in reports] == [case.id for case in cases]
+    assert list(reports[0].regions) == [region for region in PAPER_REGIONS if region in BOXES]  # the others it has never seen
+    assert list(reports[0].details["lesions"]) == list(LESIONS)
+    assert all(len(box) == 4 for box in reports[0].details["boxes"].values())
+    json.dumps(reports[0].details)
+
+
+def test_reports_are_handed_out_batch_by_batch(model: CLALA, dataset: FakeDataset) -> None:
+    asked = []
+
+    class Watched(list[Case]):
+        def __getitem__(self, index: Any) -> Any:
+            asked.append(index)
+            return super().__getitem__(index)
+
+    reports: Iterator[Any] = model.generate(Watched(dataset.cases("train")))
+    next(reports)
+    assert asked == [slice(0, 2)]
+
+
+def test_an_unreadable_image_fails_alone(model: CLALA, dataset: FakeDataset, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    first, second, _, _ = dataset.cases("train")
+    broken = Case("broken", "p9", "s9", (ImageFile(tmp_path / "broken.png"),))
+    alone = list(model.generate([first, second]))
+    reports = list(model.generate([first, broken, Case("bare", "p9", "s9", ()), second]))
+    assert "broken.png" in reports[1].failure
+    assert reports[2].failure == "the case has no image"
+    assert [reports[0].text, reports[3].text] == [report.text for report in alone]
+
+
+def test_true_boxes_are_used_when_they_are_granted_and_asked_for(weights: Path, dataset: FakeDataset) -> None:
+    case = dataset.cases("train")[0]
+    model = CLALA(str(weights), device="cpu", boxes="truth")
+    granted, bare = model.generate([Case(case.id, case.patient, case.study, case.images, boxes=BOXES), case])
+    assert list(granted.regions) == ["left lung", "right lung", "cardiac silhouette"]
+    assert bare.failure == "boxes=truth was asked for, but this case grants no boxes"
+
+
+@pytest.mark.parametrize("shape", [(40, 700), (700, 40), (64, 64), (5, 5)])
+def test_an_image_of_any_shape_gets_a_report(model: CLALA, tmp_path: Path, shape: tuple[int, int]) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)).save(tmp_path / "odd.png")
+    report = next(model.generate([Case("odd", "p", "s", (ImageFile(tmp_path / "odd.png"),))]))
+    assert not report.failure
+
+
+def test_provenance_has_the_checksum_and_the_command_of_the_weights(model: CLALA, weights: Path) -> None:
+    import hashlib
+
+    about = model.provenance()
+    assert about["weights_sha256"] == hashlib.sha256((weights / "weights.safetensors").read_bytes()).hexdigest()
+    assert about["made_by"] == "a test"
+    assert about["config"]["width"] == 32
+
+
+def test_a_folder_without_weights_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"clala: no about\.json in"):
+        CLALA(str(tmp_path))
+
+
+def test_settings_that_make_no_sense_are_refused(weights: Path) -> None:
+    with pytest.raises(UserError, match="beams is 0 and batch_size 16; both must be at least 1"):
+        CLALA(str(weights), beams=0)
+    with pytest.raises(UserError, match="boxes is 'gt'; it must be predicted or truth"):
+        CLALA(str(weights), boxes="gt")  # type: ignore[arg-type]
+
+
+def test_without_torch_the_remedy_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_torch(name: str, *rest: Any) -> Any:
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+        return original(name, *rest)
+
+    original = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", without_torch)
+    with pytest.raises(UserError, match=r"needs torch, which is not installed; install the extra: pip install 'clala-benchmark\[models\]'"):
+        CLALA(str(weights))
+
+
+def test_the_adapter_is_imported_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing models must not wait for it."""
+    import sys
+
+    import adapters.clala
+
+    original = builtins.__import__
+
+    def refuse(name: str, *rest: Any, **more: Any) -> Any:
+        assert name.split(".")[0] not in ("torch", "timm", "transformers")
+        return original(name, *rest, **more)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.delitem(sys.modules, "adapters.clala")
+    importlib.import_module("adapters.clala")
+    monkeypatch.setattr(builtins, "__import__", original)
+    sys.modules["adapters.clala"] = adapters.clala
+
+
+def test_the_index_holds_what_the_dataset_knows(dataset: FakeDataset) -> None:
+    line = index_lines(dataset.cases("train"), dataset.references("train"), "train", "truth")[1]
+    assert line.lesions == {"pleural effusion": "left"}
+    assert line.roi_lesions == {"left lung": ("pleural effusion",), "right lung": (), "cardiac silhouette": ()}
+    assert line.patient == "p0"
+
+
+def test_the_rules_say_the_same_as_the_truth_of_plain_sentences(dataset: FakeDataset) -> None:
+    lines = [index_lines(dataset.cases("train"), dataset.references("train"), "train", labels) for labels in ("truth", "rules")]
+    assert lines[0] == lines[1]
+
+
+def test_training_on_truth_that_is_not_there_is_refused(dataset: FakeDataset) -> None:
+    bare = [Reference(r.case_id, r.report, r.region_sentences, r.boxes) for r in dataset.references("train")]
+    with pytest.raises(UserError, match="labels=truth, but 4 of 4 references carry no labels; use labels=rules"):
+        index_lines(dataset.cases("train"), bare, "train", "truth")
+
+
+def test_an_unknown_setting_of_the_training_is_refused(dataset: FakeDataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train clala: no setting named 'colour'; known: "):
+        train(dataset, out=tmp_path, settings="colour=blue")
+    with pytest.raises(UserError, match=r"train clala: no preset named 'huge'; known: paper, demo"):
+        train(dataset, out=tmp_path, preset="huge")
+
+
+@pytest.mark.skipif(not DEMO_WEIGHTS.exists(), reason="the demo weights are not in this checkout")
+def test_the_demo_weights_are_small_and_say_how_they_were_made() -> None:
+    assert sum(file.stat().st_size for file in DEMO_WEIGHTS.iterdir()) < 8 * 2**20
+    assert CLALA(device="cpu").provenance()["made_by"].startswith("python -m benchmark train clala")
+
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not (REAL / "nih").exists() or not DEMO_WEIGHTS.exists(), reason="needs ../shared/data/nih and the demo weights")
+def test_real_radiographs_get_a_report_with_lungs_on_their_own_sides() -> None:
+    files = sorted((REAL / "nih").rglob("*.png"))[:3]
+    reports = list(CLALA(device="cpu").generate([Case(file.stem, file.stem, file.stem, (ImageFile(file),)) for file in files]))
+    for report in reports:
+        assert report.text.endswith(".")
+        right, left = report.details["boxes"]["right lung"], report.details["boxes"]["left lung"]
+        assert right[0] < left[0]
+        assert right[2] < left[2]
