@@ -9,7 +9,9 @@ from benchmark.hookspecs import Register, hookimpl
 def register_models(register: Register) -> None:
     """Two floors, two doors to the outside, and CLALA-Net."""
     register("constant", "adapters.constant:Constant", summary="one normal report for everyone: the floor that every model must beat")
-    register("retrieval", "adapters.retrieval:Retrieval", summary="the report of the most similar training image: the floor that most papers leave out")
+    register(
+        "retrieval", "adapters.retrieval:Retrieval", summary="the report of the most similar training image: the floor that most papers leave out"
+    )
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
-    register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)")
+    register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")

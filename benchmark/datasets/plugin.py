@@ -9,6 +9,8 @@ from benchmark.hookspecs import Register, hookimpl
 def register_datasets(register: Register) -> None:
     """The embedded phantoms, and readers for what people have."""
     register("phantom", "benchmark.datasets.phantom:Phantom", summary="drawn chest X-rays with known lesions, made on first use; the default")
-    register("chest_imagenome", "benchmark.datasets.chest_imagenome:ChestImaGenome", summary="MIMIC-CXR-JPG with Chest ImaGenome's regions (credentialed)")
+    register(
+        "chest_imagenome", "benchmark.datasets.chest_imagenome:ChestImaGenome", summary="MIMIC-CXR-JPG with Chest ImaGenome's regions (credentialed)"
+    )
     register("iu_xray", "benchmark.datasets.iu_xray:IUXRay", summary="IU X-Ray (Open-i): XML reports with their radiographs")
     register("manifest", "benchmark.datasets.manifest:Manifest", summary="a table of one's own: manifest:cases.csv with image, report, patient")
