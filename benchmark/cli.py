@@ -205,7 +205,8 @@ def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics
         typer.echo(f"{each}:")
         for entry in known.entries[each].values():
             foreign = "" if entry.plugin in ("adapters", "datasets", "metrics") else f"  [plugin {entry.plugin}]"
-            typer.echo(f"  {entry.name:<16} {entry.summary}{foreign}")
+            trainable = "" if entry.trainer is None else f"; train {entry.name}"
+            typer.echo(f"  {entry.name:<16} {entry.summary}{trainable}{foreign}")
     for plugin, why in known.broken.items():
         typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
 
