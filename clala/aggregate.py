@@ -85,6 +85,41 @@ def aggregate(regions: Mapping[str, str], *, read: Read = read_findings) -> str:
     return " ".join(sentence_case(text) for text in _distinct(report))
 
 
+class LostFindings(ValueError):
+    """A language model's report lacks positive findings of its input; the message lists them."""
+
+
+def aggregate_by_model(regions: Mapping[str, str], ask: Callable[[str], str], prompt: str, *, read: Read = read_findings) -> str:
+    """The report that a language model makes of the sentences, by the same rules.
+
+    ``ask`` takes a prompt and returns the answer; ``prompt`` is the text of ``prompts/aggregate.md``. An answer that lacks a positive finding is
+    asked for once more, naming what was lost. Raises LostFindings if it is lost again: an incomplete report is a failure, not a report.
+    """
+    statements = "\n".join(f"- {region}: {text}" for region, text in regions.items() if text.strip())
+    if not statements:
+        return ""
+    filled = prompt.replace("{regions}", statements)
+    report = ask(filled).strip()
+    if lost := lost_findings(regions.values(), report, read=read):
+        report = ask(f"{filled}\n\nAn earlier answer left out: {'; '.join(lost)}. Write the whole report again with them.").strip()
+        if lost := lost_findings(regions.values(), report, read=read):
+            raise LostFindings(f"the report lacks {'; '.join(lost)}, which the region sentences state")
+    return report
+
+
+def lost_findings(texts: Iterable[str], report: str, *, read: Read = read_findings) -> list[str]:
+    """Positive findings of the texts that the report does not state: ``left pleural effusion``. A side that was not given may be given."""
+    said: dict[str, set[str]] = {}
+    for sentence in _distinct([report]):
+        for finding in read(sentence):
+            if finding.status == PRESENT:
+                said.setdefault(finding.lesion, set()).add(finding.side)
+    stated = {f for sentence in _distinct(texts) for f in read(sentence) if f.status == PRESENT}
+    # A report may say "pleural effusion" where the side is plain from its neighbours; the finding is not lost then.
+    lost = [f for f in stated if not _is_said(f, said.get(f.lesion, set())) and "not mentioned" not in said.get(f.lesion, set())]
+    return sorted(f.lesion if f.side == "not mentioned" else f"{f.side} {f.lesion}" for f in lost)
+
+
 def _distinct(texts: Iterable[str]) -> list[str]:
     """Sentences, those of equal words once, in the order of their first appearance."""
     kept: dict[str, str] = {}

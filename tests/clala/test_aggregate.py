@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clala.aggregate import aggregate, sentence_case
+from clala.aggregate import LostFindings, aggregate, aggregate_by_model, lost_findings, sentence_case
 from clala.findings import Finding, read_findings
 
 
@@ -98,3 +98,47 @@ def test_abbreviations_keep_their_capitals() -> None:
 def test_a_device_is_mentioned_once() -> None:
     report = aggregate({"left lung": "endotracheal tube in standard position.", "right lung": "the endotracheal tube is 4 cm above the carina."})
     assert report == "Endotracheal tube in standard position."
+
+
+REGIONS = {"left lung": "small left pleural effusion. no pneumothorax.", "cardiac silhouette": "the heart is enlarged.", "right lung": ""}
+
+
+def test_no_positive_finding_is_lost_by_the_rules() -> None:
+    texts = {
+        "left lung": "large left pneumothorax with left lower lobe atelectasis. no effusion.",
+        "right lung": "right upper lobe nodule. unchanged right pleural thickening. pneumonia cannot be excluded.",
+        "left costophrenic angle": "small left pleural effusion.",
+        "cardiac silhouette": "moderate cardiomegaly. small hiatal hernia.",
+        "left hilar structures": "pulmonary edema without consolidation.",
+        "right lower lung zone": "right basilar consolidation.",
+    }
+    assert lost_findings(texts.values(), aggregate(texts)) == []
+
+
+def test_a_language_model_is_shown_every_sentence_and_its_report_is_taken() -> None:
+    asked = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return " The heart is enlarged. There is a small left pleural effusion. "
+
+    report = aggregate_by_model(REGIONS, ask, "Rules.\n{regions}")
+    assert report == "The heart is enlarged. There is a small left pleural effusion."
+    assert asked == ["Rules.\n- left lung: small left pleural effusion. no pneumothorax.\n- cardiac silhouette: the heart is enlarged."]
+
+
+def test_a_language_model_that_loses_a_finding_is_asked_once_more() -> None:
+    answers = iter(["The heart is enlarged.", "The heart is enlarged. Small left pleural effusion."])
+    asked = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return next(answers)
+
+    assert aggregate_by_model(REGIONS, ask, "{regions}") == "The heart is enlarged. Small left pleural effusion."
+    assert "An earlier answer left out: left pleural effusion." in asked[1]
+
+
+def test_a_language_model_that_loses_it_again_has_failed() -> None:
+    with pytest.raises(LostFindings, match="the report lacks cardiomegaly; left pleural effusion, which the region sentences state"):
+        aggregate_by_model(REGIONS, lambda _: "Normal chest.", "{regions}")
