@@ -322,8 +322,10 @@ def load(path: Path) -> list[Entry] | None:
         for name, column in zip(names, columns, strict=True)
     ]
     entries = [Entry(*row) for row in zip(*columns, strict=True)]
+    name_of = {region: region for region in REGIONS}  # one string per region, not one per region and image
     for entry in entries:
-        entry.boxes = {region: (box[0], box[1], box[2], box[3]) for region, box in entry.boxes.items()}
+        entry.boxes = {name_of[region]: (box[0], box[1], box[2], box[3]) for region, box in entry.boxes.items()}
+        entry.sentences = {name_of[region]: sentence for region, sentence in entry.sentences.items()}
     return entries
 
 

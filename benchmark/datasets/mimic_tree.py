@@ -69,9 +69,9 @@ class MimicTree:
         """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none)."""
         found: dict[str, dict[str, OnDisk]] = {}
         folder = patient_folder(subject)
-        for study in _scan(self.images / folder):
+        for study in _scan(f"{self.images}/{folder}"):  # text, not Path: a listing of all patients spends its time on making paths
             if study.name.startswith("s") and study.is_dir():
-                entries = sorted(_scan(Path(study.path)), key=lambda entry: entry.name)
+                entries = sorted(_scan(study.path), key=lambda entry: entry.name)
                 found[study.name[1:]] = {
                     entry.name.rpartition(".")[0]: OnDisk(f"{folder}/{study.name}/{entry.name}", entry.stat().st_size)
                     for entry in entries
@@ -214,7 +214,7 @@ def _holds_images(folder: Path) -> bool:
         for patient in _first_patients(folder)
         for study in _scan(patient)
         if study.is_dir()
-        for image in _scan(Path(study.path))
+        for image in _scan(study.path)
     )
 
 
@@ -227,12 +227,12 @@ def _first_patients(folder: Path, at_most: int = 50) -> list[Path]:
     found: list[Path] = []
     for group in _scan(folder):
         if _GROUP.fullmatch(group.name) and group.is_dir():
-            patients = (Path(entry.path) for entry in _scan(Path(group.path)) if _PATIENT.fullmatch(entry.name))
+            patients = (Path(entry.path) for entry in _scan(group.path) if _PATIENT.fullmatch(entry.name))
             found += islice(patients, at_most)
     return found
 
 
-def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _scan(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     """The entries of a folder, none if it is not there or may not be entered."""
     try:
         with os.scandir(folder) as entries:
