@@ -36,7 +36,7 @@ PATIENTS_PER_CHUNK = 100
 WORTH_A_POOL = 5_000
 """images from which on several processes read; below, starting them costs more than it saves"""
 
-# Why an image is left out. The first six are what the selection is; the others are faults of the files.
+# Kinds of problems; all but the last two keep the image out.
 DUPLICATE, AVOID, GOLD, NO_FINDINGS, NO_BOX = "duplicate image id", "image to avoid", "gold image", "no findings", "no valid box"
 NO_GRAPH, BAD_GRAPH = "missing scene graph", "unreadable scene graph"
 NO_IMAGE, BAD_IMAGE = "missing image", "unreadable image"
