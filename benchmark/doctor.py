@@ -19,6 +19,7 @@ from benchmark.records import UserError
 EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "models": (("torch", "torchvision", "timm", "transformers", "safetensors", "accelerate"), "run and train CLALA-Net and the other networks"),
     "detector": (("ultralytics",), "YOLOv10 region detector; AGPL-3.0, imported only when it is used"),
+    "dicom": (("pylibjpeg",), "DICOM files whose pixels are compressed"),
     "llm": (("litellm", "openai"), "labeller, judge and aggregator by a language model"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),

@@ -20,7 +20,7 @@ from benchmark.provenance import provenance
 from benchmark.records import DEFAULT_METRICS, Case, Problem, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match, read_reports
 from benchmark.runs import RunFolder, opened, sha256, writing
-from benchmark.scoring import Scored, score
+from benchmark.scoring import Scored, build_metric, score
 from benchmark.tables import write_tables
 
 if TYPE_CHECKING:
@@ -113,9 +113,11 @@ def run(
     specs = registry.parse_specs(config.models)
     for spec in specs:
         known.entry("models", spec.name)
-    dataset = open_dataset(config.dataset, config.options)
+    for spec in () if only_generate else registry.parse_specs(config.metrics):
+        build_metric(spec, config)  # a metric that cannot be had is told before hours of generation, not after
+    dataset = open_dataset(config.dataset, config.options, strict=strict)
     learn_from = HeldBack(open_dataset(training, config.options), "") if training else HeldBack(dataset, config.split)
-    data = read(dataset, config, strict=strict)
+    data = read(dataset, config)
     with opened(out) as folder:
         folder.begin(_identity(config, data), data.cases, data.references, is_credentialed=data.is_credentialed)
         reports: dict[str, list[Report]] = {}
@@ -242,25 +244,22 @@ def _is_several(predictions: Any) -> bool:
     )
 
 
-def open_dataset(words: str, options: Mapping[str, str]) -> Dataset:
-    """The dataset of ``name`` or ``name:argument`` with its settings."""
-    (spec,) = registry.parse_specs([words]) or (registry.Spec("", "", ""),)
-    dataset: Dataset = registry.load().build("datasets", spec, available={}, options=registry.options_of(options, spec.name))
+def open_dataset(words: str, options: Mapping[str, str], *, strict: bool = False) -> Dataset:
+    """The dataset of ``name`` or ``name:argument`` with its settings; ``strict`` is handed to one that takes it. Raises ``UserError``."""
+    specs = registry.parse_specs([words])
+    if len(specs) != 1:
+        raise UserError(f"{words!r} names {len(specs)} datasets; a run has one (a comma in a path must stand in quotes)")
+    dataset: Dataset = registry.load().build("datasets", specs[0], available={"strict": strict}, options=registry.options_of(options, specs[0].name))
     return dataset
 
 
-def read(dataset: Dataset, config: RunConfig, *, strict: bool = False) -> Data:
-    """Cases and references in one fixed order, with a fingerprint. Raises ``UserError`` if there is none, or under ``strict`` at any problem."""
+def read(dataset: Dataset, config: RunConfig) -> Data:
+    """Cases and references in one fixed order, with a fingerprint. Raises ``UserError`` if there is none."""
     cases, references = dataset.cases(config.split), dataset.references(config.split)
     for case, reference in zip(cases, references, strict=True):
         if case.id != reference.case_id:
             raise UserError(f"dataset {config.dataset!r} pairs case {case.id!r} with the reference of {reference.case_id!r}; its reader is wrong")
     problems = dataset.problems()
-    if strict and problems:
-        first = problems[0]
-        raise UserError(
-            f"{len(problems)} problems in {config.dataset}, the first: {first.kind}: {first.where} {first.what}; without --strict it is stepped over"
-        )
     if not cases:
         kinds = ", ".join(sorted({problem.kind for problem in problems}))
         raise UserError(f"no case in split {config.split!r} of {config.dataset}" + (f" (stepped over: {kinds})" if kinds else ""))

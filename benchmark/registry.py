@@ -245,6 +245,7 @@ EXTRA_OF = {
     **dict.fromkeys(("litellm", "openai"), "llm"),
     **dict.fromkeys(("jinja2", "matplotlib"), "viewer"),
     "ultralytics": "detector",
+    "pylibjpeg": "dicom",
     "radgraph": "radgraph",
     "ray": "ray",
 }
