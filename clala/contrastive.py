@@ -58,8 +58,8 @@ def itcl(images: Tensor, texts: Tensor, sentence_ids: Tensor, has_sentence: Tens
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
     # In float32 even under bf16: divided by 0.07, a rounding error of 1/256 would be a logit of 0.06.
-    a, b = a.float(), b.float()
-    return torch.nn.functional.normalize(a, dim=1) @ torch.nn.functional.normalize(b, dim=1).T
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.nn.functional.normalize(a.float(), dim=1) @ torch.nn.functional.normalize(b.float(), dim=1).T
 
 
 def _info_nce(similarity: Tensor, allowed: Tensor, counted: Tensor) -> Tensor:

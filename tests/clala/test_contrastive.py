@@ -82,3 +82,10 @@ def test_symmetric_itcl_is_the_mean_of_both_directions() -> None:
     images, texts, ids = draw(4, 8), draw(4, 8, seed=1), torch.arange(4)
     there, back = (itcl(a, b, ids, ids >= 0, TAU) for a, b in ((images, texts), (texts, images)))
     torch.testing.assert_close(itcl(images, texts, ids, ids >= 0, TAU, symmetric=True), (there + back) / 2)
+
+
+def test_mixed_precision_does_not_round_the_similarities() -> None:
+    images, texts, ids = draw(4, 8), draw(4, 8, seed=1), torch.arange(4)
+    exact = itcl(images, texts, ids, ids >= 0, TAU)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(itcl(images, texts, ids, ids >= 0, TAU), exact)
