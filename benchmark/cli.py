@@ -7,6 +7,7 @@ Exit status: 0 done; 1 a model failed (the others are measured, its row says why
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -241,19 +242,28 @@ def train(
     typer.echo(f"trained; weights in {folder}")
 
 
+class Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt: the command framework would swallow that one with a word of its own."""
+
+
 def main() -> None:
     """Run a command; the door through which every user error leaves, as one line."""
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except UserError as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except Interrupted:
         typer.echo("interrupted; what was done is kept, the same command goes on from there", err=True)
-        os._exit(130) if sys.stdout is None else sys.exit(130)
+        sys.exit(130)
     except BrokenPipeError:  # `... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise Interrupted
 
 
 def _config(

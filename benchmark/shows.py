@@ -73,9 +73,8 @@ def show_labels(labelled: Labelled) -> None:
     out = console()
     for warning in labelled.warnings:
         out.print(f"note: {escape(warning)}", style="yellow")
-    table = Table(
-        title=f"{labelled.reports:,} reports ({labelled.empty} without text), labelled by {escape(labelled.signature)}", title_justify="left"
-    )
+    out.print(f"{labelled.reports:,} reports ({labelled.empty} without text), labelled by {escape(labelled.signature)}", soft_wrap=True)
+    table = Table()
     table.add_column("lesion")
     table.add_column("positive", justify="right")
     table.add_column("share", justify="right")

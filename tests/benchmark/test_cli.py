@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -28,12 +27,15 @@ REPORTS = {
     "c6": ("Moderate right pneumothorax.", "p5"),
 }
 
+# A model in another program. What it does is told by files beside it, so that the program itself, whose checksum is kept, stays the same.
 PROGRAM = """
-import json, sys, time
+import json, pathlib, sys, time
+if pathlib.Path("forbidden").exists():
+    sys.exit("asked again")
 for line in sys.stdin:
     case = json.loads(line)
-    time.sleep({seconds})
-    print(json.dumps({{"id": case["id"], "report": "No pleural effusion. Report of " + case["id"]}}), flush=True)
+    time.sleep(0.4 if pathlib.Path("slow").exists() else 0)
+    print(json.dumps({"id": case["id"], "report": "No pleural effusion. Report of " + case["id"]}), flush=True)
 """
 
 
@@ -57,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
     shuffled = list(REPORTS)[::-1]
     write_csv(tmp_path / "ours.csv", [("id", "report"), *((name, REPORTS[name][0]) for name in shuffled)])
     (tmp_path / "theirs.jsonl").write_text("".join(json.dumps({"id": name, "report": "Clear lungs."}) + "\n" for name in REPORTS))
-    (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0)))
+    (tmp_path / "program.py").write_text(PROGRAM)
     return tmp_path
 
 
@@ -95,7 +97,7 @@ def test_the_same_command_again_changes_no_byte_of_the_tables_and_asks_no_model(
     words = (*RUN, "--models", f"m=command:'{sys.executable} program.py'")
     benchmark_command(*words, folder=folder)
     before = tables(folder / "out")
-    (folder / "program.py").write_text("raise SystemExit('asked again')")
+    (folder / "forbidden").touch()
     benchmark_command(*words, folder=folder)
     assert tables(folder / "out") == before
 
@@ -111,7 +113,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_tables_of_an_undisturbed_o
     benchmark_command(*words, folder=folder)
     undisturbed = tables(folder / "out")
     shutil.rmtree(folder / "out")
-    (folder / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0.4)))
+    (folder / "slow").touch()
     process = subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     reports = folder / "out" / "m" / "reports.jsonl"
     deadline = time.monotonic() + 60
@@ -129,7 +131,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_tables_of_an_undisturbed_o
 
 
 def test_ctrl_c_keeps_what_was_done_and_says_so(folder: Path) -> None:
-    (folder / "program.py").write_text(textwrap.dedent(PROGRAM.format(seconds=0.4)))
+    (folder / "slow").touch()
     words = (*RUN, "--models", f"m=command:'{sys.executable} program.py'")
     process = subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     reports = folder / "out" / "m" / "reports.jsonl"
@@ -222,7 +224,7 @@ def test_generate_writes_reports_and_run_goes_on_from_there(folder: Path) -> Non
     answer = benchmark_command("generate", *words, folder=folder)
     assert "Report of c1" in answer.stdout
     assert not (folder / "out" / "run.json").exists()
-    (folder / "program.py").write_text("raise SystemExit('asked again')")
+    (folder / "forbidden").touch()
     benchmark_command("run", *words, "--draws", "20", folder=folder)
     assert (folder / "out" / "run.json").exists()
 
