@@ -150,6 +150,7 @@ def train(
     precision: Literal["no", "bf16", "fp16"] = "no",
     workers: int = 0,
     half: bool = True,
+    tensorboard: bool = False,
     settings: str = "",
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights.
@@ -184,7 +185,7 @@ def train(
         raise UserError("train clala: the dataset has no training image with boxes and region sentences; CLALA-Net learns from both")
     out.mkdir(parents=True, exist_ok=True)
     write_index(lines, out / "work" / "index.jsonl")
-    job = Job(out / "work" / "index.jsonl", out, config, recipe, seed, device, pretrained, precision, workers, command, read_radiograph)
+    job = Job(out / "work" / "index.jsonl", out, config, recipe, seed, device, pretrained, precision, workers, tensorboard, command, read_radiograph)
     train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
     if half:
         save(load(out), out, half=True)

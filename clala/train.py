@@ -70,6 +70,8 @@ class Job:
     """no | bf16 | fp16, as Accelerate calls them"""
     workers: int = 0
     """processes that cut crops; 0 = one per core"""
+    tensorboard: bool = False
+    """write curves for TensorBoard too, into ``tensorboard`` within the folder"""
     command: str = ""
     """kept with the weights"""
     reader: ReadImage = read_image
@@ -85,7 +87,7 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
     if "train" not in splits:
         raise ValueError(f"{job.index.name}: no line with split train; training needs some")
     tokenizer, config = vocabulary(job.config, splits["train"])
-    log = Log(job.out / "log.jsonl")
+    log = Log(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None)
     parts = _cut(job, config, splits, config.crop_px, progress)
     log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), seconds=time.monotonic() - began)
 
@@ -407,13 +409,25 @@ class TrainingState:
 class Log:
     """JSON lines, appended; and the few numbers that go with the weights."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, curves: Path | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.summary: dict[str, Any] = {}
+        self.curves: Any = None
+        if curves is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.curves = SummaryWriter(str(curves))  # type: ignore[no-untyped-call]
 
     def write(self, **values: Any) -> None:
-        """One object, numbers to six digits."""
+        """One object, numbers to six digits; those of a step or an epoch also as a point of a curve."""
+        if self.curves is not None:
+            at = values.get("step", values.get("epoch"))
+            stage = f"{values['event']}{values.get('stage', '')}"
+            for name, value in values.items():
+                if at is not None and isinstance(value, float):
+                    self.curves.add_scalar(f"{stage}/{name}", value, at)
+            self.curves.flush()
         rounded = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rounded) + "\n")
@@ -430,6 +444,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"))
+    parser.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard too")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of configuration or recipe, e.g. lca=false"
@@ -437,7 +452,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     config, how = with_settings(options.preset, dict(item.split("=", 1) for item in options.set))
     command = " ".join(["python -m clala.train", *(arguments if arguments is not None else sys.argv[1:])])
-    train(Job(options.index, options.out, config, how, options.seed, options.device, options.pretrained, options.precision, command=command))
+    job = Job(options.index, options.out, config, how, options.seed, options.device, options.pretrained, options.precision)
+    train(replace(job, tensorboard=options.tensorboard, command=command))
     return 0
 
 

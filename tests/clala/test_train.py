@@ -116,3 +116,15 @@ def test_a_switch_turns_a_loss_off(bundle: Bundle, samples: Samples) -> None:
     losses = model(samples.batch(samples.with_sentence()[:6], crop_px=32))
     assert float(losses["llcl"]) == 0
     assert float(losses["loss"].detach()) == pytest.approx(float((losses["ce"] + losses["itcl"]).detach()))
+
+
+def test_the_command_trains_and_draws_curves(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    from clala.train import main
+
+    settings = {**{name: getattr(config, name) for name in ("crop_px", "crop_px_stage2", "patch_px", "width", "encoder_layers", "decoder_layers")}}
+    settings |= {"classifier_px": 64, "classifier_width": 8, "detector_px": 64, "detector_width": 8, "detector_modes": 4}
+    settings |= {"batch": 6, "epochs_stage1": 1, "epochs_stage2": 0, "classifier_epochs": 1, "detector_epochs": 1}
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    assert main(["--index", str(index), "--out", str(tmp_path), "--device", "cpu", "--tensorboard", *words]) == 0
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert checkpoint.load(tmp_path).about["command"].startswith("python -m clala.train --index")
