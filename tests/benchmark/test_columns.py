@@ -23,6 +23,31 @@ def test_a_tab_separated_table_is_known_by_its_header(tmp_path):
     assert list(read_rows(tmp_path / "t.tsv")) == [(2, {"id": "a", "text": "one, two"})]
 
 
+def test_a_table_with_semicolons_is_known_by_its_header(tmp_path):
+    """What Excel writes where the comma is the decimal sign."""
+    (tmp_path / "t.csv").write_text('id;text, as read;score\na;one, two;"3;4"\n')
+    assert list(read_rows(tmp_path / "t.csv")) == [(2, {"id": "a", "text, as read": "one, two", "score": "3;4"})]
+    (tmp_path / "t.csv").write_text("id,a;b,c;d\n1,2,3\n")
+    assert list(read_rows(tmp_path / "t.csv", ["id"])) == [(2, {"id": "1", "a;b": "2", "c;d": "3"})]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('id,text\na,one\nb,"two\nc,three\nd,four\n', "line 3: a quote that is opened here is never closed; close the quote"),
+        ('id,text\na,one\nb,"two\nc,"three"\nd,four\n', "line 3: broken CSV, ',' expected after '\"'"),
+        ('id,"text\na,one\n', "line 1: a quote that is opened here is never closed"),
+        ('id;text\n\n"a\n";"one\nb;two\n', "line 3: a quote that is opened here is never closed"),
+    ],
+)
+def test_a_quote_that_is_never_closed_swallows_no_rows_in_silence(tmp_path, content, words):
+    """Lenient reading made two rows of the first table's four."""
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(BadTable) as caught:
+        list(read_rows(tmp_path / "t.csv"))
+    assert f"{tmp_path / 't.csv'}, {words}" in str(caught.value)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
 def test_the_encoding_does_not_matter(tmp_path, encoding):
     (tmp_path / "t.csv").write_bytes("id,text\r\na,Größe\r\n".encode(encoding))
@@ -46,6 +71,7 @@ def test_a_very_long_cell_is_read(tmp_path):
         (b"", "needs the column 'id', found an empty file"),
         (b"name,text\n", "needs the column 'id', found name, text"),
         (b"id,text\na,b,c\n", "line 2: 3 cells in a table of 2 columns"),
+        (b"id;text\na;b;c\n", "line 2: 3 cells in a table of 2 columns; put quotes around a text with semicolons"),
         (b"\x1f\x8b\x08\x00half", "cannot be read"),
     ],
 )
