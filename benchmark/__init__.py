@@ -18,7 +18,7 @@ __all__ = ["Case", "ImageFile", "Lesion", "Problem", "Reference", "Report", "Use
 
 
 def score(references: Any, predictions: Any, **options: Any) -> pd.DataFrame:
-    """Score reports that already exist; see ``benchmark.evaluator.score_reports``, which does the work."""
-    from benchmark.evaluator import score_frame
+    """Score reports that already exist; ``benchmark.notebook.score_frame`` says what may be given and what comes back."""
+    from benchmark.notebook import score_frame
 
     return score_frame(references, predictions, **options)

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
     from benchmark.evaluator import Outcome
+    from benchmark.report_files import ReportTexts
 
 app = typer.Typer(
     name="benchmark",
@@ -131,7 +132,8 @@ def score(
     settings: Settings = None,
     out: Out = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the reference reports, where it cannot be guessed.")] = None,
+    prediction_column: Annotated[str | None, typer.Option(help="Column of the generated reports, where it cannot be guessed.")] = None,
     patient_column: Annotated[
         str | None, typer.Option(help="Column of the references file that names the patient; cases of one patient are resampled together.")
     ] = None,
@@ -148,24 +150,20 @@ def score(
     python -m benchmark score --references references.csv --predictions ours=ours.csv --predictions theirs=theirs.jsonl
     """
     from benchmark import evaluator
-    from benchmark.report_files import read_reports
+    from benchmark.report_files import read_patients
 
     named = [_named(word) for word in predictions]
     if len({name for name, _ in named}) < len(named):
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
-    truth = read_reports(references, id_column=id_column, text_column=text_column)
-    read = {name: read_reports(file, id_column=id_column, text_column=None if name else text_column) for name, file in named}
-    for file, found in [(references, truth), *((file, read[name]) for name, file in named)]:
-        for warning in found.warnings:
-            typer.echo(f"{file}: {warning}", err=True)
-    patients = dict(read_reports(references, id_column=id_column, text_column=patient_column).texts) if patient_column else None
-    config = _config([], "files", "test", None, metrics, labeller, settings, draws, level, seed, "auto", workers)
+    truth = _read(references, id_column, text_column, "--text-column")
+    read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
+    config = _config([], "", "", None, metrics, labeller, settings, draws, level, seed, "auto", workers)
     outcome = evaluator.score_reports(
         truth.texts,
         {name: found.texts for name, found in read.items()},
         config,
-        out or Path("results/runs") / f"score-{references.stem}",
-        patients=patients,
+        out or Path("results/runs") / f"score-{references.name.partition('.')[0]}-{evaluator.fingerprint_of(truth.texts)[:8]}",
+        patients=read_patients(references, patient_column, id_column=id_column) if patient_column else None,
         missing=missing,
         failures={name: found.failures for name, found in read.items()},
         sources={name: {"file": file.name, "sha256": read[name].source_sha256} for name, file in named},
@@ -280,18 +278,12 @@ def _config(
     device: str,
     workers: int,
 ) -> RunConfig:
-    from benchmark.registry import parse_specs
+    from benchmark.registry import split_names
 
-    chosen = (
-        _all_models()
-        if models == ["all"]
-        else tuple(spec.label if spec.label == _plain(spec) else f"{spec.label}={_plain(spec)}" for spec in parse_specs(models))
-    )
-    return RunConfig(chosen, tuple(metrics.split(",")), dataset, split, limit, _options(settings), labeller, draws, level, seed, device, workers)
-
-
-def _plain(spec: Any) -> str:
-    return f"{spec.name}:{spec.argument}" if spec.argument else str(spec.name)
+    chosen = _all_models() if models == ["all"] else split_names(models)
+    if models and not chosen:
+        raise UserError("--models names no model; `list models` prints those that there are")
+    return RunConfig(chosen, split_names([metrics]), dataset, split, limit, _options(settings), labeller, draws, level, seed, device, workers)
 
 
 def _all_models() -> tuple[str, ...]:
@@ -340,6 +332,19 @@ def _command_line() -> str:
     import shlex
 
     return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
+
+
+def _read(file: Path, id_column: str | None, text_column: str | None, flag: str) -> ReportTexts:
+    """A file of reports, with what was doubtful about it on stderr; an error names the flag that mends it here."""
+    from benchmark.report_files import UnreadableReports, read_reports
+
+    try:
+        found = read_reports(file, id_column=id_column, text_column=text_column)
+    except UnreadableReports as error:
+        raise UnreadableReports(str(error).replace("--text-column", flag)) from error
+    for warning in found.warnings:
+        typer.echo(f"{file}: {warning}", err=True)
+    return found
 
 
 def _named(word: str) -> tuple[str, Path]:

@@ -32,7 +32,7 @@ class Finding:
     """One line of the examination."""
 
     group: str
-    """core | extras | device | models | datasets | cache"""
+    """core | extras | device | models | metrics | datasets | cache"""
     name: str
     state: Literal["ok", "missing", "note"]
     what: str
@@ -81,7 +81,7 @@ def _device() -> list[Finding]:
 def _plugins() -> list[Finding]:
     known = registry.load()
     found = [Finding("models", plugin, "missing", f"plugin cannot be loaded: {why}") for plugin, why in known.broken.items()]
-    for kind in ("models", "datasets"):
+    for kind in registry.KINDS:
         for name, entry in known.entries[kind].items():
             try:
                 thing = registry.resolve(entry.factory, f"{kind[:-1]} {name!r}")

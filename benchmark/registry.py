@@ -96,6 +96,11 @@ class Registry:
             raise UnknownName(f"no {kind[:-1]} named {name!r}{hint}; known: {', '.join(known)}{broken}")
         return known[name]
 
+    def check(self, kind: str, spec: Spec, *, available: Mapping[str, Any], options: Mapping[str, str] | None = None) -> None:
+        """Raise what ``build`` would raise of a wrong name, argument or setting, and make nothing."""
+        entry = self.entry(kind, spec.name)
+        bind(entry.factory, f"{kind[:-1]} {spec.name!r}", argument=spec.argument, available=available, options=options or {})
+
     def build(self, kind: str, spec: Spec, *, available: Mapping[str, Any], options: Mapping[str, str] | None = None) -> Any:
         """Make the thing that ``spec`` names.
 
@@ -154,19 +159,21 @@ def _callback(found: dict[str, Entry], kind: str, plugin: str) -> hookspecs.Regi
 
 def parse_specs(words: Sequence[str]) -> tuple[Spec, ...]:
     """Specs of comma lists: ``["constant,ours=reports_file:a.csv"]``. A comma inside quotes does not divide. Raises ``UserError``."""
-    parts = [part for word in words for part in _split_commas(word)]
-    specs = tuple(_parse_spec(part) for part in parts if part)
+    specs = tuple(parse_spec(part) for part in split_names(words))
     labels = [spec.label for spec in specs]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"{twice[0]!r} is asked for twice; give each its own label: first={twice[0]},second={twice[0]}")
     return specs
 
 
-def _split_commas(word: str) -> list[str]:
-    return [part.strip() for part in re.findall(r"""(?:[^,"']|"[^"]*"|'[^']*')+""", word)]
+def split_names(words: Sequence[str]) -> tuple[str, ...]:
+    """The parts of comma lists, as typed; a comma inside quotes does not divide."""
+    parts = (part.strip() for word in words for part in re.findall(r"""(?:[^,"']|"[^"]*"|'[^']*'|["'])+""", word))
+    return tuple(part for part in parts if part)
 
 
-def _parse_spec(part: str) -> Spec:
+def parse_spec(part: str) -> Spec:
+    """One spec taken apart. Raises ``UserError``."""
     found = re.fullmatch(r"(?:(?P<label>[\w.+-]+)=)?(?P<name>[\w-]+)(?::(?P<argument>.*))?", part, re.DOTALL)
     if found is None:
         raise UserError(f"cannot read {part!r}; write name, name:argument or label=name:argument")
@@ -187,6 +194,15 @@ def parse_options(words: Sequence[str]) -> dict[str, str]:
     return options
 
 
+def check_options(options: Mapping[str, str], names: Sequence[str]) -> None:
+    """Refuse settings of things that take no part: a misspelt name would else change nothing, in silence. Raises ``BadOption``."""
+    for key in options:
+        if not any(key.startswith(f"{name}.") for name in names):
+            near = difflib.get_close_matches(key.rpartition(".")[0], names, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise BadOption(f"the setting {key!r} is for nothing in this run{hint}; it has: {', '.join(dict.fromkeys(names))}")
+
+
 def options_of(options: Mapping[str, str], *names: str) -> dict[str, str]:
     """The part of all ``options`` that is meant for a thing known by one of ``names``."""
     return {key[len(name) + 1 :]: value for name in names for key, value in options.items() if key.startswith(f"{name}.")}
@@ -194,6 +210,17 @@ def options_of(options: Mapping[str, str], *names: str) -> dict[str, str]:
 
 def call(factory: Callable[..., Any] | str, who: str, *, argument: str, available: Mapping[str, Any], options: Mapping[str, str]) -> Any:
     """Call ``factory`` with those of its parameters that are known; ``who`` is for messages."""
+    function, given = bind(factory, who, argument=argument, available=available, options=options)
+    try:
+        return function(**{name: value.make() if isinstance(value, Lazy) else value for name, value in given.items()})
+    except ModuleNotFoundError as error:
+        raise _missing(error, who) from error
+
+
+def bind(
+    factory: Callable[..., Any] | str, who: str, *, argument: str, available: Mapping[str, Any], options: Mapping[str, str]
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The callable and what it is to be called with, not called yet. Raises ``BadOption``, ``BadPlugin``, ``MissingPackage``."""
     function = resolve(factory, who)
     parameters = inspect.signature(function).parameters
     hints = _type_hints(function)
@@ -211,15 +238,11 @@ def call(factory: Callable[..., Any] | str, who: str, *, argument: str, availabl
         elif name in options:
             given[name] = convert(options[name], hints.get(name, str), f"{who}, setting {name}")
         elif name in available:
-            value = available[name]
-            given[name] = value.make() if isinstance(value, Lazy) else value
+            given[name] = available[name]
         elif parameter.default is parameter.empty:
             what = f"something behind a colon, {who.split(chr(39))[1]}:..." if name == "argument" else f"the setting {name!r} (--set NAME.{name}=...)"
             raise BadOption(f"{who} needs {what}")
-    try:
-        return function(**given)
-    except ModuleNotFoundError as error:
-        raise _missing(error, who) from error
+    return function, given
 
 
 def resolve(factory: Callable[..., Any] | str, who: str) -> Callable[..., Any]:

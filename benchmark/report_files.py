@@ -94,24 +94,36 @@ def read_reports(path: Path, *, id_column: str | None = None, text_column: str |
 
     Columns that are not named are found by the lists ``ID_COLUMNS`` and ``TEXT_COLUMNS``; more than one candidate is an error, never a guess.
     """
-    path = Path(path)
+    rows, warnings, sha256 = _rows(Path(path), id_column, text_column)
+    return _collect(Path(path), rows, warnings, sha256)
+
+
+def read_patients(path: Path, patient_column: str, *, id_column: str | None = None) -> dict[str, str]:
+    """Id -> patient, from a column of a file of reports; a blank cell makes the case a patient of its own. Raises ``UnreadableReports``."""
+    rows, _, _ = _rows(Path(path), id_column, patient_column)
+    ids = [_read_id(Path(path), row) for row in rows]
+    patients = [_read_id(Path(path), row._replace(id=row.text)) for row in rows]
+    return {name: patient or name for name, patient in zip(ids, patients, strict=True)}
+
+
+def _rows(path: Path, id_column: str | None, text_column: str | None) -> tuple[list[_Row], list[str], str]:
+    """The records of a file of any kind, what was read with a doubt, and the digest of its bytes."""
     ending = _ending(path)
     data = _read_bytes(path)
     sha256 = hashlib.sha256(data).hexdigest()
     warnings: list[str] = []
     if ending in (".parquet", ".pq"):
-        rows = _parquet_rows(path, data, id_column, text_column)
+        return _parquet_rows(path, data, id_column, text_column), warnings, sha256
+    text = _decode(path, _unpack(path, data), warnings)
+    if not text.strip():
+        raise UnreadableReports(f"{path}: the file is empty; expected reports with an id each")
+    if ending in (".csv", ".tsv"):
+        rows = _whole_number_ids(_csv_rows(path, text, ending, id_column, text_column))
+    elif ending == ".json":
+        rows = _json_rows(path, text, id_column, text_column)
     else:
-        text = _decode(path, _unpack(path, data), warnings)
-        if not text.strip():
-            raise UnreadableReports(f"{path}: the file is empty; expected reports with an id each")
-        if ending in (".csv", ".tsv"):
-            rows = _whole_number_ids(_csv_rows(path, text, ending, id_column, text_column))
-        elif ending == ".json":
-            rows = _json_rows(path, text, id_column, text_column)
-        else:
-            rows = _json_line_rows(path, text, id_column, text_column)
-    return _collect(path, rows, warnings, sha256)
+        rows = _json_line_rows(path, text, id_column, text_column)
+    return rows, warnings, sha256
 
 
 def match(references: Mapping[str, str], predictions: Mapping[str, str], *, missing: Literal["fail", "unscored"] = "fail") -> Matched:

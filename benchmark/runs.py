@@ -8,12 +8,14 @@ Reports are appended one line at a time, so that a killed run keeps all it has; 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,6 +35,10 @@ class FolderInUse(UserError):
 
 class OtherRun(UserError):
     """The folder holds a run on other data or of a differently set model."""
+
+
+class NoRunFolder(UserError):
+    """The folder holds other things than a run."""
 
 
 class DamagedRun(UserError):
@@ -58,19 +64,31 @@ class RunFolder:
         """Where a model's reports and statistics lie."""
         return ModelFolder(self.path / folder_name(label))
 
-    def begin(self, settings: Mapping[str, Any], cases: Sequence[Case], references: Sequence[Reference], *, is_credentialed: bool) -> None:
-        """Write down which data the run is about, or check that the folder is about the same. Raises ``OtherRun``."""
+    def begin(self, settings: Mapping[str, Any], cases: Sequence[Case], references: Sequence[Reference], *, is_private: bool) -> None:
+        """Write down which data the run is about, or check that the folder is about the same. Raises ``OtherRun``, ``NoRunFolder``.
+
+        ``is_private`` keeps the folder from commits and from other users of the machine: its text may not travel.
+        """
         settings = {"format": FORMAT, **settings}
         file = self.path / "settings.json"
         if file.exists():
-            check_same(read_json(file), settings, self.path)
+            check_same(read_json(file), json.loads(json.dumps(settings)), self.path)
+        elif others := [other.name for other in sorted(self.path.iterdir()) if other.name != ".lock"]:
+            raise NoRunFolder(f"{self.path} is no run folder and not empty (it holds {others[0]}); choose another with --out")
         with writing(self.path):
-            if is_credentialed:  # nothing of it may be committed by accident, wherever the folder lies
+            if is_private:
+                self.path.chmod(0o700)
                 (self.path / ".gitignore").write_text("*\n")
+            if not file.exists():
+                write_json(file, settings)
+            for name, lines in (("cases", map(_case, cases)), ("references", map(_reference, references))):
+                if not (self.path / f"{name}.jsonl").exists():
+                    write_atomically(self.path / f"{name}.jsonl", "".join(map(json_line, lines)))
+
+    def unseal(self) -> None:
+        """Take the seal off: something in the folder is about to change."""
+        with writing(self.path):
             (self.path / "run.json").unlink(missing_ok=True)
-            write_atomically(self.path / "cases.jsonl", "".join(json_line(_case(case)) for case in cases))
-            write_atomically(self.path / "references.jsonl", "".join(json_line(_reference(reference)) for reference in references))
-            write_json(file, settings)
 
     def seal(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json``, with a checksum of every other file of the folder. The last thing that a run does."""
@@ -95,7 +113,11 @@ def opened(path: Path) -> Iterator[RunFolder]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise CannotWrite(
+                    f"cannot lock {path}: {error.strerror or error}; its file system knows no locks, choose a folder on another with --out"
+                ) from error
             lock.seek(0)
             raise FolderInUse(
                 f"{path} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out"
@@ -117,14 +139,25 @@ class ModelFolder:
         """One JSON object per line and case."""
         return self.path / "reports.jsonl"
 
-    def begin(self, identity: Mapping[str, Any]) -> None:
-        """Write down what made the reports, or check that it is the same as before. Raises ``OtherRun``."""
+    def begin(self, identity: Mapping[str, Any], *, replacing: bool = False) -> None:
+        """Write down what made the reports, or check that it is the same as before. Raises ``OtherRun``.
+
+        ``replacing``: the reports are given anew each time, and another source is no conflict.
+        """
         file = self.path / "model.json"
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            if file.exists():
-                check_same(read_json(file), json.loads(json.dumps(identity)), self.path)
-            write_json(file, identity)
+            identity = json.loads(json.dumps(identity))
+            if file.exists() and not replacing:
+                check_same(read_json(file), identity, self.path)
+            elif not file.exists() or read_json(file) != identity:
+                self.unseal()
+                write_json(file, identity)
+
+    def unseal(self) -> None:
+        """Take the seal off the run that this is a part of."""
+        with writing(self.path):
+            (self.path.parent / "run.json").unlink(missing_ok=True)
 
     def reports(self) -> list[Report]:
         """The reports that are there, in the order in which they came; half a line at the end is cut off first. Raises ``DamagedRun``."""
@@ -132,7 +165,7 @@ class ModelFolder:
             return []
         repair_last_line(self.reports_file)
         reports = []
-        with self.reports_file.open(encoding="utf-8") as lines:
+        with self.reports_file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
                     reports.append(Report(**json.loads(line)))
@@ -145,19 +178,27 @@ class ModelFolder:
     @contextmanager
     def appending(self) -> Iterator[ReportWriter]:
         """A writer that adds reports at the end. Raises ``CannotWrite``."""
-        with writing(self.path), self.reports_file.open("a", encoding="utf-8") as file:
-            yield ReportWriter(file)
-            file.flush()
-            os.fsync(file.fileno())
+        self.unseal()
+        with writing(self.path):
+            file = self.reports_file.open("a", encoding="utf-8", errors="backslashreplace")
+        writer = ReportWriter(file, self.reports_file)
+        try:
+            yield writer
+        finally:
+            writer.close()
 
     def rewrite(self, reports: Iterable[Report]) -> None:
-        """Replace the reports by these, all or nothing."""
+        """Replace the reports by these, all or nothing; nothing is touched if they are the same."""
+        text = "".join(json_line(asdict(report)) for report in reports)
+        if self.reports_file.exists() and self.reports_file.read_bytes() == text.encode("utf-8", "backslashreplace"):
+            return
+        self.unseal()
         with writing(self.path):
-            write_atomically(self.reports_file, "".join(json_line(asdict(report)) for report in reports))
+            write_atomically(self.reports_file, text)
 
     def write_statistics(self, metric: str, statistics: np.ndarray, made_of: str) -> None:
         """Keep a metric's (n, k) statistics; ``made_of`` says of what and how, see ``read_statistics``."""
-        file = self.path / f"{metric}.npz"
+        file = self.path / f"{folder_name(metric)}.npz"
         part = file.with_suffix(".npz.part")
         with writing(self.path):
             with part.open("wb") as out:
@@ -167,9 +208,9 @@ class ModelFolder:
     def read_statistics(self, metric: str, made_of: str) -> np.ndarray | None:
         """The statistics if they were made of the same reports in the same way, else None."""
         try:
-            with np.load(self.path / f"{metric}.npz", allow_pickle=False) as kept:
+            with np.load(self.path / f"{folder_name(metric)}.npz", allow_pickle=False) as kept:
                 return np.asarray(kept["statistics"]) if str(kept["made_of"]) == made_of else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged: measured again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # not there, or damaged: measured again
             return None
 
 
@@ -178,11 +219,20 @@ class ReportWriter:
     """Appends reports to an open file, a line each, handed to the operating system at once."""
 
     file: IO[str]
+    path: Path
 
     def write(self, report: Report) -> None:
-        """Append one report."""
-        self.file.write(json_line(asdict(report)))
-        self.file.flush()
+        """Append one report. Raises ``CannotWrite``."""
+        line = json_line(asdict(report))
+        with writing(self.path):
+            self.file.write(line)
+            self.file.flush()
+
+    def close(self) -> None:
+        """Make sure that it is on the disk. Raises ``CannotWrite``."""
+        with writing(self.path), self.file:
+            self.file.flush()
+            os.fsync(self.file.fileno())
 
 
 def folder_name(label: str) -> str:
@@ -263,7 +313,7 @@ def write_json(file: Path, value: Any) -> None:
 def write_atomically(file: Path, text: str) -> None:
     """All of the text or none of it, whenever the process is killed."""
     part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8") as out:
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as out:  # a lone half of a character becomes its JSON escape
         out.write(text)
         out.flush()
         os.fsync(out.fileno())

@@ -74,7 +74,9 @@ def score(
 
 
 def build_metric(spec: registry.Spec, config: RunConfig) -> Metric:
-    """The metric with its settings. Raises what ``Registry.build`` raises."""
+    """The metric with its settings. Raises what ``Registry.build`` raises, and ``UserError`` for a label: a metric keeps its own name."""
+    if spec.label not in (spec.name, f"{spec.name}:{spec.argument}"):
+        raise UserError(f"metric {spec.name!r} is called {spec.label!r} here; a metric keeps its own name, in every table")
     labeller = registry.Lazy(lambda: labeller_named(config.labeller, registry.options_of(config.options, config.labeller)))
     available = {"labeller": labeller, "seed": config.seed, "device": config.device}
     options = registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))

@@ -36,10 +36,10 @@ def show_outcome(outcome: Outcome) -> None:
     whose = f" of {data.counts['patients']:,} patients" if data.names_patients else "; whose they are was not said, each is drawn on its own"
     out.print(f"\n[bold]{escape(data.name)}[/]: {len(data.cases):,} cases{whose}")
     if data.problems:
-        counts: dict[str, int] = {}
-        for problem in data.problems:
-            counts[problem.kind] = counts.get(problem.kind, 0) + 1
-        out.print("stepped over in the dataset: " + ", ".join(f"{count} x {escape(kind)}" for kind, count in sorted(counts.items())), style="yellow")
+        counts = ", ".join(f"{count} x {escape(kind)}" for kind, count in data.problem_counts().items())
+        out.print(f"stepped over in the dataset: {counts}", style="yellow")
+    for note in outcome.notes:
+        out.print(escape(note), style="yellow")
     for model, reports in outcome.reports.items():
         failures = [report for report in reports if report.failure]
         empty = sum(not report.failure and not report.text.strip() for report in reports)

@@ -169,6 +169,11 @@ def test_a_model_that_fails_has_its_reason_in_its_row_and_the_others_their_numbe
         (["--models", "constant", "--split", "valdate"], "valdate"),
         (["--models", "constant", "--set", "constant.wings=2"], "model 'constant' has no setting 'wings'"),
         (["--models", "reports_file"], "needs something behind a colon"),
+        (["--models", "constant,reports_file:ours.csv", "--set", "reports_file.idcolumn=id"], "has no setting 'idcolumn'"),
+        (["--models", "constant", "--set", "constnat.text=x"], "'constnat.text' is for nothing in this run (did you mean constant?)"),
+        (["--models", "constant", "--metrics", "mine=rouge_l"], "a metric keeps its own name"),
+        (["--models", "constant", "--device", "gpu"], "no device 'gpu'"),
+        (["--models", ","], "--models names no model"),
         (["--models", "retrieval"], "train"),
     ],
 )
@@ -195,6 +200,36 @@ def test_score_needs_no_model_and_matches_by_id(folder: Path) -> None:
     assert f1["ours"] == 1.0
     assert 0 < f1["theirs"] < 1
     assert f1["ours - theirs"] == pytest.approx(1 - f1["theirs"])
+
+
+def test_score_again_with_other_predictions_replaces_the_numbers(folder: Path) -> None:
+    words = ("score", "-r", "references.csv", "--text-column", "report", "-p", "ours.csv", "--metrics", "rouge_l", "--draws", "20")
+    benchmark_command(*words, folder=folder)
+    write_csv(folder / "ours.csv", [("id", "report"), *((name, "Clear lungs.") for name in REPORTS)])
+    benchmark_command(*words, folder=folder)
+    (run,) = (folder / "results" / "runs").iterdir()
+    rows = pd.read_csv(run / "rows.csv")
+    assert rows[rows.value_name == "f1"].value.iloc[0] < 1
+    assert (run / "run.json").exists()
+
+
+def test_blank_patients_are_drawn_each_on_its_own(folder: Path) -> None:
+    write_csv(folder / "references.csv", [("id", "report", "patient"), *((name, text, "") for name, (text, _) in REPORTS.items())])
+    words = ("score", "-r", "references.csv", "--text-column", "report", "--patient-column", "patient", "-p", "ours.csv", "--metrics", "rouge_l")
+    assert "6 cases of 6 patients" in benchmark_command(*words, "--draws", "20", folder=folder).stdout
+
+
+def test_a_column_of_another_name_can_be_named_for_each_side(folder: Path) -> None:
+    write_csv(folder / "ours.csv", [("id", "output"), *((name, text) for name, (text, _) in REPORTS.items())])
+    words = ("score", "-r", "references.csv", "-p", "ours.csv", "--metrics", "rouge_l", "--draws", "20", "--out", "out")
+    assert "name one with --prediction-column" in benchmark_command(*words, folder=folder, check=2).stderr
+    benchmark_command(*words, "--prediction-column", "output", folder=folder)
+
+
+def test_predictions_without_a_reference_are_counted(folder: Path) -> None:
+    write_csv(folder / "ours.csv", [("id", "report"), *((name, text) for name, (text, _) in REPORTS.items()), ("c9", "extra")])
+    words = ("score", "-r", "references.csv", "-p", "ours.csv", "--metrics", "rouge_l", "--draws", "20", "--missing", "unscored")
+    assert "1 predictions have no reference and are not used, the first 'c9'" in benchmark_command(*words, folder=folder).stdout
 
 
 def test_score_refuses_other_ids_with_the_first_that_differ(folder: Path) -> None:
@@ -227,6 +262,21 @@ def test_generate_writes_reports_and_run_goes_on_from_there(folder: Path) -> Non
     (folder / "forbidden").touch()
     benchmark_command("run", *words, "--draws", "20", folder=folder)
     assert (folder / "out" / "run.json").exists()
+
+
+def test_a_model_may_not_learn_from_what_is_measured_by_whichever_name(folder: Path) -> None:
+    for training in ((), ("--training", "manifest:cases.csv"), ("--training", "manifest:./cases.csv")):
+        words = ("run", "--dataset", "manifest:cases.csv", "--draws", "20", "--split", "test", *training, "--models", "retrieval", "--out", "out")
+        answer = benchmark_command(*words, folder=folder, check=2)
+        assert "train" in answer.stderr, "there is no train split here, and the test split is not offered in its place"
+
+
+def test_a_quoted_command_is_run_as_typed(folder: Path) -> None:
+    (folder / "echo.py").write_text(
+        "import json, sys\nfor line in sys.stdin:\n print(json.dumps({'id': json.loads(line)['id'], 'report': sys.argv[1]}))"
+    )
+    words = ("generate", "--dataset", "manifest:cases.csv", "--out", "out", "--models", f"command:'{sys.executable} -u echo.py 1,2'")
+    assert "c1: 1,2" in benchmark_command(*words, folder=folder).stdout
 
 
 def test_label_writes_14_lesions_for_each_report(folder: Path) -> None:
@@ -267,3 +317,18 @@ def test_a_notebook_gets_a_frame() -> None:
     assert set(listed.model) == {"predictions"}
     with pytest.raises(benchmark.UserError, match="no id is in both"):
         benchmark.score({"a": "x"}, {"b": "x"})
+
+
+def test_a_notebook_s_missing_cells_are_empty_reports_and_its_mistakes_are_told(tmp_path: Path) -> None:
+    references = pd.Series({"a": "Clear lungs.", "b": "Small effusion."})
+    predictions = pd.Series({"b": pd.NA, "a": "Clear lungs."}, dtype="string")
+    frame = benchmark.score(references, predictions, metrics="rouge_l", draws=20, patients=["p", "q"])
+    assert frame[frame.value_name == "f1"].value.iloc[0] == 0.5
+    assert benchmark.score(references, {"a": "Clear lungs.", "b": pd.NA}, metrics="rouge_l", draws=20).scored.iloc[0] == 2
+    (tmp_path / "reports.jsonl").write_text('{"case_id": "a", "text": "Clear lungs."}\n{"case_id": "b", "text": "", "failure": "broken"}\n')
+    frame = benchmark.score(references, tmp_path / "reports.jsonl", metrics="rouge_l", draws=20)
+    assert (frame.scored.iloc[0], frame.unscored.iloc[0]) == (1, 1)
+    with pytest.raises(benchmark.UserError, match="patients has 1 entries beside 2 references"):
+        benchmark.score(references, references, patients=["p"])
+    with pytest.raises(benchmark.UserError, match="draws is at least 1"):
+        benchmark.score(references, references, draws=0)

@@ -169,3 +169,27 @@ def test_settings_of_one_thing_are_picked_by_its_name() -> None:
     assert registry.options_of(options, "clala") == {"beams": "3", "mode": "a=b"}
     with pytest.raises(UserError, match="cannot read the setting 'beams=3'"):
         registry.parse_options(["beams=3"])
+
+
+def test_a_setting_for_nothing_in_the_run_is_refused_with_the_nearest_name() -> None:
+    registry.check_options({"clala.beams": "3", "ours.x.y": "1"}, ["clala", "ours"])
+    with pytest.raises(BadOption, match=r"'cala\.beams' is for nothing in this run \(did you mean clala\?\)"):
+        registry.check_options({"cala.beams": "3"}, ["clala", "phantom"])
+
+
+def test_a_check_finds_what_building_would_refuse_and_builds_nothing() -> None:
+    made = []
+
+    def factory(argument: str, size: int = 1) -> None:
+        made.append(argument)
+
+    known = collected(a=plugin(register_models=lambda register: register("thing", factory)))
+    known.check("models", Spec("t", "thing", "x"), available={}, options={"size": "2"})
+    for argument, options in (("", {}), ("x", {"size": "big"}), ("x", {"colour": "red"})):
+        with pytest.raises(BadOption):
+            known.check("models", Spec("t", "thing", argument), available={}, options=options)
+    assert made == []
+
+
+def test_an_unclosed_quote_loses_no_letter() -> None:
+    assert registry.split_names(["a,b'c,d"]) == ("a", "b'c", "d")

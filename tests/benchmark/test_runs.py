@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from benchmark.records import Case, Reference, Report
-from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, OtherRun, folder_name, opened, repair_last_line
+from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, NoRunFolder, OtherRun, folder_name, opened, repair_last_line
 
 CASES = [Case("a", "p1", "s1", ()), Case("b", "p2", "s2", ())]
 REFERENCES = [Reference("a", "Clear lungs."), Reference("b", "Épanchement à droite.")]
 
 
-def begun(folder: Path, fingerprint: str = "f1", *, is_credentialed: bool = False) -> None:
+def begun(folder: Path, fingerprint: str = "f1", *, is_private: bool = False) -> None:
     with opened(folder) as run:
-        run.begin({"fingerprint": fingerprint}, CASES, REFERENCES, is_credentialed=is_credentialed)
+        run.begin({"fingerprint": fingerprint}, CASES, REFERENCES, is_private=is_private)
 
 
 def test_reports_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -107,23 +107,61 @@ def test_a_model_with_other_weights_is_not_resumed(tmp_path: Path) -> None:
 
 def test_a_folder_without_the_seal_is_unfinished_and_the_seal_has_checksums_of_all(tmp_path: Path) -> None:
     with opened(tmp_path / "run") as run:
-        run.begin({}, CASES, REFERENCES, is_credentialed=False)
+        run.begin({}, CASES, REFERENCES, is_private=False)
         assert not run.is_sealed
         run.seal({"seconds": 1})
         assert run.is_sealed
     sealed = json.loads((tmp_path / "run" / "run.json").read_text())
     assert set(sealed["files"]) == {"cases.jsonl", "references.jsonl", "settings.json"}
     assert all(len(digest) == 64 for digest in sealed["files"].values())
-    begun_again = opened(tmp_path / "run")
-    with begun_again as run:
-        run.begin({}, CASES, REFERENCES, is_credentialed=False)
-        assert not run.is_sealed, "a folder that is being written again is unfinished again"
+
+
+def test_the_seal_stays_on_while_nothing_changes_and_comes_off_before_anything_does(tmp_path: Path) -> None:
+    with opened(tmp_path) as run:
+        run.begin({}, CASES, REFERENCES, is_private=False)
+        run.model("m").begin({"model": "m"})
+        run.model("m").rewrite([Report("a", "x")])
+        run.seal({})
+        run.begin({}, CASES, REFERENCES, is_private=False)
+        run.model("m").rewrite([Report("a", "x")])
+        with pytest.raises(OtherRun):
+            run.model("m").begin({"model": "other"})
+        assert run.is_sealed, "a refused or idle command must not cost a finished run its seal"
+        with run.model("m").appending():
+            assert not run.is_sealed
+
+
+def test_a_folder_that_holds_other_things_is_not_taken_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(NoRunFolder, match=r"no run folder and not empty \(it holds thesis\.txt\)"), opened(tmp_path) as run:
+        run.begin({}, CASES, REFERENCES, is_private=True)
+    assert not (tmp_path / ".gitignore").exists()
+
+
+def test_an_error_of_the_model_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(TimeoutError, match="read timed out"), ModelFolder(tmp_path).appending():
+        raise TimeoutError("read timed out")
+
+
+def test_half_a_character_survives_as_its_escape(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    with folder.appending() as writer:
+        writer.write(Report("a", failure="cannot read caf\udce9.png"))
+    assert folder.reports() == [Report("a", failure="cannot read caf\udce9.png")]
+
+
+def test_a_line_that_is_no_utf8_is_named(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    folder.reports_file.write_bytes(b'{"case_id": "a", "text": "x"}\n{"case_id": "b", "text": "\xe9"}\n')
+    with pytest.raises(DamagedRun, match="line 2 is not a report"):
+        folder.reports()
 
 
 def test_text_of_credentialed_data_is_kept_from_commits(tmp_path: Path) -> None:
     begun(tmp_path / "open")
-    begun(tmp_path / "closed", is_credentialed=True)
+    begun(tmp_path / "closed", is_private=True)
     assert not (tmp_path / "open" / ".gitignore").exists()
+    assert (tmp_path / "closed").stat().st_mode & 0o077 == 0, "nor may other users of the machine read it"
     assert (tmp_path / "closed" / ".gitignore").read_text() == "*\n"
 
 
@@ -134,8 +172,17 @@ def test_statistics_are_read_again_only_if_made_of_the_same(tmp_path: Path) -> N
     np.testing.assert_array_equal(folder.read_statistics("rouge_l", "made of this"), kept)
     assert folder.read_statistics("rouge_l", "made of that") is None
     assert folder.read_statistics("bleu", "made of this") is None
-    (tmp_path / "rouge_l.npz").write_bytes((tmp_path / "rouge_l.npz").read_bytes()[:50])
-    assert folder.read_statistics("rouge_l", "made of this") is None
+    whole = (tmp_path / "rouge_l.npz").read_bytes()
+    for damaged in (whole[:50], whole[:60] + b"\xff" * 40 + whole[100:], b""):
+        (tmp_path / "rouge_l.npz").write_bytes(damaged)
+        assert folder.read_statistics("rouge_l", "made of this") is None
+
+
+def test_a_metric_with_a_path_in_its_name_stays_in_the_folder(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path)
+    folder.write_statistics("green:../../models/green7b", np.ones((1, 1)), "made of this")
+    assert folder.read_statistics("green:../../models/green7b", "made of this") is not None
+    assert [file.parent for file in tmp_path.rglob("*.npz")] == [tmp_path]
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:

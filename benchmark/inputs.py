@@ -1,0 +1,109 @@
+"""What a run reads: the dataset that is measured, and the side of it that models may learn from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmark import registry
+from benchmark.hookspecs import Dataset
+from benchmark.records import Case, Problem, Reference, RunConfig, UserError
+
+LEARNT_FROM = ("train", "validate")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Cases and references in one fixed order, and what is known of the whole."""
+
+    name: str
+    cases: list[Case]
+    references: list[Reference]
+    fingerprint: str
+    note: str
+    """stands under every table"""
+    is_private: bool
+    """the text may not travel, or nobody said that it may"""
+    problems: list[Problem] = field(default_factory=list)
+    names_patients: bool = True
+    """False where nobody said whose cases these are: each is then drawn on its own"""
+
+    @property
+    def patients(self) -> list[str]:
+        """The patient of each case."""
+        return [case.patient for case in self.cases]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much there is."""
+        return {"cases": len(self.cases), **({"patients": len(set(self.patients))} if self.names_patients else {})}
+
+    def problem_counts(self) -> dict[str, int]:
+        """Kind of problem -> how often."""
+        return dict(sorted(Counter(problem.kind for problem in self.problems).items()))
+
+
+class HeldBack:
+    """A dataset as a model may see it: the splits to learn from, and never the one that is measured."""
+
+    def __init__(self, dataset: Dataset, *, measured: str = "") -> None:
+        """``measured`` is the split that this run measures, empty if it measures another dataset."""
+        self._dataset, self._measured = dataset, measured
+        self.name = dataset.name
+
+    def cases(self, split: str) -> list[Case]:
+        """All cases of a split to learn from. Raises ``UserError`` for any other."""
+        return self._dataset.cases(self._allowed(split))
+
+    def references(self, split: str) -> list[Reference]:
+        """Their references, in the same order."""
+        return self._dataset.references(self._allowed(split))
+
+    def fingerprint(self, split: str) -> str:
+        """Digest of the split's inputs."""
+        return self._dataset.fingerprint(self._allowed(split))
+
+    def _allowed(self, split: str) -> str:
+        if split == self._measured or split not in LEARNT_FROM:
+            allowed = [name for name in LEARNT_FROM if name != self._measured]
+            raise UserError(f"a model asked for the split {split!r} of {self.name}; it may learn from {' and '.join(allowed)} alone")
+        return split
+
+
+def open_dataset(words: str, options: Mapping[str, str], *, strict: bool = False) -> Dataset:
+    """The dataset of ``name`` or ``name:argument`` with its settings; ``strict`` is handed to one that takes it. Raises ``UserError``."""
+    spec = registry.parse_spec(words)
+    available: dict[str, Any] = {"strict": strict}
+    dataset: Dataset = registry.load().build("datasets", spec, available=available, options=registry.options_of(options, spec.name))
+    return dataset
+
+
+def learning_side(dataset: Dataset, config: RunConfig, training: str) -> HeldBack:
+    """What models may learn from: the dataset itself, or the one named ``training``; never the split that is measured, by whichever name."""
+    if not training:
+        return HeldBack(dataset, measured=config.split)
+    other = open_dataset(training, config.options)
+    if config.split in LEARNT_FROM and other.name == dataset.name and other.fingerprint(config.split) == dataset.fingerprint(config.split):
+        return HeldBack(other, measured=config.split)
+    return HeldBack(other)
+
+
+def read(dataset: Dataset, config: RunConfig) -> Data:
+    """Cases and references in one fixed order. Raises ``UserError`` if there is none, or if the reader pairs or names them wrongly."""
+    cases, references = dataset.cases(config.split), dataset.references(config.split)
+    for case, reference in zip(cases, references, strict=True):
+        if case.id != reference.case_id:
+            raise UserError(f"dataset {config.dataset!r} pairs case {case.id!r} with the reference of {reference.case_id!r}; its reader is wrong")
+    counts = Counter(case.id for case in cases)
+    if len(counts) < len(cases):
+        twice = next(case_id for case_id, count in counts.items() if count > 1)
+        raise UserError(f"dataset {config.dataset!r} has {len(cases) - len(counts)} repeated case ids, the first {twice!r}; give each case its own")
+    problems = dataset.problems()
+    if not cases:
+        kinds = ", ".join(sorted({problem.kind for problem in problems}))
+        raise UserError(f"no case in split {config.split!r} of {config.dataset}" + (f" (stepped over: {kinds})" if kinds else ""))
+    count = config.limit or len(cases)
+    fingerprint = dataset.fingerprint(config.split)
+    return Data(config.dataset, cases[:count], references[:count], fingerprint, dataset.note, dataset.is_credentialed, problems)
