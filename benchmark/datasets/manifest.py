@@ -31,6 +31,8 @@ SPLIT_WORDS = {
 EMPTY_WORDS = frozenset(("nan", "null", "<na>"))
 """what programs write for nothing; "none" and "n/a" are left alone, a radiologist may have written them"""
 BETWEEN_IMAGES = ";"
+NOT_UTF8 = "file name is not UTF-8"
+NO_PATIENT = "no patient"
 
 
 class BadManifest(UserError):
@@ -61,7 +63,8 @@ class Manifest:
     Columns: ``image`` (path, relative to the table; DICOM too; several views divided by ``;``, the one that the report is asked for first), and if
     wanted ``report``, ``id`` (else the image's name), ``patient`` (else the id), ``study`` (else the id), ``split`` (train, validate, test; else
     test), ``view``, ``indication``, ``comparison``, ``technique``, ``boxes`` (JSON: region -> [left, top, right, bottom] in pixels), and the
-    14 lesions as columns of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against.
+    14 lesions as columns of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against. A row with a blank patient
+    among rows with one is a patient of its own, and counted.
 
     columns         names that differ: "image=filename,report=findings_text"
     images          folder that image paths are relative to, if not the table's own
@@ -107,7 +110,7 @@ class Manifest:
         return hashlib.sha256(f"{split} {sorted(self.columns.items())} {self.boxes} {self._digest}".encode()).hexdigest()
 
     def problems(self) -> list[Problem]:
-        """Rows that were left out, and boxes that were dropped or clipped."""
+        """Rows that were left out or have no patient, and boxes that were dropped or clipped."""
         return list(self._problems)
 
     def _of(self, split: str) -> list[_Row]:
@@ -121,7 +124,7 @@ class Manifest:
         digest = hashlib.sha256()
         problems: list[Problem] = []
         if self.path.is_dir():
-            rows = [_Row(case, "", None, {}, "test", case.id) for case in _folder_cases(self.path)]
+            rows = [_Row(case, "", None, {}, "test", _shown(case.id)) for case in _folder_cases(self.path)]
         else:
             content = _bytes(self.path)
             digest.update(content)
@@ -132,7 +135,7 @@ class Manifest:
             for row in rows:
                 advance(1)
                 for image in row.case.images:
-                    digest.update(f"{row.case.id} {image.path.name} {_size(image.path)}\n".encode())
+                    digest.update(f"{row.case.id} {image.path.name} {_size(image.path)}\n".encode(errors="backslashreplace"))
                 fault = next(filter(None, map(_fault, row.case.images)), None)
                 if fault is None and has_reports and not row.report:
                     fault = "no report", row.where, "other rows have one"
@@ -160,10 +163,11 @@ class Manifest:
         if names["image"] not in header:
             raise BadManifest(f"{self.path}: needs the column 'image', found {', '.join(header)}; say which it is: columns=image=...")
         labels = lesion_columns(header)
+        read = [name for name in header if name in {*names.values(), *labels.values()} and name != names["boxes"]]
         seen: dict[str, str] = {}
         rows = []
         for where, record in records:
-            cells = {name: _cell(record.get(name), f"{self.path}, {where}, column {name!r}") for name in header if name != names["boxes"]}
+            cells = {name: _cell(record.get(name), f"{self.path}, {where}, column {name!r}") for name in read}
             cell_of = {role: cells.get(column, "") for role, column in names.items()}
             case = self._case(cell_of, names, header, where)
             if case.id in seen:
@@ -176,6 +180,7 @@ class Manifest:
             lesions = lesions_of(cells, labels, f"{self.path}, {where}") if labels else None
             boxes = _boxes(record.get(names["boxes"]), f"{self.path}, {where}, column {names['boxes']!r}")
             rows.append(_Row(case, cell_of["report"], lesions, boxes, split, where))
+        rows = _with_patients(rows, problems)
         check_disjoint({split: {row.case.patient for row in rows if row.split == split} for split in SPLITS})
         return rows
 
@@ -185,14 +190,13 @@ class Manifest:
             raise BadManifest(f"{self.path}, {where}, column {names['image']!r}: the image's path is missing; fill it in or take the row out")
         views = [part.strip().upper() for part in cell_of["view"].split(BETWEEN_IMAGES)]
         views += [""] * (len(paths) - len(views))
-        for needed in ("id", "patient"):
-            if names[needed] in header and not cell_of[needed]:
-                raise BadManifest(f"{self.path}, {where}, column {names[needed]!r}: the {needed} is missing; fill it in or take the column out")
+        if names["id"] in header and not cell_of["id"]:
+            raise BadManifest(f"{self.path}, {where}, column {names['id']!r}: the id is missing; fill it in or take the column out")
         case_id = cell_of["id"] or self._name_of(Path(paths[0]))
         images = [ImageFile(self.folder / path, view, Path(path).stem) for path, view in zip(paths, views[: len(paths)], strict=True)]
         return Case(
             id=case_id,
-            patient=cell_of["patient"] or case_id,
+            patient=cell_of["patient"],
             study=cell_of["study"] or case_id,
             images=tuple(images),
             indication=cell_of["indication"],
@@ -247,8 +251,28 @@ def _folder_cases(folder: Path) -> list[Case]:
     return cases
 
 
+def _with_patients(rows: Sequence[_Row], problems: list[Problem]) -> list[_Row]:
+    """The rows; one without a patient is a patient of its own, called as its case unless another patient is called so."""
+    patients = {row.case.patient for row in rows if row.case.patient}
+    some_have_one = bool(patients)
+    whole = []
+    for row in rows:
+        if not row.case.patient:
+            name = row.case.id
+            while name in patients:
+                name = f"patient of {name}"
+            patients.add(name)
+            if some_have_one:
+                problems.append(Problem(NO_PATIENT, row.where, "others have one; taken as a patient of its own"))
+            row = replace(row, case=replace(row.case, patient=name))
+        whole.append(row)
+    return whole
+
+
 def _fault(image: ImageFile) -> tuple[str, str, str] | None:
-    """kind, where, what of an image that is missing or no image."""
+    """kind, where, what of an image that is missing, no image, or of a name that no file of ours could hold."""
+    if not _is_utf8(str(image.path)):
+        return NOT_UTF8, _shown(str(image.path)), "left out; give the file or its folder another name"
     if not image.path.is_file():
         return "missing image", str(image.path), "there is no such file"
     try:
@@ -256,6 +280,20 @@ def _fault(image: ImageFile) -> tuple[str, str, str] | None:
     except UnreadableImage as error:
         return "unreadable image", str(image.path), str(error)
     return None
+
+
+def _is_utf8(name: str) -> bool:
+    """False for a name that the file system holds in another encoding: Python keeps its bytes as halves of surrogate pairs."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(name: str) -> str:
+    """A name as it can be written anywhere: caf\\xe9.png for bytes that are no UTF-8."""
+    return os.fsencode(name).decode(errors="backslashreplace") if not _is_utf8(name) else name
 
 
 def _size(path: Path) -> int:
@@ -327,6 +365,8 @@ def _json(text: str, where: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise BadManifest(f"{where}: no JSON ({error}); mend it") from error
+    except RecursionError:
+        raise BadManifest(f"{where}: JSON nested too deeply; a row is an object with the columns as keys") from None
 
 
 def _record(value: Any, where: str) -> dict[str, Any]:
@@ -340,9 +380,13 @@ def _cell(value: Any, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
+        if not _is_utf8(value):
+            raise BadManifest(f"{where}: half a surrogate pair in the text; write plain text")
         return "" if value.strip().lower() in EMPTY_WORDS else value.strip()
     if isinstance(value, bool):
         return str(int(value))
+    if isinstance(value, float) and math.isinf(value):
+        raise BadManifest(f"{where}: was to be a text or a number, found infinity; mend the cell")
     if isinstance(value, (int, float)):
         return str(int(value)) if value == int(value) else str(value)
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -365,5 +409,8 @@ def _boxes(value: Any, where: str) -> dict[str, BoxXYXY]:
             continue
         if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(isinstance(one, (int, float)) for one in box):
             raise BadManifest(f"{where}: the box of {region!r} was to be left, top, right, bottom in pixels, found {box!r}; mend the cell")
-        boxes[region] = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        try:
+            boxes[region] = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
+        except OverflowError:
+            raise BadManifest(f"{where}: the box of {region!r} has a number too large for pixels; mend the cell") from None
     return boxes

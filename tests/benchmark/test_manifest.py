@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,33 @@ def test_only_the_image_is_needed(folder):
     dataset = Manifest(text(folder, "image\na.png\nb.png\n"))
     assert [(case.id, case.patient, case.study) for case in dataset.cases("test")] == [("a", "a", "a"), ("b", "b", "b")]
     assert [reference.report for reference in dataset.references("test")] == ["", ""]
+
+
+def test_a_row_without_a_patient_among_rows_with_one_is_a_patient_of_its_own(folder):
+    """Taken as one patient '' they would be drawn together in every interval; the id of the last is already another's patient."""
+    path = text(folder, "id,image,patient,split\na,a.png,,train\nb,b.png,nan,test\nc,c.png,d,train\nd,a.png,,test\n")
+    dataset = Manifest(path)
+    patients = {case.id: case.patient for split in ("train", "test") for case in dataset.cases(split)}
+    assert patients == {"a": "a", "b": "b", "c": "d", "d": "patient of d"}
+    assert [(problem.kind, problem.where) for problem in dataset.problems()] == [("no patient", f"line {line}") for line in (2, 3, 5)]
+
+
+@pytest.mark.parametrize("content", ["id,image,patient\n1,a.png,\n2,b.png,\n", "id,image\n1,a.png\n2,b.png\n"])
+def test_where_no_row_has_a_patient_each_is_its_own_and_nothing_is_wrong(folder, content):
+    dataset = Manifest(text(folder, content))
+    assert [case.patient for case in dataset.cases("test")] == ["1", "2"]
+    assert dataset.problems() == []
+
+
+def test_a_table_with_semicolons_is_read(folder):
+    """Several images are divided by the same sign: they stand in quotes."""
+    (case,) = Manifest(text(folder, 'image;report\n"a.png;b.png";Clear, no effusion\n')).cases("test")
+    assert [image.id for image in case.images] == ["a", "b"]
+
+
+def test_a_column_that_is_not_asked_for_may_hold_anything(folder):
+    (folder / "cases.jsonl").write_text('{"image": "a.png", "age": Infinity, "more": {"a": [1]}}')
+    assert len(Manifest(str(folder / "cases.jsonl")).cases("test")) == 1
 
 
 def test_context_and_views_are_read(folder):
@@ -174,6 +202,21 @@ def test_a_folder_without_images_is_refused(tmp_path):
         Manifest(str(tmp_path)).cases("test")
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9.png", b"caf\xe9/a.png"])
+def test_an_image_whose_name_is_not_utf_8_is_left_out_and_named(folder, name):
+    """Neither its id nor its path could be written to any file of a run."""
+    path = folder / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    (folder / "a.png").rename(path)
+    dataset = Manifest(str(folder))
+    assert [case.id for case in dataset.cases("test")] == ["b", "c"]
+    (problem,) = dataset.problems()
+    assert problem.kind == "file name is not UTF-8"
+    assert name.decode(errors="backslashreplace") in problem.where
+    assert problem.where.encode()
+    assert dataset.fingerprint("test") == Manifest(str(folder)).fingerprint("test")
+
+
 # --- what is left out ---
 
 
@@ -215,7 +258,6 @@ def test_strict_stops_at_the_first_row_that_cannot_be_used(folder):
         ("file,report\na.png,x\n", "needs the column 'image', found file, report; say which it is: columns=image=..."),
         ("id,image\n1,a.png\n1,b.png\n", "line 3: the id '1' is already that of line 2"),
         ("id,image\n1,a.png\n,b.png\n", "line 3, column 'id': the id is missing"),
-        ("patient,image\nnan,a.png\n", "line 2, column 'patient': the patient is missing"),
         ("image,report\n,Clear.\n", "line 2, column 'image': the image's path is missing"),
         ("image,split\na.png,holdout\n", "line 2, column 'split': 'holdout' is no split; write one of train, validate, test"),
         ('image,boxes\na.png,"{""knee"": [1,2,3,4]}"\n', "line 2, column 'boxes': 'knee' is no region"),
@@ -238,6 +280,12 @@ def test_a_wrong_table_is_refused_with_row_and_column(folder, content, words):
         ("cases.json", "[1]", "item 1: was to be an object"),
         ("cases.jsonl", '{"image": "a.png"}\n{"image":', "line 2: no JSON"),
         ("cases.jsonl", '{"image": {"path": "a.png"}}', "column 'image': was to be a text, a number or a list of texts, found dict"),
+        ("cases.jsonl", '{"image": "a.png", "id": Infinity}', "line 1, column 'id': was to be a text or a number, found infinity"),
+        ("cases.json", '[{"image": "a.png", "patient": -1e999}]', "item 1, column 'patient': was to be a text or a number, found infinity"),
+        ("cases.json", "[" * 200_000, "JSON nested too deeply"),
+        ("cases.jsonl", '{"image":' * 200_000, "line 1: JSON nested too deeply"),
+        ("cases.jsonl", r'{"image": "caf\udce9.png"}', "column 'image': half a surrogate pair in the text"),
+        ("cases.jsonl", '{"image": "a.png", "boxes": {"spine": [1, 2, 3, 1%s]}}' % ("0" * 400), "the box of 'spine' has a number too large"),
         ("cases.parquet", "not Parquet", "was to be Parquet, and cannot be read"),
         ("cases.xlsx", "x", "found a .xlsx; give one of .csv"),
         ("cases", "x", "found a file without suffix"),
