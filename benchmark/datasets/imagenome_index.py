@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,12 +30,14 @@ from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """raise it whenever a row would come out otherwise from the same files"""
 FRONTAL_FIRST = ("PA", "AP")
 PATIENTS_PER_CHUNK = 100
 WORTH_A_POOL = 5_000
 """images from which on several processes read; below, starting them costs more than it saves"""
+UNKNOWN = (math.nan, math.nan)
+"""of a study without a date"""
 
 # Kinds of problems; all but the last two keep the image out.
 DUPLICATE, AVOID, GOLD, NO_FINDINGS, NO_BOX = "duplicate image id", "image to avoid", "gold image", "no findings", "no valid box"
@@ -68,7 +71,7 @@ class Shot(NamedTuple):
     size_px: tuple[float, float] | None
     """width and height of the original image; None where the table does not say"""
     when: tuple[float, float]
-    """date and time of the study, shifted as all of MIMIC's; only their order means something"""
+    """date and time of the study, shifted as all of MIMIC's; only their order means something. NaN where the table does not say"""
 
 
 @dataclass
@@ -191,10 +194,10 @@ class _Patient:
         self.on_disk = tree.studies_of(subject)
         self.shots = {shot.dicom: shot for shot in shots}
         self.read: dict[str, tuple[dict[str, str] | None, str]] = {}
-        times: dict[str, tuple[float, float]] = {}
+        whens: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for shot in shots:
-            times[shot.study] = min(times.get(shot.study, shot.when), shot.when)
-        self.in_time = sorted((when, study) for study, when in times.items() if when[0] == when[0])
+            whens[shot.study].append(shot.when)
+        self.when = {study: _begin(times) for study, times in whens.items()}
 
     def entries(self, listed: Sequence[Listed]) -> Iterator[Entry]:
         for one in listed:
@@ -272,11 +275,16 @@ class _Patient:
         return self.shots[dicom].view if dicom in self.shots else ""
 
     def _prior(self, entry: Entry) -> None:
-        """Report and frontal image of the study before this one, where there is one."""
-        studies = [study for _, study in self.in_time]
-        if entry.study not in studies or studies.index(entry.study) == 0:
+        """Report and frontal image of the last study that was before this one for certain, where there is one.
+
+        A study of the same date and time is none: its report may be about this very image. Where a date is missing nothing is before anything;
+        where a time is, only what was on another day.
+        """
+        now = self.when.get(entry.study, UNKNOWN)
+        earlier = [study for study, when in self.when.items() if _is_before(when, now)]
+        if not earlier:
             return
-        before = studies[studies.index(entry.study) - 1]
+        before = max(earlier, key=lambda study: (self.when[study][0], -math.inf if math.isnan(self.when[study][1]) else self.when[study][1], study))
         parts, _ = self._sections(before)
         if parts:
             texts = [_findings(parts, before), mimic_reports.one_line(parts.get("impression", ""))]
@@ -348,6 +356,20 @@ def _by_subject(listed: Sequence[Listed]) -> Iterator[tuple[str, list[Listed]]]:
 
 def _findings(parts: dict[str, str], study: str) -> str:
     return mimic_reports.findings_of(parts, f"s{study}")
+
+
+def _begin(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Date and time of a study's first image; a part that is missing for any image that could be the first is not known."""
+    dates = [date for date, _ in times]
+    if any(math.isnan(date) for date in dates):
+        return UNKNOWN
+    clocks = [clock for date, clock in times if date == min(dates)]
+    return min(dates), math.nan if any(math.isnan(clock) for clock in clocks) else min(clocks)
+
+
+def _is_before(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Strictly; nothing that is unknown is before or after anything."""
+    return one[0] < other[0] or (one[0] == other[0] and one[1] < other[1])
 
 
 def _rank(view: str) -> int:

@@ -150,6 +150,40 @@ def test_a_case_carries_its_context_and_the_study_before_it(tree):
     assert new.prior_image == old.images[0].path
 
 
+@pytest.mark.parametrize(
+    ("whens", "before"),
+    [
+        ({"1": "0103 0900", "2": "0103 0900"}, {"1": "", "2": ""}),  # at the same time
+        ({"1": "0101 0800", "2": "0103 0900", "3": "0103 0900"}, {"1": "", "2": "1", "3": "1"}),
+        ({"1": "0103 0900", "2": "0103 0900.5"}, {"1": "", "2": "1"}),
+        ({"1": "0103 0900", "2": "0103 ", "3": "0104 "}, {"1": "", "2": "", "3": "1"}),  # a missing time: on another day only
+        ({"1": "0103 0900", "2": " 0900", "3": "0104 0900"}, {"1": "", "2": "", "3": "1"}),  # a missing date: never
+        ({"1": "0103 ", "2": "0104 0900"}, {"1": "", "2": "1"}),
+    ],
+)
+def test_only_a_study_that_is_earlier_for_certain_is_a_prior(tmp_path, whens, before):
+    """The report of a simultaneous study can be about the very image that a model is to describe."""
+    tree = Tree(tmp_path / "t")
+    for study, when in whens.items():
+        tree.image(f"i{study}", "10000032", f"5000000{study}")
+        tree.metadata[-1][7:9] = [f"2144{when.split(' ')[0]}" if when.split(" ")[0] else "", when.split(" ")[1]]
+    cases = ChestImaGenome(str(tree.write())).cases("test")
+    said = {study: f"Findings of 5000000{study}. Impression of 5000000{study}." for study in whens} | {"": ""}
+    assert {case.id[1:]: case.prior_report for case in cases} == {study: said[prior] for study, prior in before.items()}
+    assert [case.prior_image is None for case in cases] == [not prior for prior in before.values()]
+
+
+def test_a_study_is_as_old_as_its_first_image_and_of_no_known_time_if_one_is_missing(tmp_path):
+    tree = Tree(tmp_path / "t")
+    for image, study, clock in (("a", "50000001", "0900"), ("b", "50000002", "1000"), ("c", "50000002", "0800"), ("d", "50000003", "")):
+        tree.image(image, "10000032", study)
+        tree.metadata[-1][7:9] = ["21440103", clock]
+    tree.image("e", "10000032", "50000003")
+    tree.metadata[-1][7:9] = ["21440103", "2300"]
+    cases = ChestImaGenome(str(tree.write())).cases("test")
+    assert [case.prior_report.split(". ")[0] for case in cases] == ["Findings of 50000002", "", "", "", ""]
+
+
 def test_other_views_of_the_study_follow_the_image(tree):
     new = ChestImaGenome(str(tree.root)).cases("test")[0]
     assert [(image.id, image.view) for image in new.images] == [("b-new", "AP"), ("b-lat", "LATERAL")]
