@@ -74,7 +74,8 @@ def _common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_end
     """Length of the longest common subsequence of each pair of texts, 64 cells of the table at a time.
 
     H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004): a row of the table is a bit string whose zeros mark the steps up;
-    one addition carries a step through a row.
+    one addition carries a step through a row. The table is walked in strips of 64 columns, each from the first row to the last, with the carries
+    between them kept: so memory grows with the texts and the vocabulary, never with their product.
 
     a, b            int32, words of all texts;  a_ends, b_ends  (n + 1,) int64
     words           numbers are below this
@@ -82,34 +83,28 @@ def _common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_end
     """
     n = len(a_ends) - 1
     lengths = np.zeros(n, dtype=np.int64)
-    blocks = 1
+    rows = 0
     for i in range(n):
-        blocks = max(blocks, int(a_ends[i + 1] - a_ends[i] + 63) // 64)
-    where = np.zeros((words, blocks), dtype=np.uint64)  # bit j of a word: it stands at place j of text a
-    row = np.empty(blocks, dtype=np.uint64)
+        rows = max(rows, int(b_ends[i + 1] - b_ends[i]))
+    where = np.zeros(words, dtype=np.uint64)  # bit j of a word: it stands at place j of the strip
+    carries = np.empty(rows, dtype=np.uint64)  # out of each row of the strip before
     one = np.uint64(1)
     for i in range(n):
-        size = a_ends[i + 1] - a_ends[i]
-        if size == 0 or b_ends[i + 1] == b_ends[i]:
-            continue
-        used = (size + 63) // 64
-        for j in range(size):
-            where[a[a_ends[i] + j], j // 64] |= one << np.uint64(j % 64)
-        for k in range(used):
-            row[k] = ~np.uint64(0)
-        for j in range(b_ends[i], b_ends[i + 1]):
-            carry = np.uint64(0)
-            word = b[j]
-            for k in range(used):
-                match = row[k] & where[word, k]
-                total = row[k] + match
+        carries[: b_ends[i + 1] - b_ends[i]] = 0
+        for start in range(a_ends[i], a_ends[i + 1], 64):
+            stop = min(start + 64, a_ends[i + 1])
+            for j in range(start, stop):
+                where[a[j]] |= one << np.uint64(j - start)
+            row = ~np.uint64(0)
+            for j in range(b_ends[i], b_ends[i + 1]):
+                match = row & where[b[j]]
+                total = row + match
                 over = np.uint64(total < match)
-                total += carry
-                over |= np.uint64(total < carry)
-                row[k] = total | (row[k] & ~match)
-                carry = over
-        for j in range(size):
-            lengths[i] += 1 - np.int64((row[j // 64] >> np.uint64(j % 64)) & one)
-        for j in range(size):
-            where[a[a_ends[i] + j], j // 64] = np.uint64(0)
+                total += carries[j - b_ends[i]]
+                over |= np.uint64(total < carries[j - b_ends[i]])
+                row = total | (row & ~match)
+                carries[j - b_ends[i]] = over
+            for j in range(start, stop):
+                lengths[i] += 1 - np.int64((row >> np.uint64(j - start)) & one)
+                where[a[j]] = np.uint64(0)
     return lengths

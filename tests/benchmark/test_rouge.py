@@ -1,6 +1,8 @@
 """ROUGE-L against google's rouge-score 0.1.2, and the Porter stemmer against nltk 3.10.4: equal to the last bit."""
 
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -96,6 +98,47 @@ def test_two_thousand_words_are_counted_exactly():
     """By hand: 1,999 of 2,000 words in order."""
     rows = RougeL(stem=False).statistics(*zip(DEGENERATE[-1], strict=True))
     assert rows[0, 1:3].tolist() == [1999 / 2000, 1.0]
+
+
+def common_words(one: list[str], other: list[str]) -> int:
+    """The textbook's table, a row at a time."""
+    row = [0] * (len(one) + 1)
+    for word in other:
+        before = row
+        row = [0]
+        for j, mine in enumerate(one):
+            row.append(before[j] + 1 if mine == word else max(row[j], before[j + 1]))
+    return row[-1]
+
+
+def test_texts_of_any_length_are_counted_as_by_the_textbook():
+    """Around 64 and 128 words the table is cut into strips; few different words make long carries."""
+    draw = random.Random(5)
+    sizes = [(n, m) for n in (1, 63, 64, 65, 127, 128, 129, 300) for m in (1, 64, 200)]
+    pairs = [(draw.choices("abcdefgh"[:kinds], k=n), draw.choices("abcdefgh"[:kinds], k=m)) for n, m in sizes for kinds in (1, 2, 8)]
+    rows = RougeL(stem=False).statistics([" ".join(one) for one, _ in pairs], [" ".join(other) for _, other in pairs])
+    expected = [common_words(one, other) for one, other in pairs]
+    assert rows[:, 1].tolist() == [count / len(one) for count, (one, _) in zip(expected, pairs, strict=True)]
+
+
+LONG = """
+import resource
+from benchmark.metrics.rouge import RougeL
+metric = RougeL(stem=False)
+metric.statistics(["a b"], ["b a"])
+words = [f"w{i}" for i in range(60_000)]
+texts = ["a " * 60_000, " ".join(words)], ["b", " ".join(words[::2])]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = metric.statistics(*texts)
+print(rows[1, 1], rows[1, 2], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_one_endless_hypothesis_does_not_cost_the_memory_of_words_times_length():
+    """60,000 different words, every second one in the reference too: a table of vocabulary by length would be 450 MiB."""
+    said = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True).stdout.split()
+    assert said[:2] == ["0.5", "1.0"]
+    assert int(said[2]) < 60, "MiB"
 
 
 def test_an_empty_hypothesis_is_scored_and_an_empty_reference_is_not():
