@@ -7,7 +7,8 @@ What may not be looked up: training images of the query's own patient, or of the
 With more than one neighbour the report among theirs is returned that the others agree with most: words shared (Dice), weighted by similarity.
 On phantoms that reads smoother and agrees no better in lesions (micro F1 0.34 for one neighbour, 0.36, 0.32 and 0.33 for 3, 5 and 9; 300 images).
 
-The features of the training images are kept in the cache, under a key of each file's path, size and time of change and of the code that made them.
+The features of the training images are kept in the cache in parts, each saved when whole, so that an interrupted first pass goes on where it was.
+A part's name is a key of the path, size and time of change of each of its files and of the code that made the features.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ DIMENSIONS = 256  # of the whitened space
 SHRINKAGE = 3e-4  # of the largest variance, added to all: less of it follows noise, more of it sees exposure and posture only
 QUERIES_AT_ONCE = 64
 IMAGES_PER_TASK = 32
+IMAGES_PER_PART = 64 * IMAGES_PER_TASK  # 5 MB; minutes of work are the most that an interruption loses
 IN_THIS_PROCESS = 128  # so few images are described before a second interpreter has started
 
 
@@ -137,20 +139,31 @@ class Retrieval:
         return self._index
 
     def _training_features(self) -> Rows:
-        """(n, 640), a row of NaN where an image cannot be read; from the cache if it was made before."""
+        """(n, 640), a row of NaN where an image cannot be read; from the cache as far as it was made before."""
         paths = [case.images[0].path for case in self.cases]
-        file = self.cache / f"{_key(paths)}.npy"
-        kept = _load(file, len(paths))
-        if kept is not None:
-            return kept
         features = np.full((len(paths), WIDTH), np.nan, np.float32)
-        tasks = [(paths[start : start + IMAGES_PER_TASK],) for start in range(0, len(paths), IMAGES_PER_TASK)]
-        workers = cores(0) if len(paths) > IN_THIS_PROCESS else 1
-        with progress("retrieval: training images", len(paths), unit="images") as advance:
-            for task, rows in each(describe_images, tasks, workers=workers):
-                features[task * IMAGES_PER_TASK : task * IMAGES_PER_TASK + len(rows)] = rows
+        parts = [slice(start, min(start + IMAGES_PER_PART, len(paths))) for start in range(0, len(paths), IMAGES_PER_PART)]
+        files = [self.cache / f"{_key(paths[part])}.npy" for part in parts]
+        tasks: list[slice] = []
+        left: list[int] = []  # images of each part that are still to be described
+        for part, file in zip(parts, files, strict=True):
+            kept = _load(file, part.stop - part.start)
+            left.append(0 if kept is not None else part.stop - part.start)
+            if kept is not None:
+                features[part] = kept
+            else:
+                tasks += [slice(start, min(start + IMAGES_PER_TASK, part.stop)) for start in range(part.start, part.stop, IMAGES_PER_TASK)]
+        if not tasks:
+            return features
+        workers = cores(0) if sum(left) > IN_THIS_PROCESS else 1
+        with progress("retrieval: training images", len(paths), unit="images", done=len(paths) - sum(left)) as advance:
+            for index, rows in each(describe_images, [(paths[task],) for task in tasks], workers=workers):
+                features[tasks[index]] = rows
                 advance(len(rows))
-        _save(file, features)
+                number = tasks[index].start // IMAGES_PER_PART
+                left[number] -= len(rows)
+                if not left[number]:
+                    _save(files[number], features[parts[number]])
         return features
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from adapters import retrieval
 from adapters.radiograph_features import BLOCKS, WIDTH, describe_radiograph, letterbox
-from adapters.retrieval import NothingToRetrieve, Retrieval, _Index
+from adapters.retrieval import NothingToRetrieve, Retrieval, _Index, describe_images
 from benchmark.records import Case, ImageFile, Reference, UserError
 
 PLACES = {"upper left": (60, 60), "upper right": (60, 180), "lower left": (180, 60), "lower right": (180, 180)}
@@ -217,6 +219,38 @@ def test_a_cut_off_cache_file_is_made_again(training: Training, queries: dict[st
     kept.write_bytes(whole[: len(whole) // 2])
     assert [report.text for report in Retrieval(training, cache=tmp_path).generate(asked)] == ["A disc in the upper left."]
     assert kept.read_bytes() == whole
+
+
+def test_an_interrupted_first_pass_goes_on_where_it_was(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """28 images in parts of 8; Ctrl-C comes in the third part. Saved only at the end, all was lost."""
+    expected = Retrieval(training, cache=tmp_path / "whole")._training_features()
+    described: list[str] = []
+
+    def describe(paths: list[Path], *, before: int) -> np.ndarray:
+        if len(described) >= before:
+            raise KeyboardInterrupt
+        described.extend(path.name for path in paths)
+        return describe_images(paths)
+
+    monkeypatch.setattr(retrieval, "IMAGES_PER_PART", 8)
+    monkeypatch.setattr(retrieval, "IMAGES_PER_TASK", 4)
+    monkeypatch.setattr(retrieval, "describe_images", partial(describe, before=20))
+    with pytest.raises(KeyboardInterrupt):
+        Retrieval(training, cache=tmp_path / "parts")._training_features()
+    kept = sorted((tmp_path / "parts" / "retrieval").iterdir())
+    assert [np.load(part).shape for part in kept] == [(8, WIDTH)] * 2, "whole parts, and nothing that is half-written"
+    described.clear()
+    monkeypatch.setattr(retrieval, "describe_images", partial(describe, before=28))
+    assert np.array_equal(Retrieval(training, cache=tmp_path / "parts")._training_features(), expected)
+    assert described == [f"{number}.png" for number in range(16, 28)]
+    described.clear()
+    assert np.array_equal(Retrieval(training, cache=tmp_path / "parts")._training_features(), expected)
+    assert described == []
+    (tmp_path / "9.png").write_bytes((tmp_path / "8.png").read_bytes())
+    changed = Retrieval(training, cache=tmp_path / "parts")._training_features()
+    assert described == [f"{number}.png" for number in range(8, 16)], "one file changed: its part is made again"
+    assert np.array_equal(changed[9], expected[8])
+    assert np.array_equal(np.delete(changed, 9, 0), np.delete(expected, 9, 0))
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(training: Training, queries: dict[str, Case], tmp_path: Path) -> None:
