@@ -48,7 +48,29 @@ def test_it_says_what_its_scores_are_worth():
     assert "nothing about patients" in Phantom.note
 
 
-@pytest.mark.parametrize("argument", ["big", "train", "train=many", "images=3"])
+@pytest.mark.parametrize(
+    ("argument", "numbers"),
+    [
+        ("", (1200, 150, 300, 2026)),
+        ("small", (160, 20, 40, 2026)),
+        ("train=400,test=100", (400, 150, 100, 2026)),
+        (" train = 400 , test=100, seed=7,", (400, 150, 100, 7)),
+        ("validate=0", (1200, 0, 300, 2026)),
+    ],
+)
+def test_the_argument_changes_the_numbers_that_it_names(argument, numbers):
+    assert tuple(Phantom(argument).numbers.values()) == numbers
+
+
+@pytest.mark.parametrize("argument", ["big", "train", "train=many", "images=3", "small,test=3", "train=-1", "train=\N{SUPERSCRIPT TWO}"])
 def test_an_argument_that_it_does_not_know_is_refused_with_what_it_takes(argument):
-    with pytest.raises(UserError, match="it takes 'small' or numbers for train, validate, test, seed"):
+    with pytest.raises(UserError) as caught:
         Phantom(argument)
+    part = argument.split(",")[0]
+    takes = "it takes 'small' alone, or whole numbers for train, validate, test, seed, e.g. phantom:train=400,test=100"
+    assert str(caught.value) == f"phantom:{argument} has {part!r}; {takes}"
+
+
+def test_a_number_that_is_named_twice_is_refused():
+    with pytest.raises(UserError, match="phantom:train=1,train=2 has train twice; name each number once"):
+        Phantom("train=1,train=2")

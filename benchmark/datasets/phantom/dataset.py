@@ -10,12 +10,15 @@ from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.phantom.write import default_folder, generate
 from benchmark.records import Case, Lesion, Problem, Reference, UserError
 
+SMALL = {"train": 160, "validate": 20, "test": 40}
+"""images"""
+
 
 class Phantom:
     """Drawn chest X-rays with known lesions.
 
-    ``argument`` may change the numbers of images: ``phantom:small``, or ``phantom:train=400,validate=50,test=100,seed=1``.
-    ``boxes`` is handed to the reader: what boxes a model gets with its cases.
+    ``argument`` may change the numbers of images and the seed: ``phantom:train=400,test=100`` (the others stay as they are), or ``phantom:small``
+    for 160, 20 and 40. ``boxes`` is handed to the reader: what boxes a model gets with its cases.
     """
 
     name = "phantom"
@@ -86,12 +89,18 @@ def _lesions(row: dict[str, Any]) -> tuple[Lesion, ...]:
 
 
 def _parse(argument: str, numbers: dict[str, int]) -> dict[str, int]:
-    if argument == "small":
-        return {**numbers, "train": 160, "validate": 20, "test": 40}
+    """The numbers with those changed that the argument names. Raises UserError."""
+    if argument.strip() == "small":
+        return {**numbers, **SMALL}
     out = dict(numbers)
-    for part in filter(None, argument.split(",")):
-        name, _, value = part.partition("=")
-        if name.strip() not in out or not value.strip().isdigit():
-            raise UserError(f"phantom:{argument} has {part!r}; it takes 'small' or numbers for {', '.join(out)}, e.g. phantom:train=400,test=100")
-        out[name.strip()] = int(value)
+    named: set[str] = set()
+    for part in filter(None, (part.strip() for part in argument.split(","))):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        if name not in out or not (value.isascii() and value.isdecimal()):
+            takes = f"it takes 'small' alone, or whole numbers for {', '.join(out)}"
+            raise UserError(f"phantom:{argument} has {part!r}; {takes}, e.g. phantom:train=400,test=100")
+        if name in named:
+            raise UserError(f"phantom:{argument} has {name} twice; name each number once, e.g. phantom:train=400,test=100")
+        named.add(name)
+        out[name] = int(value)
     return out
