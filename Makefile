@@ -31,7 +31,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 test: lint
-	$(PY) -m pytest
+	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest
 
 bench: setup
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
