@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.metrics.compiled import kernel
-from benchmark.metrics.tokens import Remembered, Tokens, check_pairs, shared_numbers, whitespace
+from benchmark.metrics.tokens import Remembered, Tokens, check_pairs, shared_numbers, spread, whitespace
 
 ORDERS = 4
 SMALL = 1e-9  # both from pycocoevalcap/bleu/bleu_scorer.py
@@ -123,7 +123,7 @@ def _matched_ngrams(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np
             known = 0
             for j in range(m - order):
                 key = (np.uint64(b_prefix[j]) << np.uint64(32)) | np.uint64(first[b[b_ends[i] + j + order]])
-                slot = _slot(key) & mask
+                slot = spread(key) & mask
                 while stamps[slot] == stamp and keys[slot] != key:
                     slot = (slot + np.uint64(1)) & mask
                 if stamps[slot] != stamp:
@@ -140,7 +140,7 @@ def _matched_ngrams(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np
                     a_prefix[j] = -1
                     continue
                 key = (np.uint64(a_prefix[j]) << np.uint64(32)) | np.uint64(last)
-                slot = _slot(key) & mask
+                slot = spread(key) & mask
                 while stamps[slot] == stamp and keys[slot] != key:
                     slot = (slot + np.uint64(1)) & mask
                 if stamps[slot] != stamp:
@@ -154,11 +154,3 @@ def _matched_ngrams(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np
         for j in range(m):
             first[b[b_ends[i] + j]] = -1
     return matched
-
-
-@kernel
-def _slot(key: np.uint64) -> np.uint64:
-    """Spreads the bits of a key (the finaliser of splitmix64)."""
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))

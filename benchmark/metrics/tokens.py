@@ -80,12 +80,12 @@ def alphanumeric(texts: Sequence[str]) -> Tokens:
 
     Lower case is taken before ASCII: the Kelvin sign is a k there, as it is for rouge-score.
     """
-    return _tokenise(texts, lambda text: text.lower().encode("ascii", "replace"), ALPHANUMERIC)
+    return tokenise(texts, lambda text: text.lower().encode("ascii", "replace"), ALPHANUMERIC)
 
 
 def whitespace(texts: Sequence[str]) -> Tokens:
     """What ``str.split()`` gives."""
-    return _tokenise(texts, lambda text: WIDE_SPACE.sub(" ", text).encode("utf-8", "surrogatepass").replace(b"\0", _NUL), WHITESPACE)
+    return tokenise(texts, lambda text: WIDE_SPACE.sub(" ", text).encode("utf-8", "surrogatepass").replace(b"\0", _NUL), WHITESPACE)
 
 
 def shared_numbers(*vocabularies: Iterable[str], of: Callable[[str], str] = str) -> list[np.ndarray]:
@@ -94,7 +94,8 @@ def shared_numbers(*vocabularies: Iterable[str], of: Callable[[str], str] = str)
     return [np.array([number.setdefault(of(word), len(number)) for word in words], dtype=np.int32) for words in vocabularies]
 
 
-def _tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.ndarray) -> Tokens:
+def tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.ndarray) -> Tokens:
+    """Words by a table of bytes (byte -> byte of the word, 0 between words); ``encode`` makes bytes of a text that is not plain ASCII."""
     whole = "".join(texts)
     if whole.isascii() and "\0" not in whole:
         data, sizes = whole.encode("ascii"), map(len, texts)
@@ -103,7 +104,7 @@ def _tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.nd
         data, sizes = b"".join(pieces), map(len, pieces)
     text_ends = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)), out=text_ends[1:])
-    ids, ends, starts, stops = _number_words(np.frombuffer(data, dtype=np.uint8), text_ends, table)
+    ids, ends, starts, stops = number_words(np.frombuffer(data, dtype=np.uint8), text_ends, table)
     lowered = table.tobytes()
     spans = zip(starts.tolist(), stops.tolist(), strict=True)
     words = [data[start:stop].translate(lowered).replace(_NUL, b"\0").decode("utf-8", "surrogatepass") for start, stop in spans]
@@ -111,7 +112,7 @@ def _tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.nd
 
 
 @kernel
-def _number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Number the words of all texts.
 
     data       (bytes,)  uint8, the texts end to end
@@ -184,3 +185,11 @@ def _number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) ->
             filled += 1
         ends[text + 1] = filled
     return ids[:filled].copy(), ends, starts[:words].copy(), stops[:words].copy()
+
+
+@kernel
+def spread(key: np.uint64) -> np.uint64:
+    """Mixes the bits of a key so that a few of them choose a place in a hash table (the finaliser of splitmix64)."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
