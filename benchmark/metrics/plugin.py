@@ -10,5 +10,8 @@ def register_metrics(register: Register) -> None:
     """Lexical metrics and the lesion table."""
     register("lesions", "benchmark.metrics.lesions:LesionScores", summary="precision, recall, F1 for each of 14 lesions, macro and micro")
     register("meteor", "benchmark.metrics.meteor:Meteor", summary="METEOR 1.5, system score and segment mean")
+    register(
+        "meteor_nltk", "benchmark.metrics.meteor_nltk:MeteorNltk", summary="METEOR as nltk computes it, mean over cases; about twice METEOR 1.5's"
+    )
     register("rouge_l", "benchmark.metrics.rouge:RougeL", summary="ROUGE-L F1 as google's rouge-score computes it")
     register("bleu", "benchmark.metrics.bleu:Bleu", summary="BLEU-1 to BLEU-4 over the corpus, as the COCO caption toolkit computes them")

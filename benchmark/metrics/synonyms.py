@@ -39,8 +39,8 @@ class _WordNet(NamedTuple):
     """(part of speech, number) -> its words as WordNet writes them"""
     numbers: dict[str, dict[str, list[int]]]
     """part of speech -> lower-case word -> its synsets"""
-    irregular: dict[str, dict[str, list[str]]]
-    """part of speech -> irregular form -> its lemmas"""
+    irregular: dict[str, dict[str, list[list[str]]]]
+    """part of speech -> irregular form -> its lemmas, as often as WordNet lists it"""
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +53,7 @@ def _wordnet() -> _WordNet:
             continue
         first, *words = line.split(" ")
         if is_exception:
-            wordnet.irregular[part].setdefault(first, []).extend(words)
+            wordnet.irregular[part].setdefault(first, []).append(words)
             continue
         number = int(first)
         wordnet.names[part, number] = words
@@ -85,7 +85,7 @@ def _numbers(word: str) -> Iterator[int]:
 
 def _base_forms(word: str) -> list[str]:
     irregular = _wordnet().irregular
-    if lemmas := [lemma for part in PARTS for lemma in irregular[part].get(word, ())]:
+    if lemmas := [lemma for part in PARTS for lemmas in irregular[part].get(word, ()) for lemma in lemmas]:
         return lemmas
     if len(word) <= 2 or word.endswith("ss"):  # WordNet's own morphy spares these too
         return []
@@ -105,10 +105,10 @@ def synonyms(word: str) -> frozenset[str]:
     names = {word}
     for part in PARTS:
         if lower in wordnet.irregular[part]:
-            forms = wordnet.irregular[part][lower]
+            forms = wordnet.irregular[part][lower][-1]  # nltk keeps the last
         else:
             forms = [lower.removesuffix(old) + new for old, new in NLTK_RULES[part] if lower.endswith(old)]
         for form in (lower, *forms):
             for number in wordnet.numbers[part].get(form, ()):
-                names.update(wordnet.names[part, number])
+                names.update(name for name in wordnet.names[part, number] if "_" not in name)
     return frozenset(names)
