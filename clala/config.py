@@ -59,6 +59,9 @@ class CLALAConfig:
     """published BERT that text encoder and decoder start from, and whose vocabulary is used; empty = own vocabulary, random start"""
     vocabulary_size: int = 30523
     """words known; bert-base-uncased has 30,522 and [DEC] makes one more. Set from the text where the vocabulary is our own"""
+    text_init: float = 0.02
+    """spread of the random weights of both BERTs; BERT's own 0.02 belongs to d = 768. At d = 128 it makes all 14 lesion names the same vector (cosine
+    0.9997), so that LCA has nothing to tell apart for many epochs"""
     max_tokens: int = 128
     """longest sentence, in tokens with both ends (D9)"""
     dropout: float = 0.1
@@ -205,6 +208,7 @@ CONFIGS: dict[str, CLALAConfig] = {
         decoder_layers=3,
         bert="",
         vocabulary_size=1000,
+        text_init=0.05,
         max_tokens=64,
         projection=64,
         classifier_px=224,
@@ -216,17 +220,19 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "demo": Recipe(
         batch=48,
-        epochs_stage1=6,
-        epochs_stage2=2,
-        learning_rate_stage1=6e-4,
-        learning_rate_stage2=2e-4,
+        # A step of stage 2 costs a third of one of stage 1 (no comparisons, encoder without gradient): the decoder learns most of its words there.
+        epochs_stage1=5,
+        epochs_stage2=16,
+        learning_rate_stage1=1e-3,
+        learning_rate_stage2=1e-3,
         schedule_stage1="cosine",
         by_length=True,
         warmup_steps=100,
         detector_epochs=12,
         jitter=0.08,
+        normal_share=0.4,
         brightness=0.2,
-        classifier_epochs=16,
+        classifier_epochs=20,
         classifier_batch=24,
         classifier_learning_rate=2e-3,
     ),

@@ -150,6 +150,7 @@ def bert_config(config: CLALAConfig, *, layers: int, decoder: bool = False) -> A
         num_attention_heads=config.heads,
         intermediate_size=4 * config.width,
         max_position_embeddings=max(config.max_tokens, 512) if config.bert else config.max_tokens,
+        initializer_range=config.text_init,
         hidden_dropout_prob=config.dropout,
         attention_probs_dropout_prob=config.dropout,
         type_vocab_size=2,

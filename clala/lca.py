@@ -53,6 +53,8 @@ class LCABlock(nn.Module):
         self.k = nn.Linear(width, width, bias=False)
         self.v = nn.Linear(width, width, bias=False)
         self.o = nn.Linear(width, width)
+        for linear in (self.q, self.k, self.v, self.o):
+            nn.init.xavier_uniform_(linear.weight)  # torch's own default would let a third of the signal through, twice over
         self.norm = nn.LayerNorm(width)
         self.drop = nn.Dropout(dropout)
         self.ffn: nn.Module | None = None

@@ -60,6 +60,7 @@ def quick() -> Recipe:
         epochs_stage1=2,
         epochs_stage2=1,
         warmup_steps=2,
+        normal_share=1.0,
         classifier_epochs=2,
         classifier_batch=6,
         detector_epochs=2,
