@@ -83,8 +83,10 @@ def _matched_ngrams(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np
     n = len(a_ends) - 1
     matched = np.zeros((n, 4), dtype=np.int64)
     longest = 1
+    longest_a = 1
     for i in range(n):
         longest = max(longest, b_ends[i + 1] - b_ends[i])
+        longest_a = max(longest_a, a_ends[i + 1] - a_ends[i])
     size = 64
     while size < 4 * longest:
         size *= 2
@@ -95,14 +97,12 @@ def _matched_ngrams(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np
     free = np.zeros(longest + 1, dtype=np.int32)  # n-gram of b -> how many of it are not matched yet
     first = np.full(words, -1, dtype=np.int32)  # word -> its number within b
     b_prefix = np.zeros(longest + 1, dtype=np.int32)
-    a_prefix = np.zeros(1, dtype=np.int32)
+    a_prefix = np.zeros(longest_a, dtype=np.int32)
     for i in range(n):
         m = b_ends[i + 1] - b_ends[i]
         size_a = a_ends[i + 1] - a_ends[i]
         if m == 0 or size_a == 0:
             continue
-        if size_a + 1 > len(a_prefix):
-            a_prefix = np.zeros(2 * size_a + 1, dtype=np.int32)
         known = 0
         for j in range(m):
             word = b[b_ends[i] + j]

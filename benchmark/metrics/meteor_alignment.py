@@ -31,7 +31,7 @@ COLUMNS = 4 + 4 * STAGES + 3
 """Words of hypothesis and reference, function words of each; for each stage matched content words of both and function words of both; chunks, and
 matched words of both. The order is that of the jar's ``SCORE`` lines."""
 
-_LAST = 1 << 30
+NONE, INSIDE = -1, -2  # a path takes no match here; a path is still within one
 
 
 @kernel
@@ -234,144 +234,162 @@ def _search(matches: np.ndarray, starts: np.ndarray, h_size: int, r_size: int, b
     A path is kept as: words matched, chunks left, distance, where its open chunk would go on in both texts (-1: none is open), where the
     reference is free again, the hypothesis words it used as bits, and the step that made it.
     """
-    rivals_h = np.zeros(h_size, dtype=np.int32)
-    rivals_r = np.zeros(r_size, dtype=np.int32)
-    for k in range(len(matches)):
-        for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
-            rivals_h[x] += 1
-        for x in range(matches[k, 2], matches[k, 2] + matches[k, 3]):
-            rivals_r[x] += 1
+    has_rival = _rivals(matches, starts, h_size, r_size)
     blocks = (h_size + 63) // 64
     one = np.uint64(1)
-    state = np.zeros((beam, 6), dtype=np.int64)  # matched, chunks, distance, open in hypothesis, open in reference, free from
-    used = np.zeros((beam, blocks), dtype=np.uint64)
-    step = np.full(beam, -1, dtype=np.int64)
-    state[0, 3] = -1
-    paths = 1
-    new_state = np.zeros((beam, 6), dtype=np.int64)
-    new_used = np.zeros((beam, blocks), dtype=np.uint64)
-    new_step = np.full(beam, -1, dtype=np.int64)
-    parents = np.empty(beam + 1, dtype=np.int64)
-    taken = np.empty(beam + 1, dtype=np.int64)
-    rank = np.empty((beam + 1, 3), dtype=np.int64)
-    step_match = np.empty(r_size * beam, dtype=np.int32)  # every step: the match it took and the step before
+    # Twice the beam: the paths as they are lie in one half, those that follow are written into the other.
+    matched = np.zeros(2 * beam, dtype=np.int64)
+    chunks = np.zeros(2 * beam, dtype=np.int64)
+    distance = np.zeros(2 * beam, dtype=np.int64)
+    open_h = np.full(2 * beam, -1, dtype=np.int64)
+    open_r = np.full(2 * beam, -1, dtype=np.int64)
+    free_from = np.zeros(2 * beam, dtype=np.int64)
+    step = np.full(2 * beam, -1, dtype=np.int64)
+    used = np.zeros((2 * beam, blocks), dtype=np.uint64)
+    most = 0
+    for j in range(r_size):
+        most = max(most, starts[j + 1] - starts[j])
+    key = np.empty((beam * (most + 1), 2), dtype=np.int64)  # of every candidate: what it is sorted by, parent and match
+    parent = np.empty(beam * (most + 1), dtype=np.int64)
+    taken = np.empty(beam * (most + 1), dtype=np.int64)
+    order = np.empty(beam + 1, dtype=np.int64)
+    step_match = np.empty(r_size * beam, dtype=np.int64)  # every step: the match it took and the step before
     step_before = np.empty(r_size * beam, dtype=np.int64)
     steps = 0
+    paths = 1
+    old, new = 0, beam
     for j in range(r_size):
-        if starts[j] == starts[j + 1]:  # nothing starts here: all paths leave their chunk, those inside a match go on
-            closed = False
-            for p in range(paths):
-                if state[p, 5] <= j and state[p, 3] >= 0:
-                    state[p, 1] += 1
-                    state[p, 3] = -1
-                    closed = True
-            if not closed:
+        if starts[j] == starts[j + 1]:  # nothing starts here: all paths leave their chunk, but those inside a match
+            changed = False
+            for p in range(old, old + paths):
+                if free_from[p] <= j and open_h[p] >= 0:
+                    chunks[p] += 1
+                    open_h[p] = -1
+                    changed = True
+            if not changed:
                 continue
         kept = 0
-        for p in range(paths):
-            if state[p, 5] > j:
-                kept = _offer(rank, parents, taken, kept, beam, state[p, 0], state[p, 1], state[p, 2], p, -1)
+        candidates = 0
+        for p in range(old, old + paths):
+            if free_from[p] > j:
+                kept = _offer(key, order, candidates, kept, beam, matched[p], chunks[p], distance[p])
+                parent[candidates] = p
+                taken[candidates] = INSIDE
+                candidates += 1
                 continue
-            is_open = state[p, 3] >= 0
-            only = False
-            if starts[j + 1] - starts[j] == 1:
-                k = starts[j]
-                only = True
-                for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
-                    only = only and rivals_h[x] == 1
-                for x in range(matches[k, 2], matches[k, 2] + matches[k, 3]):
-                    only = only and rivals_r[x] == 1
+            is_open = open_h[p] >= 0
             for k in range(starts[j], starts[j + 1]):
+                h_start = matches[k, 0]
                 fits = True
-                for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
-                    if (used[p, x // 64] >> np.uint64(x % 64)) & one:
+                for x in range(h_start, h_start + matches[k, 1]):
+                    if (used[p, x >> 6] >> np.uint64(x & 63)) & one:
                         fits = False
                         break
                 if not fits:
                     continue
-                leaves = is_open and (state[p, 3] != matches[k, 0] or state[p, 4] != j)
-                kept = _offer(rank, parents, taken, kept, beam, state[p, 0] + matches[k, 5], state[p, 1] + leaves, state[p, 2], p, k)
-                state[p, 2] += abs(np.int64(matches[k, 0]) - j)
-            if not only:
-                kept = _offer(rank, parents, taken, kept, beam, state[p, 0], state[p, 1] + is_open, state[p, 2], p, _LAST)
-        for q in range(kept):
-            p = parents[q]
-            k = taken[q]
-            new_state[q] = state[p]
-            new_state[q, 0] = -rank[q, 0]
-            new_state[q, 1] = rank[q, 1]
-            new_state[q, 2] = rank[q, 2]
-            new_used[q] = used[p]
-            new_step[q] = step[p]
-            if k == _LAST:
-                new_state[q, 3] = -1
-            elif k >= 0:
-                new_state[q, 3] = matches[k, 0] + matches[k, 1]
-                new_state[q, 4] = j + matches[k, 3]
-                new_state[q, 5] = j + matches[k, 3]
+                leaves = is_open and (open_h[p] != h_start or open_r[p] != j)
+                kept = _offer(key, order, candidates, kept, beam, matched[p] + matches[k, 5], chunks[p] + leaves, distance[p])
+                parent[candidates] = p
+                taken[candidates] = k
+                candidates += 1
+                distance[p] += abs(h_start - j)
+            if has_rival[j]:
+                kept = _offer(key, order, candidates, kept, beam, matched[p], chunks[p] + is_open, distance[p])
+                parent[candidates] = p
+                taken[candidates] = NONE
+                candidates += 1
+        for place in range(kept):
+            candidate = order[place]
+            p = parent[candidate]
+            k = taken[candidate]
+            q = new + place
+            matched[q] = -(key[candidate, 0] >> 32)
+            chunks[q] = key[candidate, 0] & 0xFFFFFFFF
+            distance[q] = key[candidate, 1]
+            open_h[q] = open_h[p] if k != NONE else -1
+            open_r[q] = open_r[p]
+            free_from[q] = free_from[p]
+            step[q] = step[p]
+            for x in range(blocks):
+                used[q, x] = used[p, x]
+            if k >= 0:
+                open_h[q] = matches[k, 0] + matches[k, 1]
+                open_r[q] = j + matches[k, 3]
+                free_from[q] = j + matches[k, 3]
                 for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
-                    new_used[q, x // 64] |= one << np.uint64(x % 64)
+                    used[q, x >> 6] |= one << np.uint64(x & 63)
                 step_match[steps] = k
                 step_before[steps] = step[p]
-                new_step[q] = steps
+                step[q] = steps
                 steps += 1
-        state, new_state = new_state, state
-        used, new_used = new_used, used
-        step, new_step = new_step, step
+        old, new = new, old
         paths = kept
-    best = 0
-    for p in range(paths):
-        if state[p, 3] >= 0:
-            state[p, 1] += 1
-        better = (-state[p, 0], state[p, 1], state[p, 2]) < (-state[best, 0], state[best, 1], state[best, 2])
-        if better:
+    best = old
+    for p in range(old, old + paths):
+        if open_h[p] >= 0:
+            chunks[p] += 1
+        if (-matched[p], chunks[p], distance[p]) < (-matched[best], chunks[best], distance[best]):
             best = p
+    return _retrace(step[best], step_match, step_before)
+
+
+@kernel
+def _rivals(matches: np.ndarray, starts: np.ndarray, h_size: int, r_size: int) -> np.ndarray:
+    """Places of the reference at which a path may go on without a match: all but those of a match that has no rival on either side."""
+    count_h = np.zeros(h_size, dtype=np.int32)
+    count_r = np.zeros(r_size, dtype=np.int32)
+    for k in range(len(matches)):
+        for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
+            count_h[x] += 1
+        for x in range(matches[k, 2], matches[k, 2] + matches[k, 3]):
+            count_r[x] += 1
+    result = np.ones(r_size, dtype=np.bool_)
+    for j in range(r_size):
+        if starts[j + 1] - starts[j] == 1:
+            k = starts[j]
+            alone = True
+            for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
+                alone = alone and count_h[x] == 1
+            for x in range(matches[k, 2], matches[k, 2] + matches[k, 3]):
+                alone = alone and count_r[x] == 1
+            result[j] = not alone
+    return result
+
+
+@kernel
+def _offer(key: np.ndarray, order: np.ndarray, candidate: int, kept: int, beam: int, matched: int, chunks: int, distance: int) -> int:
+    """Put a candidate in its place among the best so far, behind its equals; returns how many there are then."""
+    first = ((-matched) << 32) + chunks  # most words first, then fewest chunks
+    key[candidate, 0] = first
+    key[candidate, 1] = distance
+    at = kept
+    while at > 0:
+        before = order[at - 1]
+        if key[before, 0] < first or (key[before, 0] == first and key[before, 1] <= distance):
+            break
+        order[at] = before  # one place to spare: the last may fall out
+        at -= 1
+    if at == beam:
+        return kept
+    order[at] = candidate
+    return min(kept + 1, beam)
+
+
+@kernel
+def _retrace(last: int, step_match: np.ndarray, step_before: np.ndarray) -> np.ndarray:
+    """Matches of a path from its last step, first one first."""
     length = 0
-    at = step[best]
+    at = last
     while at >= 0:
         length += 1
         at = step_before[at]
     chosen = np.empty(length, dtype=np.int64)
-    at = step[best]
+    at = last
     while at >= 0:
         length -= 1
         chosen[length] = step_match[at]
         at = step_before[at]
     return chosen
-
-
-@kernel
-def _offer(
-    rank: np.ndarray, parents: np.ndarray, taken: np.ndarray, kept: int, beam: int,
-    matched: int, chunks: int, distance: int, parent: int, match: int,
-) -> int:  # fmt: skip
-    """Put a path in its place among the best so far, behind its equals; returns how many there are then."""
-    at = kept
-    while at > 0:
-        before = at - 1
-        if rank[before, 0] < -matched:
-            break
-        if rank[before, 0] == -matched:
-            if rank[before, 1] < chunks:
-                break
-            if rank[before, 1] == chunks and rank[before, 2] <= distance:
-                break
-        at -= 1
-    if at == beam:
-        return kept
-    last = min(kept, beam - 1)
-    for k in range(last, at, -1):
-        rank[k, 0] = rank[k - 1, 0]
-        rank[k, 1] = rank[k - 1, 1]
-        rank[k, 2] = rank[k - 1, 2]
-        parents[k] = parents[k - 1]
-        taken[k] = taken[k - 1]
-    rank[at, 0] = -matched
-    rank[at, 1] = chunks
-    rank[at, 2] = distance
-    parents[at] = parent
-    taken[at] = match
-    return min(kept + 1, beam)
 
 
 @kernel

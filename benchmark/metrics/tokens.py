@@ -4,8 +4,8 @@ Two tokenisers, both defined by the reference programs that the metrics reproduc
 - ``alphanumeric``: lower case, runs of ``[a-z0-9]`` (google's rouge-score 0.1.2, ``tokenize.py``);
 - ``whitespace``: ``str.split()``, case kept (pycocoevalcap's BLEU, nltk's METEOR on split text).
 
-One pass over the bytes of all texts finds the words and looks each up in a hash table; a word is compared byte by byte there, so two words
-never share a number.
+One pass over the bytes of all texts finds the words and looks each up in a hash table; a word is compared whole there, so two words never share a
+number.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def tokenise(texts: Sequence[str], encode: Callable[[str], bytes], table: np.nda
     return Tokens(ids, ends, words)
 
 
-@kernel
 def number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Number the words of all texts.
+    """Number the words of all texts in the order of their first appearance.
 
     data       (bytes,)  uint8, the texts end to end
     text_ends  (n + 1,)  int64, where each text begins and ends
@@ -123,68 +122,92 @@ def number_words(data: np.ndarray, text_ends: np.ndarray, table: np.ndarray) -> 
     n = len(text_ends) - 1
     ids = np.empty(len(data) // 2 + n + 1, dtype=np.int32)  # a word takes two bytes with its separator, the last of a text one
     ends = np.zeros(n + 1, dtype=np.int64)
-    starts = np.empty(1024, dtype=np.int64)
-    stops = np.empty(1024, dtype=np.int64)
-    mask = 8191
-    slots = np.full(mask + 1, -1, dtype=np.int32)
-    hashes = np.empty(1024, dtype=np.uint64)
-    words = 0
-    filled = 0
-    for text in range(n):
-        at = text_ends[text]
-        stop = text_ends[text + 1]
+    longest = int(np.diff(text_ends).max(initial=0)) // 2 + 1
+    seen = np.empty((max(4096, 2 * longest), 4), dtype=np.uint64)
+    text = words = 0
+    while True:
+        slots = np.full(4 * 2 ** (len(seen) - 1).bit_length(), -1, dtype=np.int32)
+        text, words = _scan_words(data, text_ends, table, ids, ends, seen, slots, text, words)
+        if text == n:
+            return ids[: ends[n]].copy(), ends, seen[:words, 0].astype(np.int64), seen[:words, 1].astype(np.int64)
+        seen = np.concatenate([seen, np.empty((len(seen) + longest, 4), dtype=np.uint64)])
+
+
+@kernel
+def _scan_words(
+    data: np.ndarray, text_ends: np.ndarray, table: np.ndarray, ids: np.ndarray, ends: np.ndarray,
+    seen: np.ndarray, slots: np.ndarray, text: int, words: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Go on with ``text`` until all are read or ``seen`` might not take the next one; returns where that was, and the distinct words so far.
+
+    seen   (capacity, 4)  uint64, of each distinct word: start, stop, first eight bytes, hash
+    slots  (power of 2,)  int32, hash table of the words seen, -1 = free; handed in empty
+
+    The tables do not grow in here: numba would count references to them at every word, which takes longer than all the rest.
+    """
+    one, eight = np.uint64(1), np.uint64(8)  # unsigned throughout: numba then leaves out its check for negative places
+    mask = np.uint64(len(slots) - 1)
+    for known in range(words):
+        slot = seen[known, 3] & mask
+        while slots[slot] >= 0:
+            slot = (slot + one) & mask
+        slots[slot] = known
+    filled = ends[text]
+    while text < len(text_ends) - 1:
+        at = np.uint64(text_ends[text])
+        stop = np.uint64(text_ends[text + 1])
+        if words + (text_ends[text + 1] - text_ends[text]) // 2 + 1 > len(seen):
+            break
         while at < stop:
             byte = table[data[at]]
+            at += one
             if byte == 0:
-                at += 1
                 continue
-            start = at
-            code = np.uint64(14695981039346656037)  # FNV-1a's offset and prime
-            while byte != 0:
-                code = (code ^ np.uint64(byte)) * np.uint64(1099511628211)
-                at += 1
-                if at == stop:
-                    break
+            start = at - one
+            head = np.uint64(byte)  # the first eight bytes, which are the whole of most words
+            while at < stop:
                 byte = table[data[at]]
-            code ^= code >> np.uint64(29)
-            slot = np.int64(code & np.uint64(mask))
-            while True:
-                word = slots[slot]
-                if word < 0:
+                if byte == 0 or at - start == eight:
                     break
-                if hashes[word] == code and stops[word] - starts[word] == at - start:
-                    first = starts[word]
+                head = (head << eight) | np.uint64(byte)
+                at += one
+            code = head
+            if at - start == eight:
+                while at < stop:
+                    byte = table[data[at]]
+                    if byte == 0:
+                        break
+                    code = (code ^ np.uint64(byte)) * np.uint64(1099511628211)  # FNV-1a's prime
+                    at += one
+            size = at - start
+            code = (code ^ size) * np.uint64(0x9E3779B97F4A7C15)
+            code ^= code >> np.uint64(32)
+            slot = code & mask
+            word = slots[slot]
+            while word >= 0:
+                if seen[word, 2] == head and seen[word, 1] - seen[word, 0] == size:
                     same = True
-                    for k in range(at - start):
-                        if table[data[first + k]] != table[data[start + k]]:
+                    for k in range(eight, size):
+                        if table[data[seen[word, 0] + k]] != table[data[start + k]]:
                             same = False
                             break
                     if same:
                         break
-                slot = (slot + 1) & mask
+                slot = (slot + one) & mask
+                word = slots[slot]
             if word < 0:
-                if words == len(starts):
-                    starts = np.concatenate((starts, np.empty_like(starts)))
-                    stops = np.concatenate((stops, np.empty_like(stops)))
-                    hashes = np.concatenate((hashes, np.empty_like(hashes)))
                 word = np.int32(words)
-                starts[word] = start
-                stops[word] = at
-                hashes[word] = code
+                seen[words, 0] = start
+                seen[words, 1] = at
+                seen[words, 2] = head
+                seen[words, 3] = code
                 slots[slot] = word
                 words += 1
-                if 2 * words > mask:
-                    mask = 2 * mask + 1
-                    slots = np.full(mask + 1, -1, dtype=np.int32)
-                    for other in range(words):
-                        slot = np.int64(hashes[other] & np.uint64(mask))
-                        while slots[slot] >= 0:
-                            slot = (slot + 1) & mask
-                        slots[slot] = other
             ids[filled] = word
             filled += 1
-        ends[text + 1] = filled
-    return ids[:filled].copy(), ends, starts[:words].copy(), stops[:words].copy()
+        text += 1
+        ends[text] = filled
+    return text, words
 
 
 @kernel
