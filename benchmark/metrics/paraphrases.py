@@ -23,6 +23,7 @@ import numpy as np
 from benchmark.metrics.compiled import kernel
 from benchmark.metrics.tokens import WHITESPACE, number_words, spread
 from benchmark.places import cache_folder
+from benchmark.records import UserError
 
 BLOCK_BYTES = 1 << 24
 
@@ -79,7 +80,13 @@ def phrases_of(vocabulary: Sequence[str], path: Path) -> Phrases:
 def _read(path: Path) -> _Table:
     folder = cache_folder() / "paraphrases" / digest(path)
     if not (folder / "words.txt").is_file():
-        _convert(path, folder)
+        try:
+            _convert(path, folder)
+        except OSError as error:
+            raise UserError(
+                f"METEOR cannot turn its paraphrase table into numbers in {folder.parent}: {error}; make room, or name a folder that can be "
+                "written with CLALA_BENCHMARK_CACHE"
+            ) from error
     words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
     return _Table(words, np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "sizes.npy", mmap_mode="r"))
 

@@ -15,6 +15,7 @@ from benchmark.metrics.meteor import Meteor
 from benchmark.metrics.meteor_text import normalise, normalised
 from benchmark.metrics.paraphrases import installed_table
 from benchmark.metrics.synonyms import meanings
+from benchmark.records import UserError
 
 # hypothesis, reference, the jar's score of the pair with all four stages, and with "-m 'exact stem synonym'"
 PAIRS = [
@@ -192,6 +193,16 @@ def test_the_signature_says_whether_paraphrases_were_used(tmp_path):
     table.write_bytes(b"any")
     assert "|paraphrase:off|" in Meteor(paraphrase=False).signature()
     assert Meteor(table=table).signature() != Meteor(paraphrase=False).signature()
+
+
+def test_a_cache_that_cannot_be_written_is_one_clear_line(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file where a folder is due")
+    monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path / "cache"))
+    table = tmp_path / "other.gz"
+    with gzip.open(table, "wt") as file:
+        file.write("0.5\nalpha\nbeta\n")
+    with pytest.raises(UserError, match="make room, or name a folder that can be written with CLALA_BENCHMARK_CACHE"):
+        Meteor(table=table).statistics(["alpha"], ["beta"])
 
 
 def test_threads_that_share_a_metric_get_what_one_thread_gets():
