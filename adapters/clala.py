@@ -8,6 +8,7 @@ python -m benchmark train clala --preset demo --dataset phantom --out path/to/we
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,17 @@ class CLALA:
         self.bundle.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device))
         self.folder, self.beams, self.boxes, self.aggregator, self.batch_size = folder, beams, boxes, aggregator, batch_size
         self.checksum = sha256(folder)
+
+    @staticmethod
+    def needs() -> list[tuple[bool, str]]:
+        """For ``doctor``: whether a thing is there, what it is, and how to get it."""
+        packages = [name for name in ("torch", "timm", "transformers", "safetensors") if importlib.util.find_spec(name) is None]
+        has_weights = (DEMO_WEIGHTS / "weights.safetensors").is_file()
+        make = "python -m benchmark train clala --preset demo --dataset phantom --out clala/weights/demo"
+        return [
+            (not packages, "packages" if not packages else f"{', '.join(packages)} not installed: pip install 'clala-benchmark[models]'"),
+            (has_weights, f"demo weights, trained on phantoms alone{'' if has_weights else f' (not here; make them: {make})'}; others: clala:FOLDER"),
+        ]
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, handed out batch by batch."""
