@@ -67,6 +67,10 @@ class CLALAConfig:
     dropout: float = 0.1
     """in text encoder, decoder and LCA"""
 
+    word_dropout: float = 0.0
+    """share of the words so far that the decoder does not see in training, so that it asks the region rather than guess from its own words (Bowman et
+    al., CoNLL 2016); the paper has none, a thousand images need it"""
+
     lca: bool = True
     """lesion cross-attention on; off = F' is F (base and LLCL-only rows of Tables 2b and 3)"""
     lca_query: str = "tokens"
@@ -209,6 +213,7 @@ CONFIGS: dict[str, CLALAConfig] = {
         bert="",
         vocabulary_size=1000,
         text_init=0.05,
+        word_dropout=0.2,
         max_tokens=64,
         projection=64,
         classifier_px=224,
@@ -219,7 +224,6 @@ CONFIGS: dict[str, CLALAConfig] = {
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "demo": Recipe(
-        batch=48,
         # A step of stage 2 costs a third of one of stage 1 (no comparisons, encoder without gradient): the decoder learns most of its words there.
         epochs_stage1=5,
         epochs_stage2=16,

@@ -99,12 +99,19 @@ class CLALA(nn.Module):
         """The losses by name: ``loss`` is what is minimised, the others are its parts."""
         memory = self.memory(self.encoder(batch.crops), batch.lesions)
         counted = ~batch.padding & (batch.sentence_ids >= 0).unsqueeze(1)
-        ce = cross_entropy(self.decoder(batch.tokens, memory), batch.tokens, counted)
+        ce = cross_entropy(self.decoder(self._some_forgotten(batch.tokens), memory), batch.tokens, counted)
         if self.stage == 2:
             return {"loss": ce, "ce": ce}  # LCA and decoder alone are trained, on the sentence alone (D10)
         itcl_loss = self._itcl(memory[:, 0], batch)
         llcl_loss = self._llcl(memory[:, 0], batch) if self.config.llcl else torch.zeros_like(ce)
         return {"loss": ce + itcl_loss + llcl_loss, "ce": ce, "itcl": itcl_loss, "llcl": llcl_loss}  # E8
+
+    def _some_forgotten(self, tokens: Tensor) -> Tensor:
+        share = self.config.word_dropout if self.training else 0.0
+        if not share:
+            return tokens
+        lost = torch.rand(tokens.shape, device=tokens.device) < share
+        return tokens.masked_fill(lost & (tokens != self.tokenizer.begin), self.tokenizer.unknown)
 
     def _itcl(self, anchors: Tensor, batch: Batch) -> Tensor:
         texts = self.text_encoder(batch.text_tokens, batch.padding)

@@ -22,6 +22,7 @@ class Tokenizer(Protocol):
     """What the model needs of a vocabulary."""
 
     pad: int
+    unknown: int
     begin: int
     end: int
 
@@ -97,6 +98,7 @@ class BertTokenizer:
         self._inner: Any = AutoTokenizer.from_pretrained(name)
         self._inner.add_special_tokens({"bos_token": BEGIN})
         self.pad = int(self._inner.pad_token_id)
+        self.unknown = int(self._inner.unk_token_id)
         self.begin = int(self._inner.bos_token_id)
         self.end = int(self._inner.sep_token_id)
         self.class_token = int(self._inner.cls_token_id)

@@ -127,3 +127,12 @@ def test_the_paper_preset_is_a_vit_b_and_two_berts() -> None:
         model = CLALA(config, WordTokenizer.learn([], always=LESIONS))
     millions = {name: round(sum(p.numel() for p in part.parameters()) / 1e6) for name, part in model.named_children()}
     assert (millions["encoder"], millions["text_encoder"], millions["decoder"], millions["lca"]) == (86, 109, 138, 2)
+
+
+def test_words_are_forgotten_in_training_alone(bundle: Bundle) -> None:
+    model, tokens = bundle.model, torch.full((4, 50), 7)
+    tokens[:, 0] = model.tokenizer.begin
+    assert torch.equal(model._some_forgotten(tokens), tokens)
+    seen = model.train()._some_forgotten(tokens)
+    assert (seen[:, 0] == model.tokenizer.begin).all()
+    assert 0.05 < float((seen == model.tokenizer.unknown).float().mean()) < 0.4
