@@ -42,6 +42,7 @@ def config(tokenizer: WordTokenizer) -> CLALAConfig:
         text_layers=1,
         decoder_layers=2,
         max_tokens=16,
+        word_dropout=0.0,
         projection=16,
         classifier_px=64,
         classifier_width=8,
