@@ -131,6 +131,7 @@ def test_the_paper_preset_is_a_vit_b_and_two_berts() -> None:
 
 def test_words_are_forgotten_in_training_alone(bundle: Bundle) -> None:
     model, tokens = bundle.model, torch.full((4, 50), 7)
+    model.config = replace(model.config, word_dropout=0.2)
     tokens[:, 0] = model.tokenizer.begin
     assert torch.equal(model._some_forgotten(tokens), tokens)
     seen = model.train()._some_forgotten(tokens)
