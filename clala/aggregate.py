@@ -75,12 +75,14 @@ def aggregate(regions: Mapping[str, str], *, read: Read = read_findings) -> str:
     positive = _order(_without_repetition([s for s in sentences if s.of(PRESENT)]))
     present = {finding.lesion for s in positive for finding in s.of(PRESENT)}
     rest = [s for s in sentences if not s.of(PRESENT)]
+    leading = [_without_contradiction(s, present, read) for s in positive]
+    said = {finding.lesion for text in leading for finding in read(text)}
     report = [
-        *(_without_contradiction(s, present, read) for s in positive),
+        *leading,
         *_open(rest, present),
         *_devices(rest),
         *_normal(rest, present),
-        *_denied(sentences, present),
+        *_denied(sentences, present | said),
     ]
     return " ".join(sentence_case(text) for text in _distinct(report))
 

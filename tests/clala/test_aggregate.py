@@ -59,6 +59,11 @@ def test_a_denial_within_a_positive_sentence_gives_way_too() -> None:
     assert report == "Left lower lobe consolidation. Small left pleural effusion."
 
 
+def test_what_a_positive_sentence_denies_in_passing_is_not_denied_again() -> None:
+    report = aggregate({"left lung": "left lower lobe consolidation, no pleural effusion.", "right lung": "no pleural effusion or pneumothorax."})
+    assert report == "Left lower lobe consolidation, no pleural effusion. No pneumothorax."
+
+
 def test_abnormal_findings_come_first_the_most_urgent_leading() -> None:
     report = aggregate(
         {
