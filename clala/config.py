@@ -213,7 +213,6 @@ CONFIGS: dict[str, CLALAConfig] = {
         bert="",
         vocabulary_size=1000,
         text_init=0.05,
-        word_dropout=0.2,
         max_tokens=64,
         projection=64,
         classifier_px=224,
@@ -225,6 +224,7 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "demo": Recipe(
         # A step of stage 2 costs a third of one of stage 1 (no comparisons, encoder without gradient): the decoder learns most of its words there.
+        batch=48,
         epochs_stage1=5,
         epochs_stage2=16,
         learning_rate_stage1=1e-3,
