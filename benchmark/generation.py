@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from benchmark.hookspecs import Model
 from benchmark.progress import progress
 from benchmark.records import Case, Report, UserError
-from benchmark.runs import CannotWrite, ModelFolder, OtherRun, write_atomically
+from benchmark.runs import ModelFolder, OtherRun, write_atomically
 
 LONGEST_REPORT = 1_000_000  # characters; the longest report of MIMIC-CXR has about 10,000
 
@@ -30,21 +30,18 @@ def generate(model: Model, cases: Sequence[Case], folder: ModelFolder, label: st
     ``retry_failed`` asks again for the cases that are written down as failed.
     Raises ``ModelFailed``, ``CannotWrite``, ``OtherRun`` if the folder has reports about other cases.
     """
-    kept = {report.case_id: report for report in folder.reports() if not (retry_failed and report.failure)}
+    found = folder.reports()
+    kept = {report.case_id: report for report in found if not (retry_failed and report.failure)}
     known = {case.id for case in cases}
     if strangers := [case_id for case_id in kept if case_id not in known]:
         raise OtherRun(
             f"{folder.reports_file} has reports about other cases ({strangers[0]!r}, ...); choose another folder with --out, or delete this one"
         )
-    remaining = [case for case in cases if case.id not in kept]
-    written = _in_order(kept, cases)
-    if len(written) != len(folder.reports()):
-        folder.rewrite(written)  # duplicates, or failures to be tried again
-    if remaining:
+    if len(kept) != len(found):
+        folder.rewrite(_in_order(kept, cases))  # duplicates, or failures to be tried again
+    if remaining := [case for case in cases if case.id not in kept]:
         _append(model, remaining, folder, label, kept)
-        reports = _in_order(kept, cases)
-        if [report.case_id for report in reports] != [report.case_id for report in folder.reports()]:
-            folder.rewrite(reports)
+        folder.rewrite(_in_order(kept, cases))  # a gap that was filled at the end moves to its place; else nothing is touched
     return _in_order(kept, cases)
 
 
@@ -70,7 +67,7 @@ def _append(model: Model, cases: Sequence[Case], folder: ModelFolder, label: str
             finally:
                 with suppress(Exception):
                     getattr(answers, "close", lambda: None)()
-    except (UserError, CannotWrite):
+    except UserError:  # a full disk among them
         raise
     except ModelFailed as error:
         raise ModelFailed(f"stopped at case {count + 1} of {len(cases)}: {error}") from error

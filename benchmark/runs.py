@@ -156,8 +156,7 @@ class ModelFolder:
 
     def unseal(self) -> None:
         """Take the seal off the run that this is a part of."""
-        with writing(self.path):
-            (self.path.parent / "run.json").unlink(missing_ok=True)
+        RunFolder(self.path.parent).unseal()
 
     def reports(self) -> list[Report]:
         """The reports that are there, in the order in which they came; half a line at the end is cut off first. Raises ``DamagedRun``."""

@@ -76,12 +76,8 @@ def align_all(
             continue
         spans_h = _phrases(h, slots, children)
         spans_r = _phrases(r, slots, children)
-        _link(spans_h, head)
-        first = _reference_paraphrases(spans_h, head, spans_r, paraphrase_starts, paraphrases)
-        _unlink(spans_h, head)
-        _link(spans_r, head)
-        second = _hypothesis_paraphrases(spans_h, spans_r, head, paraphrase_starts, paraphrases)
-        _unlink(spans_r, head)
+        first = _paraphrased(spans_r, spans_h, 2, head, paraphrase_starts, paraphrases)
+        second = _paraphrased(spans_h, spans_r, 0, head, paraphrase_starts, paraphrases)
         filled = 0
         at_first = 0
         starts = np.zeros(len(r) + 1, dtype=np.int64)
@@ -168,46 +164,30 @@ def _unlink(spans: np.ndarray, head: np.ndarray) -> None:
 
 
 @kernel
-def _reference_paraphrases(spans_h: np.ndarray, head: np.ndarray, spans_r: np.ndarray, starts: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Matches found from the reference's phrases: (matches, 4) int32."""
+def _paraphrased(spans: np.ndarray, others: np.ndarray, column: int, head: np.ndarray, starts: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Matches found from the phrases of one text in the other: (matches, 4) int32, always hypothesis before reference.
+
+    column  where the first text's place and length go: 0 if it is the hypothesis, 2 if it is the reference
+    head    all -1 before and after
+    """
+    _link(others, head)
     result = np.empty((64, 4), dtype=np.int32)
     found = 0
-    for k in range(len(spans_r)):
-        for t in range(starts[spans_r[k, 0]], starts[spans_r[k, 0] + 1]):
+    for k in range(len(spans)):
+        for t in range(starts[spans[k, 0]], starts[spans[k, 0] + 1]):
             at = head[targets[t]]
             while at >= 0:
                 if found == len(result):
                     larger = np.empty((2 * found, 4), dtype=np.int32)
                     larger[:found] = result
                     result = larger
-                result[found, 0] = spans_h[at, 1]
-                result[found, 1] = spans_h[at, 2]
-                result[found, 2] = spans_r[k, 1]
-                result[found, 3] = spans_r[k, 2]
+                result[found, column] = spans[k, 1]
+                result[found, column + 1] = spans[k, 2]
+                result[found, 2 - column] = others[at, 1]
+                result[found, 3 - column] = others[at, 2]
                 found += 1
-                at = spans_h[at, 3]
-    return result[:found]
-
-
-@kernel
-def _hypothesis_paraphrases(spans_h: np.ndarray, spans_r: np.ndarray, head: np.ndarray, starts: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Matches found from the hypothesis's phrases: (matches, 4) int32."""
-    result = np.empty((64, 4), dtype=np.int32)
-    found = 0
-    for k in range(len(spans_h)):
-        for t in range(starts[spans_h[k, 0]], starts[spans_h[k, 0] + 1]):
-            at = head[targets[t]]
-            while at >= 0:
-                if found == len(result):
-                    larger = np.empty((2 * found, 4), dtype=np.int32)
-                    larger[:found] = result
-                    result = larger
-                result[found, 0] = spans_h[k, 1]
-                result[found, 1] = spans_h[k, 2]
-                result[found, 2] = spans_r[at, 1]
-                result[found, 3] = spans_r[at, 2]
-                found += 1
-                at = spans_r[at, 3]
+                at = others[at, 3]
+    _unlink(others, head)
     return result[:found]
 
 
