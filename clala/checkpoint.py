@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from clala import config as configs
 from clala import tokens
-from clala.classifier import LesionClassifier
+from clala.classifier import new_classifier
 from clala.config import CLALAConfig
-from clala.detector import RegionDetector
+from clala.detector import new_detector
 from clala.model import CLALA
 from clala.regions import LESIONS, REGIONS
+from clala.state import distinct
 
 FORMAT = 1
 """Raised when the files mean something else than before."""
@@ -42,10 +43,10 @@ class Bundle:
 
     model: CLALA
     """the network"""
-    classifier: LesionClassifier
-    """lesions of the whole image"""
-    detector: RegionDetector
-    """boxes of the regions"""
+    classifier: nn.Module
+    """lesions of the whole image, see ``classifier.new_classifier``"""
+    detector: Any
+    """boxes of the regions: a module with ``find``, see ``detector.new_detector``"""
     thresholds: Tensor
     """(14,) a lesion is present from this probability on"""
     about: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Bundle:
 
 def new_bundle(config: CLALAConfig, tokenizer: tokens.Tokenizer, *, pretrained: bool = False) -> Bundle:
     """Untrained networks of that configuration; ``pretrained`` starts ViT and BERT from the published weights, which are downloaded."""
-    return Bundle(CLALA(config, tokenizer, pretrained=pretrained), LesionClassifier(config), RegionDetector(config), torch.full((len(LESIONS),), 0.5))
+    return Bundle(CLALA(config, tokenizer, pretrained=pretrained), new_classifier(config), new_detector(config), torch.full((len(LESIONS),), 0.5))
 
 
 def save(bundle: Bundle, folder: Path, *, half: bool = False, **about: Any) -> None:
@@ -84,12 +85,7 @@ def save(bundle: Bundle, folder: Path, *, half: bool = False, **about: Any) -> N
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    state: dict[str, Tensor] = {}
-    for prefix, module in bundle.modules().items():
-        for name, value in _distinct(module).items():
-            stored = value.detach().cpu().contiguous()
-            state[f"{prefix}.{name}"] = stored.half() if half and stored.is_floating_point() else stored
-    save_file(state, folder / WEIGHTS, metadata={"format": "pt", "made_by": str(about.get("command", ""))})
+    save_file(_tensors(bundle.modules(), half=half), folder / WEIGHTS, metadata={"format": "pt", "made_by": str(about.get("command", ""))})
     values = {
         "format": FORMAT,
         **bundle.about,
@@ -109,6 +105,53 @@ def load(folder: Path) -> Bundle:
 
     Raises BadCheckpoint when a file is missing or damaged, or its tensors are not those of its configuration.
     """
+    about, state = _read(folder)
+    if part := about.get("part"):
+        raise BadCheckpoint(f"{folder}: holds a {part} alone; the whole of CLALA-Net is asked for here (train it with --{part} {folder.name})")
+    bundle = new_bundle(configs.from_json(about["config"]), tokens.from_json(about["vocabulary"]))
+    bundle.model.encoder.resize(int(about["crop_px"]))
+    bundle.model.encoder.mean, bundle.model.encoder.std = about["pixels"]
+    load_state(bundle.modules(), state, str(folder / WEIGHTS))
+    bundle.thresholds = torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
+    bundle.about = {
+        name: value for name, value in about.items() if name not in ("config", "vocabulary", "thresholds", "regions", "pixels", "crop_px")
+    }
+    return bundle.eval()
+
+
+def save_part(folder: Path, part: str, module: nn.Module, config: CLALAConfig, **about: Any) -> None:
+    """Write the classifier or the detector alone, for trainings that take it up; ``about`` are JSON values (thresholds, command, summary)."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(_tensors({part: module}), folder / WEIGHTS, metadata={"format": "pt"})
+    values = {"format": FORMAT, "part": part, **about, "config": configs.to_json(config)}
+    (folder / ABOUT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def load_part(folder: Path, part: str, config: CLALAConfig) -> tuple[nn.Module, dict[str, Any]]:
+    """The classifier or the detector of a folder, which may hold it alone or with all else, and what its JSON file says.
+
+    Raises BadCheckpoint when it is not there, or is of other sizes than ``config`` says.
+    """
+    about, state = _read(folder)
+    if about.get("part", part) != part:
+        raise BadCheckpoint(f"{folder}: holds a {about['part']}, asked for is a {part}")
+    own = {name: value for name, value in about["config"].items() if name.startswith(_SETTINGS[part])}
+    asked = configs.to_json(config)
+    if other := [name for name in own if own[name] != asked[name]]:
+        name = other[0]
+        raise BadCheckpoint(f"{folder}: a {part} with {name}={own[name]!r}, asked for is {name}={asked[name]!r}; train with --set {name}={own[name]}")
+    module = new_classifier(config) if part == "classifier" else new_detector(config)
+    load_state({part: module}, {name: value for name, value in state.items() if name.startswith(f"{part}.")}, str(folder / WEIGHTS))
+    return module.eval(), about
+
+
+_SETTINGS = {"classifier": ("classifier",), "detector": ("detector", "yolo")}
+"""Which settings of CLALAConfig belong to which part, by the beginning of their names."""
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -121,24 +164,24 @@ def load(folder: Path) -> Bundle:
         raise BadCheckpoint(f"{folder / ABOUT}: not JSON ({error})") from error
     if about.get("format") != FORMAT:
         raise BadCheckpoint(f"{folder / ABOUT}: format {about.get('format')!r}; this version reads format {FORMAT}")
-    bundle = new_bundle(configs.from_json(about["config"]), tokens.from_json(about["vocabulary"]))
-    bundle.model.encoder.resize(int(about["crop_px"]))
-    bundle.model.encoder.mean, bundle.model.encoder.std = about["pixels"]
     try:
-        state = load_file(folder / WEIGHTS)
+        return about, load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise BadCheckpoint(f"{folder / WEIGHTS}: cannot be read ({error})") from error
-    load_state(bundle, state, str(folder / WEIGHTS))
-    bundle.thresholds = torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
-    bundle.about = {
-        name: value for name, value in about.items() if name not in ("config", "vocabulary", "thresholds", "regions", "pixels", "crop_px")
-    }
-    return bundle.eval()
 
 
-def load_state(bundle: Bundle, state: Mapping[str, Tensor], where: str) -> None:
+def _tensors(modules: Mapping[str, nn.Module], *, half: bool = False) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for prefix, module in modules.items():
+        for name, value in distinct(module).items():
+            stored = value.detach().cpu().contiguous()
+            state[f"{prefix}.{name}"] = stored.half() if half and stored.is_floating_point() else stored
+    return state
+
+
+def load_state(modules: Mapping[str, nn.Module], state: Mapping[str, Tensor], where: str) -> None:
     """Fill the networks; every tensor must be there, none may be left over, all must have the right shape."""
-    wanted = {f"{prefix}.{name}": value for prefix, module in bundle.modules().items() for name, value in _distinct(module).items()}
+    wanted = {f"{prefix}.{name}": value for prefix, module in modules.items() for name, value in distinct(module).items()}
     if missing := sorted(wanted.keys() - state.keys()):
         raise BadCheckpoint(f"{where}: lacks {len(missing)} tensors, first {missing[0]}; they belong to another configuration")
     if left_over := sorted(state.keys() - wanted.keys()):
@@ -149,17 +192,6 @@ def load_state(bundle: Bundle, state: Mapping[str, Tensor], where: str) -> None:
     with torch.no_grad():
         for name, value in wanted.items():
             value.copy_(state[name])
-
-
-def _distinct(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors by name, those that share memory (BERT's word table and its output layer) once."""
-    seen: set[int] = set()
-    kept: dict[str, Tensor] = {}
-    for name, value in module.state_dict(keep_vars=True).items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            seen.add(value.data_ptr())
-            kept[name] = value
-    return kept
 
 
 def sha256(folder: Path) -> str:

@@ -48,6 +48,11 @@ class LesionClassifier(nn.Module):
         return logits
 
 
+def new_classifier(config: CLALAConfig) -> nn.Module:
+    """The untrained classifier that the configuration names: (B, 1, S, S) padded squares in [0, 1] -> (B, 14) logits, ``size_px`` = S."""
+    return LesionClassifier(config)
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions with a way around them (He et al., CVPR 2016)."""
 

@@ -105,10 +105,22 @@ class CLALAConfig:
     """image encoder of the lesion classifier: small, or biovil_t"""
     classifier_px: int = 448
     """side of the padded square image that the classifier sees"""
+    classifier_frame: str = "pad"
+    """how the image becomes that square: pad = whole, aspect kept; centre_crop = BioViL-T's own, which loses the angles of wide images"""
     classifier_width: int = 32
     """channels of the small classifier's first stage; doubled three times"""
+    classifier_hidden: int = 512
+    """width of the hidden layer behind BioViL-T"""
+    detector: str = "shape"
+    """who finds the regions: yolov10 (the paper's; needs ultralytics), or shape, a mean anatomy bent to the image"""
+    yolo_size: str = "m"
+    """n | s | m | b | l | x"""
+    yolo_px: int = 640
+    """side of the square that YOLO sees"""
+    yolo_confidence: float = 0.01
+    """boxes below are no candidates; low, because the best of each region is taken (D12)"""
     detector_px: int = 128
-    """side of the padded square image that the region detector sees"""
+    """side of the padded square image that the shape detector sees"""
     detector_width: int = 16
     """channels of its first stage"""
     detector_modes: int = 24
@@ -146,6 +158,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "lca_query": ("tokens", "cls"),
     "compat": ("table", "side_only"),
     "classifier": ("small", "biovil_t"),
+    "classifier_frame": ("pad", "centre_crop"),
+    "detector": ("shape", "yolov10"),
+    "yolo_size": ("n", "s", "m", "b", "l", "x"),
 }
 
 
@@ -196,7 +211,7 @@ class Recipe:
 
 
 CONFIGS: dict[str, CLALAConfig] = {
-    "paper": CLALAConfig(),
+    "paper": CLALAConfig(classifier="biovil_t", detector="yolov10"),
     "demo": CLALAConfig(
         preset="demo",
         crop_px=96,

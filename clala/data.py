@@ -252,17 +252,20 @@ class Samples:
         jitter, brightness = (recipe.jitter, recipe.brightness) if recipe else (0.0, 0.0)
         return window(stored, crop_px, self.config.crop_margin, jitter=jitter, brightness=brightness, generator=noise)
 
-    def batches(self, recipe: Recipe, *, seed: int, epoch: int, crop_px: int, llcl: bool, shard: tuple[int, int] = (0, 1)) -> Iterator[Batch]:
-        """The batches of one epoch; process ``shard[0]`` of ``shard[1]`` gets its share of each."""
+    def batches(
+        self, recipe: Recipe, *, seed: int, epoch: int, crop_px: int, llcl: bool, shard: tuple[int, int] = (0, 1), start: int = 0
+    ) -> Iterator[Batch]:
+        """The batches of one epoch from number ``start`` on; process ``shard[0]`` of ``shard[1]`` gets its share of each."""
         order = self.epoch(recipe, seed=seed, epoch=epoch)
         rank, world = shard
         per_step = recipe.batch * world
         if recipe.by_length:
             order = self._alike_in_length(order, per_step, np.random.default_rng((seed, epoch, 1)))
-        for number in range(len(order) // per_step or 1):
+        for number in range(start, self.steps(recipe, seed=seed, epoch=epoch, world=world)):
             rows = order[number * per_step : (number + 1) * per_step][rank::world]
             yield self.batch(rows, crop_px=crop_px, recipe=recipe, seed=(seed, epoch, number, rank), llcl=llcl)
 
     def steps(self, recipe: Recipe, *, seed: int, epoch: int, world: int = 1) -> int:
-        """Batches in that epoch; a last part of a batch is left for another epoch."""
-        return len(self.epoch(recipe, seed=seed, epoch=epoch)) // (recipe.batch * world) or 1
+        """Batches in that epoch, a multiple of ``recipe.accumulate``; what is left over has its turn in another epoch."""
+        whole = len(self.epoch(recipe, seed=seed, epoch=epoch)) // (recipe.batch * world)
+        return whole // recipe.accumulate * recipe.accumulate or recipe.accumulate

@@ -5,13 +5,14 @@ numbers, its mean and its first modes of variation are taken, and a small networ
 always stand to each other as in a chest, on an unusual radiograph too, and none is ever missing. Placement (shift, size, tilt) is the greatest
 variation and comes out as the first modes.
 
-It stands in for the paper's YOLOv10, which a later file brings; it needs nothing but torch and trains in a minute.
+It stands in for the paper's YOLOv10 (``yolo``): it needs nothing but torch and trains in a minute. Both have ``find``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,12 +20,28 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from clala.config import CLALAConfig
-from clala.crops import BoxXYXY
+from clala.crops import BoxXYXY, Gray, from_unit, pad_to_square, usable_box
 from clala.regions import REGIONS
 
 NUMBERS = 4 * len(REGIONS)
 SPREAD = 4.0
 """Modes are bounded at so many standard deviations: beyond is no chest."""
+
+
+class FindsRegions(Protocol):
+    """What generation needs of a detector."""
+
+    def find(self, images: Sequence[Gray]) -> list[dict[str, BoxXYXY]]:
+        """Region -> box in pixels of each (H, W) uint8 image, within its edges; a region that was not found is absent (D12)."""
+
+
+def new_detector(config: CLALAConfig) -> nn.Module:
+    """The untrained detector that the configuration names; it has ``find``."""
+    if config.detector == "yolov10":
+        from clala.yolo import YOLODetector
+
+        return YOLODetector(config)
+    return RegionDetector(config)
 
 
 class RegionDetector(nn.Module):
@@ -52,6 +69,18 @@ class RegionDetector(nn.Module):
         steps = SPREAD * torch.tanh(self.head(maps.flatten(1)) / SPREAD)
         boxes = self.mean + steps @ self.modes
         return boxes.reshape(-1, len(REGIONS), 4)
+
+    def find(self, images: Sequence[Gray]) -> list[dict[str, BoxXYXY]]:
+        """Region -> box in pixels of each image; all 29 but those that come to lie outside."""
+        if not images:
+            return []
+        squares = np.stack([pad_to_square(image, self.size_px) for image in images])
+        found = []
+        for image, guess in zip(images, detect(self, torch.from_numpy(squares).float().to(self.mean.device) / 255), strict=True):
+            shape = (int(image.shape[0]), int(image.shape[1]))
+            usable = {name: usable_box(from_unit(box, shape), shape) for name, box in guess.items()}
+            found.append({name: box for name, box in usable.items() if box is not None})
+        return found
 
     def learn_shape(self, boxes: Tensor) -> None:
         """Take mean and modes from (N, 29, 4) boxes; a missing box is a row of NaN and counts as the mean."""

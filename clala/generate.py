@@ -16,9 +16,8 @@ from torch import Tensor
 
 from clala.checkpoint import Bundle
 from clala.classifier import predict
-from clala.crops import BoxXYXY, Gray, cut, from_unit, pad_to_square, stored_px, usable_box
+from clala.crops import BoxXYXY, Gray, cut, pad_to_square, stored_px, usable_box
 from clala.decoder import ReportDecoder, new_cache
-from clala.detector import detect
 from clala.regions import LESIONS, regions_of
 from clala.windows import window
 
@@ -92,14 +91,11 @@ def write(
 
 
 def _find(bundle: Bundle, images: Sequence[Gray], granted: Sequence[dict[str, BoxXYXY] | None]) -> list[dict[str, BoxXYXY]]:
-    px = bundle.config.detector_px
-    squares = np.stack([pad_to_square(image, px) for image in images])
-    guesses = detect(bundle.detector, torch.from_numpy(squares).float().to(bundle.thresholds.device) / 255)
+    guesses = iter(bundle.detector.find([image for image, given in zip(images, granted, strict=True) if given is None]))
     found: list[dict[str, BoxXYXY]] = []
-    for image, guess, given in zip(images, guesses, granted, strict=True):
+    for image, given in zip(images, granted, strict=True):
         shape = (int(image.shape[0]), int(image.shape[1]))
-        boxes = given if given is not None else {name: from_unit(box, shape) for name, box in guess.items()}
-        usable = {name: usable_box(box, shape) for name, box in boxes.items()}
+        usable = {name: usable_box(box, shape) for name, box in (next(guesses) if given is None else given).items()}
         found.append({name: box for name, box in usable.items() if box is not None})
     return found
 

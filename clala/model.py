@@ -53,7 +53,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        return Batch(**{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)})
+
+    def pin_memory(self) -> Batch:
+        """The same in page-locked memory, from which a GPU copies while it computes."""
+        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
 
 
 class CLALA(nn.Module):
@@ -73,12 +77,23 @@ class CLALA(nn.Module):
         names, padding = pad_tokens([tokenizer.for_encoder(name, config.max_tokens) for name in LESIONS], tokenizer)
         self.register_buffer("name_tokens", names, persistent=False)
         self.register_buffer("name_padding", padding, persistent=False)
+        self.register_buffer("_held", None, persistent=False)
         self.stage = 1
+
+    _held: Tensor | None
 
     def lesion_vectors(self) -> Tensor:
         """E1: T, (C, D), the 14 bare names as the text encoder reads them."""
+        if self._held is not None:
+            return self._held
         vectors: Tensor = self.text_encoder(self.name_tokens, self.name_padding)
         return vectors
+
+    def hold_lesion_vectors(self) -> None:
+        """In stage 2 the text encoder is frozen: read the names once, not at every step."""
+        if self.stage == 2:
+            with torch.no_grad():
+                self._held = self.lesion_vectors()
 
     def memory(self, features: Tensor, lesions: Tensor, *, thresholds: Tensor | None = None, vectors: Tensor | None = None) -> Tensor:
         """F' of E4 from F and what is known of the image.
@@ -132,6 +147,7 @@ class CLALA(nn.Module):
     def enter_stage(self, stage: int) -> None:
         """1: everything learns. 2: LCA and decoder learn, the rest is frozen and stands in ``eval`` (dropout off, norms fixed)."""
         self.stage = stage
+        self._held = None
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(stage == 1 or name.startswith(("lca.", "decoder.")))
         self.train(self.training)

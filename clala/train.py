@@ -1,11 +1,13 @@
 """Train CLALA-Net from an index file: detector, classifier, then the network in two stages (spec 2.6).
 
     python -m clala.train --index index.jsonl --out weights/ --preset demo
-    accelerate launch -m clala.train --index index.jsonl --out weights/ --preset paper --pretrained
+    python -m clala.train --index index.jsonl --out weights/ --preset paper --pretrained --classifier classifier/ --detector detector/
+    accelerate launch -m clala.train --index index.jsonl --out weights/ --preset paper --pretrained --precision bf16 ...
 
 Stage 1 trains all modules on L = L_CE + L_ITCL + L_LLCL; stage 2 trains LCA and decoder alone, on larger crops, on L_CE. ``log.jsonl`` in the
 folder has one JSON object per step that was logged and one per epoch. Killed, the same command goes on where the last state was saved, with the
-loss curve that it would have had.
+loss curve that it would have had. Several processes share each step: every one draws ``batch`` regions of its own, and the contrastive losses
+look within a process, as in-batch losses do (spec 2.3).
 """
 
 from __future__ import annotations
@@ -15,28 +17,27 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from clala import checkpoint
 from clala.checkpoint import Bundle
-from clala.classifier import predict, train_classifier, tune_thresholds
 from clala.config import CLALAConfig, Recipe, to_json, with_settings
-from clala.crops import CropStore, ReadImage, cut_all, pad_to_square, read_image, to_unit
+from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
-from clala.detector import detect, overlap, train_detector
-from clala.regions import LESIONS, REGIONS, regions_of
+from clala.log import TrainingLog
+from clala.parts import Part, Progress, cut_parts, fit_classifier, fit_detector
+from clala.processes import ahead, new_accelerator
+from clala.regions import LESIONS, regions_of
+from clala.state import TrainingState
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
 
-Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
-"""label, how many, of what -> a context with a function that is called with the number just done"""
 LOG_EVERY = 20
 
 
@@ -76,6 +77,14 @@ class Job:
     """kept with the weights"""
     reader: ReadImage = read_image
     """path -> (H, W) uint8"""
+    classifier: Path | None = None
+    """folder of a trained classifier; None = train one first"""
+    detector: Path | None = None
+    """folder of a trained detector; None = train one first"""
+    crops: Path | None = None
+    """where crops are cut to, so that several trainings share them; None = ``work`` of this one"""
+    save_every: int = 0
+    """steps between two saved states within an epoch; 0 = after each epoch alone"""
 
 
 def train(job: Job, *, progress: Progress = lambda label, total, unit: nullcontext(lambda count: None)) -> Path:
@@ -86,23 +95,28 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
     splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
     if "train" not in splits:
         raise ValueError(f"{job.index.name}: no line with split train; training needs some")
+    if job.config.detector == "yolov10" and job.detector is None:
+        raise ValueError("the configuration's detector is yolov10, which is trained apart: `train detector`, then name its folder with --detector")
+    accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
+    log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None, is_silent=not accelerator.is_main_process)
+    shown: Progress = progress if accelerator.is_main_process else lambda label, total, unit: nullcontext(lambda count: None)
     tokenizer, config = vocabulary(job.config, splits["train"])
-    log = Log(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None)
-    parts = _cut(job, config, splits, config.crop_px, progress)
-    log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), seconds=time.monotonic() - began)
-
     bundle = checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if job.device == "auto" else job.device)
-    bundle.to(device)
-    if not _take_up(bundle, job, log):
-        fit_detector(bundle, job, parts, log, progress)
-        fit_classifier(bundle, job, parts, log, progress)
-        checkpoint.save(bundle, job.out / "work" / "before", key=_key(job), summary=log.summary)
+
+    def cut(crop_px: int) -> dict[str, Part]:
+        with accelerator.main_process_first():
+            folder = job.crops or job.out / "work"
+            return cut_parts(splits, folder, config, crop_px, reader=job.reader, workers=job.workers, progress=shown)
+
+    parts = cut(config.crop_px)
+    log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), seconds=time.monotonic() - began)
+    bundle.to(accelerator.device)
+    _parts_beside(bundle, job, parts, log, shown, accelerator)
     for stage in (1, 2):
         if stage == 2 and config.crop_px_stage2 != config.crop_px:
-            parts = _cut(job, config, splits, config.crop_px_stage2, progress)
+            parts = cut(config.crop_px_stage2)
         samples = {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
-        fit_stage(bundle, job, stage, samples, log, progress)
+        fit_stage(bundle, job, stage, samples, log, shown, accelerator)
     bundle.about = {
         "command": job.command,
         "seed": job.seed,
@@ -110,7 +124,9 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
         "summary": log.summary,
         "seconds": round(time.monotonic() - began),
     }
-    checkpoint.save(bundle.eval(), job.out)
+    if accelerator.is_main_process:
+        checkpoint.save(bundle.eval(), job.out)
+    accelerator.wait_for_everyone()
     return job.out
 
 
@@ -125,138 +141,53 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
     return tokenizer, replace(config, vocabulary_size=len(tokenizer))
 
 
-def _key(job: Job) -> dict[str, Any]:
-    """What must agree for a training to go on where another one stopped."""
-    index = hashlib.sha256(job.index.read_bytes()).hexdigest()
-    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed}
+def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
+    """Classifier and detector: from the folders that are named, from an interrupted run of the same training, or trained now by the first process.
 
-
-def _take_up(bundle: Bundle, job: Job, log: Log) -> bool:
-    """Detector and classifier as an earlier, interrupted run of the same training left them. States of any other training are refused."""
-    folder = job.out / "work" / "before"
-    if not (folder / checkpoint.ABOUT).exists():
-        return False
-    about = json.loads((folder / checkpoint.ABOUT).read_text(encoding="utf-8"))
+    Raises OtherTraining if the folder holds the states of another training.
+    """
+    before = job.out / "work" / "before"
+    if accelerator.is_main_process and not (before / checkpoint.ABOUT).exists():
+        if job.detector is not None:
+            bundle.detector = checkpoint.load_part(job.detector, "detector", bundle.config)[0].to(accelerator.device)
+        else:
+            fit_detector(bundle, job.recipe, parts, log, progress, seed=job.seed)
+        if job.classifier is not None:
+            bundle.classifier, about = checkpoint.load_part(job.classifier, "classifier", bundle.config)
+            bundle.classifier.to(accelerator.device)
+            bundle.thresholds = _thresholds(about).to(accelerator.device)
+            log.summary["classifier_f1"] = about.get("summary", {}).get("classifier_f1", {})
+        else:
+            fit_classifier(bundle, job.recipe, parts, log, progress, seed=job.seed)
+        # Apart, and the whole only afterwards: the note is what says that both are done.
+        checkpoint.save(bundle, before, key=_key(job), summary=log.summary)
+    accelerator.wait_for_everyone()
+    about = json.loads((before / checkpoint.ABOUT).read_text(encoding="utf-8"))
     if about["key"] != json.loads(json.dumps(_key(job))):
         raise OtherTraining(
             f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
         )
     from safetensors.torch import load_file
 
-    checkpoint.load_state(bundle, load_file(folder / checkpoint.WEIGHTS), str(folder))
-    bundle.thresholds = torch.tensor([about["thresholds"][lesion] for lesion in LESIONS]).to(bundle.thresholds.device)
+    checkpoint.load_state(bundle.modules(), load_file(before / checkpoint.WEIGHTS), str(before))
+    bundle.thresholds = _thresholds(about).to(accelerator.device)
     log.summary.update(about["summary"])
-    return True
 
 
-class Part(NamedTuple):
-    """One split of the index, and its pixels."""
-
-    lines: Sequence[IndexLine]
-    store: CropStore
-
-    def labels(self) -> np.ndarray:
-        """(N, 14) of 0 and 1."""
-        return np.array([line.lesion_row() for line in self.lines]).reshape(-1, len(LESIONS))
-
-    def boxes(self) -> np.ndarray:
-        """(N, 29, 4) shares of the padded square; NaN where a region has no box."""
-        found = np.full((len(self.lines), len(REGIONS), 4), np.nan)
-        for i, line in enumerate(self.lines):
-            for name, box in line.boxes.items():
-                found[i, REGIONS.index(name)] = to_unit(box, self.store.shapes[i])
-        return found
-
-    def squares(self, size_px: int) -> np.ndarray:
-        """(N, S, S) uint8: the whole images, smaller."""
-        return np.stack([pad_to_square(whole, size_px) for whole in self.store.whole])
+def _thresholds(about: Mapping[str, Any]) -> Tensor:
+    return torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
 
 
-def _cut(job: Job, config: CLALAConfig, splits: Mapping[str, Sequence[IndexLine]], crop_px: int, progress: Progress) -> dict[str, Part]:
-    names = regions_of(config.roi_set)
-    parts = {}
-    for split, lines in splits.items():
-        with progress(f"cut crops ({split}, {crop_px} px)", len(lines), "images") as advance:
-            store = cut_all(
-                [line.image for line in lines],
-                [{name: line.boxes[name] for name in names if name in line.boxes} for line in lines],
-                job.out / "work" / f"{split}-{crop_px}",
-                crop_px=crop_px,
-                margin=config.crop_margin,
-                whole_px=config.classifier_px,
-                reader=job.reader,
-                workers=job.workers,
-                advance=advance,
-            )
-        parts[split] = Part(lines, store)
-    return parts
+def _key(job: Job) -> dict[str, Any]:
+    """What must agree for a training to go on where another one stopped."""
+    index = hashlib.sha256(job.index.read_bytes()).hexdigest()
+    given = {part: checkpoint.sha256(folder) for part, folder in (("classifier", job.classifier), ("detector", job.detector)) if folder is not None}
+    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed, "given": given}
 
 
-def fit_detector(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Log, progress: Progress) -> None:
-    """Train the region detector and note its overlap with the true boxes of the validation images."""
-    r, px = job.recipe, bundle.config.detector_px
-    if r.detector_epochs == 0:
-        return
-    with progress("train detector", r.detector_epochs, "epochs") as advance:
-
-        def after(epoch: int, loss: float) -> None:
-            log.write(event="detector", epoch=epoch, loss=loss)
-            advance(1)
-
-        squares, boxes = parts["train"].squares(px), parts["train"].boxes()
-        rate = r.detector_learning_rate
-        train_detector(bundle.detector, squares, boxes, epochs=r.detector_epochs, learning_rate=rate, seed=job.seed, on_epoch=after)
-    if "validate" in parts:
-        squares = parts["validate"].squares(px)
-        found = detect(bundle.detector, torch.from_numpy(squares).float().to(bundle.thresholds.device) / 255)
-        iou = overlap(np.array([[each[name] for name in REGIONS] for each in found]), parts["validate"].boxes())
-        log.summary["detector_iou"] = {name: round(float(np.nanmean(iou[:, i])), 3) for i, name in enumerate(REGIONS) if np.isfinite(iou[:, i]).any()}
-        log.write(event="detector", iou_validate=float(np.nanmean(iou)))
-
-
-def fit_classifier(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Log, progress: Progress) -> None:
-    """Train the lesion classifier and tune its thresholds on the validation images."""
-    r = job.recipe
-    if r.classifier_epochs == 0:
-        return
-    with progress("train classifier", r.classifier_epochs, "epochs") as advance:
-
-        def after(epoch: int, loss: float) -> None:
-            log.write(event="classifier", epoch=epoch, loss=loss)
-            advance(1)
-
-        train_classifier(
-            bundle.classifier,
-            parts["train"].store.whole,
-            parts["train"].labels(),
-            epochs=r.classifier_epochs,
-            batch=r.classifier_batch,
-            learning_rate=r.classifier_learning_rate,
-            seed=job.seed,
-            on_epoch=after,
-        )
-    if "validate" in parts:
-        probabilities, labels = predict(bundle.classifier, parts["validate"].store.whole), parts["validate"].labels()
-        thresholds = tune_thresholds(probabilities, labels)
-        bundle.thresholds = torch.from_numpy(thresholds).float().to(bundle.thresholds.device)
-        scores = f1_by_lesion(probabilities >= thresholds, labels > 0.5)
-        log.summary["classifier_f1"] = {name: round(float(f1), 3) for name, f1 in zip(LESIONS, scores, strict=True) if np.isfinite(f1)}
-        log.write(event="classifier", macro_f1_validate=float(np.nanmean(scores)), f1=log.summary["classifier_f1"])
-
-
-def f1_by_lesion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(C,) from two (N, C) of bool; NaN where the lesion neither is there nor was predicted."""
-    both = (predicted & truth).sum(0)
-    either = predicted.sum(0) + truth.sum(0)
-    return np.where(either > 0, 2 * both / np.maximum(either, 1), np.nan)
-
-
-def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Samples], log: Log, progress: Progress) -> None:
+def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Samples], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
     """One stage of the network's training: batch, losses, backward, clip, step, log, save. The best epoch by validation CE stays."""
-    from accelerate import Accelerator
-    from accelerate.utils import DistributedDataParallelKwargs
-
-    r, model = job.recipe, bundle.model
+    r, model, is_main = job.recipe, bundle.model, accelerator.is_main_process
     epochs = r.epochs_stage1 if stage == 1 else r.epochs_stage2
     if epochs == 0:
         return
@@ -264,52 +195,63 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     if model.encoder.vit.patch_embed.img_size[0] != crop_px:
         model.encoder.resize(crop_px)
     model.enter_stage(stage)
-    accelerator: Any = Accelerator(
-        mixed_precision=job.precision,
-        gradient_accumulation_steps=r.accumulate,
-        cpu=bundle.thresholds.device.type == "cpu",
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    rate = Rate(r, stage, samples["train"].steps(r, seed=job.seed, epoch=0, world=accelerator.num_processes))
-    optimiser = torch.optim.AdamW([parameter for _, parameter in named], lr=rate(0), weight_decay=r.weight_decay)
-    wrapped, optimiser_ = accelerator.prepare(model, optimiser)
-    state = TrainingState(job.out / "work" / f"stage{stage}", bundle, named, optimiser)
-    at = state.load()
-    step, best = at["step"], at["best"]
-    shard = (accelerator.process_index, accelerator.num_processes)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rank, world = accelerator.process_index, accelerator.num_processes
+    drawn = {"seed": job.seed + stage, "crop_px": crop_px, "llcl": stage == 1, "shard": (rank, world)}
+    rate = Rate(r, stage, samples["train"].steps(r, seed=job.seed + stage, epoch=0, world=world) // r.accumulate)
+    inner = torch.optim.AdamW(learning, lr=rate(0), weight_decay=r.weight_decay, fused=True)
+    state = TrainingState(job.out / "work" / f"stage{stage}", {"model": model}, inner)
+    at = state.load(rank) or {"step": 0, "epoch": 0, "batch": 0, "best": math.inf, "scaler": None}
+    model.hold_lesion_vectors()
+    wrapped, optimiser = accelerator.prepare(model, inner)
+    if at["scaler"] and accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(at["scaler"])
+    step, best, first = at["step"], at["best"], at["batch"]
+
+    def save(epoch: int, batch: int, *, is_best: bool) -> None:
+        scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
+        counters = {"step": step, "epoch": epoch, "batch": batch, "best": best, "scaler": scaler}
+        state.save(counters, is_best=is_best, is_main=is_main, rank=rank)
+
     for epoch in range(at["epoch"], epochs):
-        total = samples["train"].steps(r, seed=job.seed, epoch=epoch, world=shard[1])
-        torch.manual_seed(hash((job.seed, stage, epoch)) % 2**31)  # dropout: an epoch is the same however often it was interrupted before
+        total = samples["train"].steps(r, seed=job.seed + stage, epoch=epoch, world=world)
+        if first == 0:
+            torch.manual_seed(hash((job.seed, stage, epoch, rank)) % 2**31)  # dropout: an epoch is the same wherever the last one stopped
         model.train()
         began = time.monotonic()
+        batches = samples["train"].batches(r, epoch=epoch, start=first, **drawn)
+        if accelerator.device.type == "cuda":
+            batches = ahead(batch.pin_memory() for batch in batches)
         with progress(f"stage {stage}, epoch {epoch + 1}/{epochs}", total, "steps") as advance:
-            for batch in samples["train"].batches(r, seed=job.seed + stage, epoch=epoch, crop_px=crop_px, llcl=stage == 1, shard=shard):
-                for group in optimiser.param_groups:
+            advance(first)
+            for number, batch in enumerate(batches, first + 1):
+                for group in inner.param_groups:
                     group["lr"] = rate(step)
                 with accelerator.accumulate(wrapped):
                     losses = wrapped(batch.to(accelerator.device))
                     stop_if_not_finite(losses, step)
                     accelerator.backward(losses["loss"])
                     if accelerator.sync_gradients:
-                        accelerator.clip_grad_norm_(model.parameters(), r.clip)
-                    optimiser_.step()
-                    optimiser_.zero_grad()
-                step += 1
-                if step % LOG_EVERY == 0 and accelerator.is_main_process:
-                    log.write(
-                        event="step", stage=stage, epoch=epoch, step=step, rate=rate(step), **{name: float(x.detach()) for name, x in losses.items()}
-                    )
+                        accelerator.clip_grad_norm_(learning, r.clip)
+                    optimiser.step()
+                    optimiser.zero_grad()
+                if accelerator.sync_gradients:
+                    step += 1
+                    if step % LOG_EVERY == 0:
+                        parts = {name: float(x.detach()) for name, x in losses.items()}
+                        log.write(event="step", stage=stage, epoch=epoch, step=step, rate=rate(step), **parts)
+                    if job.save_every and step % job.save_every == 0 and number < total:
+                        save(epoch, number, is_best=False)
                 advance(1)
-        ce = validation_ce(model, samples["validate"], r, crop_px) if "validate" in samples else math.nan
+        first = 0
+        ce = validation_ce(model, samples["validate"], r, crop_px, accelerator) if "validate" in samples else math.nan
         is_best = not ce >= best  # without validation images every epoch is the best so far
         best = ce if is_best else best
-        if accelerator.is_main_process:
-            log.write(event="epoch", stage=stage, epoch=epoch, ce_validate=ce, seconds=time.monotonic() - began)
-            state.save(step=step, epoch=epoch + 1, best=best, is_best=is_best)
-        accelerator.wait_for_everyone()
+        log.write(event="epoch", stage=stage, epoch=epoch, ce_validate=ce, seconds=time.monotonic() - began)
+        save(epoch + 1, 0, is_best=is_best)
     state.restore_best()
     log.summary[f"stage{stage}_ce_validate"] = round(best, 4)
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # else every later call would go on in half precision
     accelerator.free_memory()
 
 
@@ -341,96 +283,22 @@ class Rate:
         return floor + (high - floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def validation_ce(model: Any, samples: Samples, r: Recipe, crop_px: int) -> float:
-    """Mean cross-entropy per token over the validation sentences, with true labels at the LCA, in eval mode."""
-    rows = samples.with_sentence()
-    device = model.name_tokens.device
-    total, tokens = 0.0, 0
+def validation_ce(model: Any, samples: Samples, r: Recipe, crop_px: int, accelerator: Any) -> float:
+    """Mean cross-entropy per token over the validation sentences, with true labels at the LCA, in eval mode; each process reads its share."""
+    rows = samples.with_sentence()[accelerator.process_index :: accelerator.num_processes]
+    sums = torch.zeros(2, dtype=torch.float64)
     stage, training = model.stage, model.training
     model.eval()
     model.stage = 2  # CE alone
     with torch.inference_mode():
         for start in range(0, len(rows), 4 * r.batch):
-            batch = samples.batch(rows[start : start + 4 * r.batch], crop_px=crop_px, llcl=False).to(device)
+            batch = samples.batch(rows[start : start + 4 * r.batch], crop_px=crop_px, llcl=False).to(accelerator.device)
             number = int((~batch.padding[:, 1:]).sum())
-            total += float(model(batch)["ce"]) * number
-            tokens += number
+            sums += torch.tensor([float(model(batch)["ce"]) * number, number], dtype=torch.float64)
     model.stage = stage
     model.train(training)
+    total, tokens = accelerator.reduce(sums.to(accelerator.device, torch.float32)).tolist() if accelerator.num_processes > 1 else sums.tolist()
     return total / tokens if tokens else math.nan
-
-
-class TrainingState:
-    """Where a stage stands, on disk: weights, AdamW's moments, counters. Safetensors and JSON, the JSON last."""
-
-    def __init__(self, folder: Path, bundle: Bundle, named: Sequence[tuple[str, Tensor]], optimiser: torch.optim.Optimizer) -> None:
-        self.folder, self.bundle, self.named, self.optimiser = folder, bundle, named, optimiser
-
-    def save(self, *, step: int, epoch: int, best: float, is_best: bool) -> None:
-        """Write the state after an epoch; keep a copy of the weights if they are the best so far."""
-        from safetensors.torch import save_file
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        moments = {f"{key}.{name}": value for name, p in self.named for key, value in self.optimiser.state[p].items()}
-        (self.folder / "state.json").unlink(missing_ok=True)
-        checkpoint.save(self.bundle, self.folder / "last")
-        save_file({name: value.detach().cpu().clone() for name, value in moments.items()}, self.folder / "moments.safetensors")
-        if is_best:
-            checkpoint.save(self.bundle, self.folder / "best")
-        (self.folder / "state.json").write_text(json.dumps({"step": step, "epoch": epoch, "best": best}), encoding="utf-8")
-
-    def load(self) -> dict[str, Any]:
-        """Take up the state that is there; counters at the beginning if there is none."""
-        note = self.folder / "state.json"
-        if not note.exists():
-            return {"step": 0, "epoch": 0, "best": math.inf}
-        from safetensors.torch import load_file
-
-        self._fill("last")
-        moments = load_file(self.folder / "moments.safetensors")
-        for name, p in self.named:
-            # AdamW counts its steps on the CPU, wherever the weights are.
-            stored = {key: moments[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in moments}
-            self.optimiser.state[p] = {key: value.to(p.device if key != "step" else "cpu") for key, value in stored.items()}
-        values: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
-        return values
-
-    def restore_best(self) -> None:
-        """Put the best weights back."""
-        self._fill("best")
-
-    def _fill(self, which: str) -> None:
-        from safetensors.torch import load_file
-
-        path = self.folder / which / checkpoint.WEIGHTS
-        checkpoint.load_state(self.bundle, load_file(path), str(path))
-
-
-class Log:
-    """JSON lines, appended; and the few numbers that go with the weights."""
-
-    def __init__(self, path: Path, curves: Path | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self.summary: dict[str, Any] = {}
-        self.curves: Any = None
-        if curves is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.curves = SummaryWriter(str(curves))  # type: ignore[no-untyped-call]
-
-    def write(self, **values: Any) -> None:
-        """One object, numbers to six digits; those of a step or an epoch also as a point of a curve."""
-        if self.curves is not None:
-            at = values.get("step", values.get("epoch"))
-            stage = f"{values['event']}{values.get('stage', '')}"
-            for name, value in values.items():
-                if at is not None and isinstance(value, float):
-                    self.curves.add_scalar(f"{stage}/{name}", value, at)
-            self.curves.flush()
-        rounded = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rounded) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -444,6 +312,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"))
+    parser.add_argument("--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else one is trained first")
+    parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else one is trained first")
+    parser.add_argument("--crops", type=Path, help="folder for the crops, to be shared by several trainings")
+    parser.add_argument("--save-every", type=int, default=0, help="steps between two saved states within an epoch; 0 = after each epoch alone")
+    parser.add_argument("--workers", type=int, default=0, help="processes that cut crops; 0 = one per core")
     parser.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard too")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
     parser.add_argument(
@@ -452,8 +325,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     config, how = with_settings(options.preset, dict(item.split("=", 1) for item in options.set))
     command = " ".join(["python -m clala.train", *(arguments if arguments is not None else sys.argv[1:])])
-    job = Job(options.index, options.out, config, how, options.seed, options.device, options.pretrained, options.precision)
-    train(replace(job, tensorboard=options.tensorboard, command=command))
+    taken = {name: getattr(options, name) for name in ("seed", "device", "pretrained", "precision", "tensorboard", "classifier", "detector")}
+    taken |= {name: getattr(options, name) for name in ("crops", "save_every", "workers")}
+    train(Job(options.index, options.out, config, how, command=command, **taken))
     return 0
 
 

@@ -44,7 +44,7 @@ def test_the_command_that_made_the_weights_stays_with_them(bundle: Bundle, tmp_p
 
 def test_a_missing_tensor_is_an_error(bundle: Bundle) -> None:
     with pytest.raises(BadCheckpoint, match=r"somewhere: lacks \d+ tensors, first classifier\."):
-        checkpoint.load_state(bundle, {"model.lca.blocks.0.q.weight": torch.zeros(32, 32)}, "somewhere")
+        checkpoint.load_state(bundle.modules(), {"model.lca.blocks.0.q.weight": torch.zeros(32, 32)}, "somewhere")
 
 
 def test_a_tensor_without_a_place_is_an_error(bundle: Bundle, tmp_path: Path) -> None:

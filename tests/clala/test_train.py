@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from clala import checkpoint
 from clala.checkpoint import Bundle
-from clala.config import CLALAConfig, Recipe
+from clala.config import CLALAConfig, Recipe, preset, recipe, to_json
 from clala.crops import read_image
 from clala.data import IndexLine, Samples
 from clala.generate import write
-from clala.train import Job, NonFiniteLoss, Rate, stop_if_not_finite, train
+from clala.state import TrainingState
+from clala.train import Job, NonFiniteLoss, OtherTraining, Rate, stop_if_not_finite, train
 
 
 @pytest.fixture(scope="module")
@@ -42,28 +49,103 @@ def test_both_stages_are_in_the_log(trained: Path) -> None:
     assert [(line["stage"], line["epoch"]) for line in events(trained, "epoch")] == [(1, 0), (1, 1), (2, 0)]
 
 
-def test_a_killed_training_goes_on_with_the_losses_it_would_have_had(
-    index: Path, config: CLALAConfig, quick: Recipe, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def same_tensors(one: Path, other: Path) -> bool:
+    """Bit by bit. The files as a whole may differ: safetensors writes its metadata in any order."""
+    a, b = (load_file(folder / "weights.safetensors") for folder in (one, other))
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Killed(BaseException):
+    """What stands for a kill within one process: nothing catches it."""
+
+
+@pytest.mark.parametrize("save_number", [1, 2, 3, 4, 6, 8])
+def test_a_training_killed_at_any_saved_state_ends_with_the_same_weights_and_losses(
+    index: Path, config: CLALAConfig, quick: Recipe, trained: Path, tmp_path: Path, save_number: int
 ) -> None:
-    job = Job(index, tmp_path, config, quick, device="cpu", workers=1, command="a test")
-    saved = []
+    """Saved after every step: killed within an epoch, at its end, between the stages; dropout and jitter are on."""
+    job = Job(index, tmp_path, config, quick, device="cpu", workers=1, command="a test", save_every=1)
+    original, saved = TrainingState.save, [0]
 
-    def killed_after_one_epoch(self: object, **values: object) -> None:
-        original(self, **values)  # type: ignore[arg-type]
-        saved.append(values)
-        if len(saved) == 1:
-            raise KeyboardInterrupt
+    def killed_after(self: TrainingState, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        saved[0] += 1
+        if saved[0] == save_number:
+            raise Killed
 
-    from clala.train import TrainingState
-
-    original = TrainingState.save
-    monkeypatch.setattr(TrainingState, "save", killed_after_one_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        train(job)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingState, "save", killed_after)
+        with pytest.raises(Killed):
+            train(job)
     train(job)
-    whole = [line["ce_validate"] for line in events(trained, "epoch")]
-    pieces = [line["ce_validate"] for line in events(tmp_path, "epoch")]
-    assert pieces == whole
+    assert [line["ce_validate"] for line in events(tmp_path, "epoch")] == [line["ce_validate"] for line in events(trained, "epoch")]
+    assert same_tensors(tmp_path, trained)
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_again_give_the_same_weights(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    """The real thing: another process, SIGKILL in mid-epoch, the command typed again."""
+    words = command_words(index, config, quick, "--save-every", "1", "--device", "cpu", "--workers", "1")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*words, "--out", str(whole)], check=True, env=environment)
+    process = subprocess.Popen([*words, "--out", str(killed)], env=environment)
+    note = killed / "work" / "stage1" / "state.json"
+    while process.poll() is None and not (note.exists() and json.loads(note.read_text())["counters"]["step"] >= 2):
+        time.sleep(0.005)
+    assert process.poll() is None, "it was done before it could be killed"
+    process.kill()
+    process.wait()
+    subprocess.run([*words, "--out", str(killed)], check=True, env=environment)
+    assert same_tensors(killed, whole)
+
+
+@pytest.mark.slow
+def test_two_processes_train_together(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    words = command_words(index, config, quick, "--workers", "1", "--out", str(tmp_path), "--set", "batch=3")
+    done = subprocess.run([*launch, *words[1:]], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [(line["stage"], line["epoch"]) for line in events(tmp_path, "epoch")] == [(1, 0), (1, 1), (2, 0)]  # once, not once per process
+    assert checkpoint.load(tmp_path).model.config.width == config.width
+
+
+def test_other_settings_do_not_go_on_from_the_states_of_these(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    train(Job(index, tmp_path, config, quick, device="cpu", workers=1))
+    with pytest.raises(OtherTraining, match=r"with other settings or another index; give another folder, or delete work/ in it"):
+        train(Job(index, tmp_path, config, replace(quick, batch=5), device="cpu", workers=1))
+
+
+def test_parts_trained_apart_are_taken_up(index: Path, config: CLALAConfig, quick: Recipe, trained: Path, tmp_path: Path) -> None:
+    job = Job(index, tmp_path, config, quick, device="cpu", workers=1, classifier=trained, detector=trained, crops=trained / "work")
+    train(job)
+    one, other = checkpoint.load(trained), checkpoint.load(tmp_path)
+    for part in ("classifier", "detector"):
+        for name, value in one.modules()[part].state_dict().items():
+            assert torch.equal(value, other.modules()[part].state_dict()[name])
+    assert torch.equal(one.thresholds, other.thresholds)
+    assert not events(tmp_path, "classifier")
+
+
+@pytest.mark.parametrize("changes", [{"accumulate": 2}, {}])
+def test_bf16_and_accumulated_steps_train_on_a_cpu(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, changes: dict[str, int]) -> None:
+    train(Job(index, tmp_path, config, replace(quick, batch=3, **changes), device="cpu", workers=1, precision="bf16"))
+    losses = [line["ce_validate"] for line in events(tmp_path, "epoch")]
+    assert losses[-1] < losses[0]
+
+
+def test_accumulating_two_half_batches_is_one_whole_step(bundle: Bundle, samples: Samples, quick: Recipe) -> None:
+    """Steps are counted by gradient steps: an epoch has a whole number of them."""
+    assert samples.steps(replace(quick, batch=4, accumulate=2), seed=0, epoch=0) % 2 == 0
+
+
+def command_words(index: Path, config: CLALAConfig, quick: Recipe, *more: str) -> list[str]:
+    """``python -m clala.train`` with the sizes of the tiny configuration."""
+    settings = {name: value for name, value in to_json(config).items() if value != getattr(preset("demo"), name)}
+    settings |= {name: value for name, value in to_json(quick).items() if value != getattr(recipe("demo"), name)}
+    sets = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return [sys.executable, "-m", "clala.train", "--index", str(index), *sets, *more]
 
 
 def test_everything_but_lca_and_decoder_stays_bit_equal_through_stage_2(bundle: Bundle, samples: Samples, quick: Recipe) -> None:

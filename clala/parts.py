@@ -1,0 +1,144 @@
+"""What a training reads, cut once, and the two networks beside CLALA-Net that see the whole image: region detector and lesion classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from clala.checkpoint import Bundle
+from clala.classifier import predict, train_classifier, tune_thresholds
+from clala.config import CLALAConfig, Recipe
+from clala.crops import CropStore, ReadImage, cut_all, pad_to_square, to_unit
+from clala.data import IndexLine
+from clala.detector import RegionDetector, overlap, train_detector
+from clala.log import TrainingLog
+from clala.regions import LESIONS, REGIONS, regions_of
+
+Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
+"""label, how many, of what -> a context with a function that is called with the number just done"""
+
+
+class Part(NamedTuple):
+    """One split of the index, and its pixels."""
+
+    lines: Sequence[IndexLine]
+    store: CropStore
+
+    def labels(self) -> np.ndarray:
+        """(N, 14) of 0 and 1."""
+        return np.array([line.lesion_row() for line in self.lines]).reshape(-1, len(LESIONS))
+
+    def boxes(self) -> np.ndarray:
+        """(N, 29, 4) shares of the padded square; NaN where a region has no box."""
+        found = np.full((len(self.lines), len(REGIONS), 4), np.nan)
+        for i, line in enumerate(self.lines):
+            for name, box in line.boxes.items():
+                found[i, REGIONS.index(name)] = to_unit(box, self.store.shapes[i])
+        return found
+
+    def squares(self, size_px: int) -> np.ndarray:
+        """(N, S, S) uint8: the whole images, smaller."""
+        return np.stack([pad_to_square(whole, size_px) for whole in self.store.whole])
+
+
+def cut_parts(
+    splits: Mapping[str, Sequence[IndexLine]],
+    folder: Path,
+    config: CLALAConfig,
+    crop_px: int,
+    *,
+    reader: ReadImage,
+    workers: int,
+    progress: Progress,
+) -> dict[str, Part]:
+    """Every split with its crops at that size, cut into ``folder`` unless they lie there already."""
+    names = regions_of(config.roi_set)
+    parts = {}
+    for split, lines in splits.items():
+        with progress(f"cut crops ({split}, {crop_px} px)", len(lines), "images") as advance:
+            store = cut_all(
+                [line.image for line in lines],
+                [{name: line.boxes[name] for name in names if name in line.boxes} for line in lines],
+                folder / f"{split}-{crop_px}",
+                crop_px=crop_px,
+                margin=config.crop_margin,
+                whole_px=config.classifier_px,
+                reader=reader,
+                workers=workers,
+                advance=advance,
+            )
+        parts[split] = Part(lines, store)
+    return parts
+
+
+def fit_detector(bundle: Bundle, r: Recipe, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, *, seed: int) -> None:
+    """Train the embedded region detector and note its overlap with the true boxes of the validation images."""
+    px, detector = bundle.config.detector_px, bundle.detector
+    if r.detector_epochs == 0:
+        return
+    assert isinstance(detector, RegionDetector)
+    with progress("train detector", r.detector_epochs, "epochs") as advance:
+
+        def after(epoch: int, loss: float) -> None:
+            log.write(event="detector", epoch=epoch, loss=loss)
+            advance(1)
+
+        squares, boxes = parts["train"].squares(px), parts["train"].boxes()
+        train_detector(detector, squares, boxes, epochs=r.detector_epochs, learning_rate=r.detector_learning_rate, seed=seed, on_epoch=after)
+    if "validate" in parts:
+        iou = detector_overlap(detector, parts["validate"])
+        log.summary["detector_iou"] = {name: round(value, 3) for name, value in iou.items()}
+        log.write(event="detector", iou_validate=float(np.mean(list(iou.values()))))
+
+
+def detector_overlap(detector: RegionDetector, part: Part) -> dict[str, float]:
+    """Region -> mean IoU with the true boxes, of the regions that have any."""
+    import torch
+
+    from clala.detector import detect
+
+    found = detect(detector, torch.from_numpy(part.squares(detector.size_px)).float().to(detector.mean.device) / 255)
+    iou = overlap(np.array([[each[name] for name in REGIONS] for each in found]), part.boxes())
+    return {name: float(np.nanmean(iou[:, i])) for i, name in enumerate(REGIONS) if np.isfinite(iou[:, i]).any()}
+
+
+def fit_classifier(bundle: Bundle, r: Recipe, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, *, seed: int) -> None:
+    """Train the lesion classifier and tune its thresholds on the validation images."""
+    import torch
+
+    if r.classifier_epochs == 0:
+        return
+    with progress("train classifier", r.classifier_epochs, "epochs") as advance:
+
+        def after(epoch: int, loss: float) -> None:
+            log.write(event="classifier", epoch=epoch, loss=loss)
+            advance(1)
+
+        train_classifier(
+            bundle.classifier,
+            parts["train"].store.whole,
+            parts["train"].labels(),
+            epochs=r.classifier_epochs,
+            batch=r.classifier_batch,
+            learning_rate=r.classifier_learning_rate,
+            seed=seed,
+            on_epoch=after,
+        )
+    if "validate" in parts:
+        probabilities, labels = predict(bundle.classifier, parts["validate"].store.whole), parts["validate"].labels()
+        thresholds = tune_thresholds(probabilities, labels)
+        bundle.thresholds = torch.from_numpy(thresholds).float().to(bundle.thresholds.device)
+        scores = f1_by_lesion(probabilities >= thresholds, labels > 0.5)
+        log.summary["classifier_f1"] = {name: round(float(f1), 3) for name, f1 in zip(LESIONS, scores, strict=True) if np.isfinite(f1)}
+        log.write(event="classifier", macro_f1_validate=float(np.nanmean(scores)), f1=log.summary["classifier_f1"])
+
+
+def f1_by_lesion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(C,) from two (N, C) of bool; NaN where the lesion neither is there nor was predicted."""
+    both = (predicted & truth).sum(0)
+    either = predicted.sum(0) + truth.sum(0)
+    return np.where(either > 0, 2 * both / np.maximum(either, 1), np.nan)

@@ -1,0 +1,145 @@
+"""Where a training stands, on disk, so that a killed one goes on with the numbers that it would have had.
+
+    state.json              which folder holds the last state and which the best; written last, by renaming, so that it never names half a state
+    at-<number>/            module weights, AdamW's moments, the random states of each process
+    best/, best.new/        the weights alone
+
+Safetensors and JSON alone. A new state gets a folder of its own and the old one goes afterwards: a kill between leaves the old one whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+NOTE = "state.json"
+MODULES, MOMENTS = "modules.safetensors", "moments.safetensors"
+
+
+class DamagedState(RuntimeError):
+    """A state on disk that does not fit the networks that are being trained; the message says what to delete."""
+
+
+class TrainingState:
+    """Networks, optimiser, counters and random states of one training."""
+
+    def __init__(self, folder: Path, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> None:
+        """``modules`` are those that change, by name; parameters of the optimiser belong to them."""
+        self.folder, self.modules, self.optimiser = folder, modules, optimiser
+        learning = {id(p) for group in optimiser.param_groups for p in group["params"]}
+        self._named = [(f"{prefix}.{name}", p) for prefix, module in modules.items() for name, p in module.named_parameters() if id(p) in learning]
+
+    def save(self, counters: Mapping[str, Any], *, is_best: bool, is_main: bool = True, rank: int = 0) -> None:
+        """Write the state; keep its weights as the best too if they are. Every process calls it, with its ``rank``; the main one writes the weights.
+
+        ``counters`` are JSON values: whatever the caller needs to go on (step, epoch, best score so far).
+        """
+        before = self._note()
+        number = int(before.get("number", 0)) + 1
+        new = self.folder / f"at-{number}"
+        if is_main:
+            shutil.rmtree(new, ignore_errors=True)
+        _barrier()
+        new.mkdir(parents=True, exist_ok=True)
+        _save({"cpu": torch.get_rng_state(), **_cuda_states()}, new / f"random-{rank}.safetensors")
+        _barrier()
+        if is_main:
+            weights = self._weights()
+            _save(weights, new / MODULES)
+            _save({f"{key}:{name}": value for name, p in self._named for key, value in self.optimiser.state[p].items()}, new / MOMENTS)
+            best = before.get("best", "")
+            if is_best:
+                best = f"best-{number}"
+                (self.folder / best).mkdir(exist_ok=True)
+                _save(weights, self.folder / best / MODULES)
+            self._write_note({"number": number, "best": best, "counters": dict(counters)})
+            for old in self.folder.iterdir():
+                if old.is_dir() and old.name not in (new.name, best):
+                    shutil.rmtree(old, ignore_errors=True)
+        _barrier()
+
+    def load(self, rank: int = 0) -> dict[str, Any] | None:
+        """Take up the last state and return its counters; None if there is none. Raises DamagedState."""
+        note = self._note()
+        if not note:
+            return None
+        from safetensors.torch import load_file
+
+        at = self.folder / f"at-{note['number']}"
+        self._fill(at)
+        moments = load_file(at / MOMENTS)
+        for name, p in self._named:
+            found = {key.partition(":")[0]: value for key, value in moments.items() if key.partition(":")[2] == name}
+            # AdamW counts its steps on the CPU, wherever the weights are.
+            self.optimiser.state[p] = {key: value if key == "step" else value.to(p.device) for key, value in found.items()}
+        states = at / f"random-{rank}.safetensors"
+        if states.exists():  # another number of processes than before: then the new ones draw their own
+            random = load_file(states)
+            torch.set_rng_state(random["cpu"])
+            if torch.cuda.is_available() and "cuda" in random:
+                torch.cuda.set_rng_state(random["cuda"])
+        counters: dict[str, Any] = note["counters"]
+        return counters
+
+    def restore_best(self) -> None:
+        """Put the best weights back."""
+        if best := self._note().get("best"):
+            self._fill(self.folder / best)
+
+    def _note(self) -> dict[str, Any]:
+        path = self.folder / NOTE
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+    def _write_note(self, values: Mapping[str, Any]) -> None:
+        new = self.folder / f"{NOTE}.new"
+        with new.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(values))
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.folder / NOTE)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {f"{prefix}.{name}": value for prefix, module in self.modules.items() for name, value in distinct(module).items()}
+
+    def _fill(self, folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        stored, wanted = load_file(folder / MODULES), self._weights()
+        if stored.keys() != wanted.keys() or any(stored[name].shape != value.shape for name, value in wanted.items()):
+            raise DamagedState(f"{folder}: the state there is of other networks than those being trained; delete {self.folder} to begin anew")
+        with torch.no_grad():
+            for name, value in wanted.items():
+                value.copy_(stored[name])
+
+
+def distinct(module: nn.Module) -> dict[str, Tensor]:
+    """Tensors by name, those that share memory (BERT's word table and its output layer) once."""
+    seen: set[int] = set()
+    kept: dict[str, Tensor] = {}
+    for name, value in module.state_dict(keep_vars=True).items():
+        if value.data_ptr() not in seen or value.numel() == 0:
+            seen.add(value.data_ptr())
+            kept[name] = value
+    return kept
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path)
+
+
+def _cuda_states() -> dict[str, Tensor]:
+    return {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() and torch.cuda.is_initialized() else {}
+
+
+def _barrier() -> None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
