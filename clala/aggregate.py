@@ -2,7 +2,7 @@
 
 1 one unified report; 2 equivalent sentences of different regions once; 3 abnormal findings first, by clinical significance; 4 the same lesion
 stated present and absent: present holds; 5 regions without lesion in short standard words; 6 the region's nuance is kept: positive sentences stay
-as they were written, not rebuilt from labels; 7 sentence case and full stops. No positive finding of the input is lost.
+as they were written, not rebuilt from labels; 7 sentence case and full stops. No positive finding of the input is lost, be it one of the 14 or not.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _LUNG_LESIONS = frozenset({"emphysema", "nodule", "atelectasis", "mass", "edema"
 _NORMAL = re.compile(
     r"\b(?:normal|unremarkable|clear|intact|within normal limits|not enlarged|well expanded|fully expanded|upper limits? of normal|sharp|preserved)\b"
 )
+_NOTHING = re.compile(r"\b(?:no|not|without|negative|nothing)\b")
+_ABOUT_THE_IMAGE = re.compile(r"\bviews?\b|\b(?:radiograph|film|image|study|examination)s? (?:of|is|are|was|were)\b")
 _CARDIAC = re.compile(r"\b(?:heart|cardiac|cardio\w*)\b")
 _MEDIASTINAL = re.compile(r"\b(?:mediastin\w*|cardiomediastin\w*)\b")
 _HILAR = re.compile(r"\b(?:hil(?:a|um|ar))\b")
@@ -80,6 +82,7 @@ def aggregate(regions: Mapping[str, str], *, read: Read = read_findings) -> str:
     report = [
         *leading,
         *_open(rest, present),
+        *_others(rest),
         *_devices(rest),
         *_normal(rest, present),
         *_denied(sentences, present | said),
@@ -87,7 +90,15 @@ def aggregate(regions: Mapping[str, str], *, read: Read = read_findings) -> str:
     return " ".join(sentence_case(text) for text in _distinct(report))
 
 
-class LostFindings(ValueError):
+class NotAggregated(ValueError):
+    """The sentences did not become a report; the message says why."""
+
+
+class NoAnswer(NotAggregated):
+    """A language model that raised an error, or answered with nothing; the error is the cause."""
+
+
+class LostFindings(NotAggregated):
     """A language model's report lacks positive findings of its input; the message lists them."""
 
 
@@ -95,18 +106,29 @@ def aggregate_by_model(regions: Mapping[str, str], ask: Callable[[str], str], pr
     """The report that a language model makes of the sentences, by the same rules.
 
     ``ask`` takes a prompt and returns the answer; ``prompt`` is the text of ``prompts/aggregate.md``. An answer that lacks a positive finding is
-    asked for once more, naming what was lost. Raises LostFindings if it is lost again: an incomplete report is a failure, not a report.
+    asked for once more, naming what was lost. Raises LostFindings if it is lost again: an incomplete report is a failure, not a report. Raises
+    NoAnswer if there is none.
     """
     statements = "\n".join(f"- {region}: {text}" for region, text in regions.items() if text.strip())
     if not statements:
         return ""
     filled = prompt.replace("{regions}", statements)
-    report = ask(filled).strip()
+    report = _answer(ask, filled)
     if lost := lost_findings(regions.values(), report, read=read):
-        report = ask(f"{filled}\n\nAn earlier answer left out: {'; '.join(lost)}. Write the whole report again with them.").strip()
+        report = _answer(ask, f"{filled}\n\nAn earlier answer left out: {'; '.join(lost)}. Write the whole report again with them.")
         if lost := lost_findings(regions.values(), report, read=read):
             raise LostFindings(f"the report lacks {'; '.join(lost)}, which the region sentences state")
     return report
+
+
+def _answer(ask: Callable[[str], str], prompt: str) -> str:
+    try:
+        answer = ask(prompt).strip()
+    except Exception as error:  # whatever a foreign client raises, there is no report
+        raise NoAnswer(f"the language model gave no answer: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+    if not answer:
+        raise NoAnswer("the language model answered with nothing")
+    return answer
 
 
 def lost_findings(texts: Iterable[str], report: str, *, read: Read = read_findings) -> list[str]:
@@ -180,6 +202,12 @@ def _open(rest: Sequence[Sentence], present: set[str]) -> list[str]:
             said |= lesions
             kept.append(s.text)
     return kept
+
+
+def _others(rest: Sequence[Sentence]) -> list[str]:
+    """What is neither one of the 14 lesions nor called normal: a tortuous aorta, air in the chest wall."""
+    texts = [s.text for s in rest if not s.findings]
+    return [text for text in texts if not any(pattern.search(text.lower()) for pattern in (_NORMAL, _NOTHING, _ABOUT_THE_IMAGE, DEVICE))]
 
 
 def _devices(rest: Sequence[Sentence]) -> list[str]:

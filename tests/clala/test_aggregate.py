@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from clala.aggregate import LostFindings, aggregate, aggregate_by_model, lost_findings, sentence_case
+from clala.aggregate import LostFindings, NoAnswer, aggregate, aggregate_by_model, lost_findings, sentence_case
 from clala.findings import Finding, read_findings
 
 
@@ -21,6 +21,25 @@ from clala.findings import Finding, read_findings
         ("a small pneumothorax cannot be entirely excluded.", [("pneumothorax", "open", "not mentioned")]),
         ("right pleural effusion has improved but not completely resolved.", [("pleural effusion", "present", "right")]),
         ("subcutaneous emphysema in the left chest wall.", []),
+        ("a right lower lobe pneumonia has not resolved.", [("pneumonia", "present", "right")]),
+        ("without interval change, emphysematous changes are again demonstrated.", [("emphysema", "present", "not mentioned")]),
+        ("there has been no interval improvement in pulmonary edema.", [("edema", "present", "not mentioned")]),
+        ("cannot exclude a small left pleural effusion.", [("pleural effusion", "open", "left")]),
+        ("small pericardial effusion.", []),
+        ("the cardiomediastinal silhouette is enlarged.", [("cardiomegaly", "present", "not mentioned")]),
+        (
+            "a tiny left effusion and a moderate pneumothorax on the right.",
+            [("pleural effusion", "present", "left"), ("pneumothorax", "present", "right")],
+        ),
+        ("moderate left effusion and small right effusion.", [("pleural effusion", "present", "bilateral")]),
+        ("small right and left pleural effusions.", [("pleural effusion", "present", "bilateral")]),
+        ("left effusion, right pneumothorax.", [("pleural effusion", "present", "left"), ("pneumothorax", "present", "right")]),
+        ("effusions and atelectasis at both bases.", [("pleural effusion", "present", "bilateral"), ("atelectasis", "present", "bilateral")]),
+        ("left effusion and overlying atelectasis.", [("pleural effusion", "present", "left"), ("atelectasis", "present", "left")]),
+        ("left effusion and moderate pulmonary edema.", [("pleural effusion", "present", "left"), ("edema", "present", "not mentioned")]),
+        ("infiltrate in the right middle lobe and lingula.", [("infiltration", "present", "bilateral")]),
+        ("right mid lung opacity, in keeping with pneumonia.", [("pneumonia", "present", "right")]),
+        ("effusions, right larger than left.", [("pleural effusion", "present", "bilateral")]),
         ("no pneumothorax but there is a right effusion.", [("pleural effusion", "present", "right"), ("pneumothorax", "denied", "not mentioned")]),
     ],
 )
@@ -91,6 +110,16 @@ def test_lungs_are_not_called_clear_beside_a_lung_lesion() -> None:
     assert "clear" not in aggregate({"left lung": "the lungs are clear.", "right lung": "right lower lobe pneumonia."})
 
 
+def test_what_is_abnormal_and_none_of_the_14_is_kept() -> None:
+    report = aggregate(
+        {
+            "mediastinum": "the aorta is tortuous. no acute cardiopulmonary process. pa and lateral views of the chest.",
+            "left lung": "subcutaneous emphysema along the left chest wall. the lungs are clear.",
+        }
+    )
+    assert report == "The aorta is tortuous. Subcutaneous emphysema along the left chest wall. The lungs are clear."
+
+
 def test_nothing_written_gives_an_empty_report() -> None:
     assert aggregate({}) == ""
     assert aggregate({"left lung": " "}) == ""
@@ -147,3 +176,19 @@ def test_a_language_model_that_loses_a_finding_is_asked_once_more() -> None:
 def test_a_language_model_that_loses_it_again_has_failed() -> None:
     with pytest.raises(LostFindings, match="the report lacks cardiomegaly; left pleural effusion, which the region sentences state"):
         aggregate_by_model(REGIONS, lambda _: "Normal chest.", "{regions}")
+
+
+@pytest.mark.parametrize("answer", ["", "  \n"])
+def test_a_language_model_that_answers_with_nothing_has_failed(answer: str) -> None:
+    """Also where nothing positive could be lost: an empty text would be scored as a report."""
+    with pytest.raises(NoAnswer, match="the language model answered with nothing"):
+        aggregate_by_model({"left lung": "the lungs are clear."}, lambda _: answer, "{regions}")
+
+
+def test_an_error_of_the_endpoint_is_the_reason_why_there_is_no_report() -> None:
+    def ask(prompt: str) -> str:
+        raise TimeoutError("no answer\nafter 60 s")
+
+    with pytest.raises(NoAnswer, match=r"the language model gave no answer: TimeoutError: no answer after 60 s$") as caught:
+        aggregate_by_model(REGIONS, ask, "{regions}")
+    assert isinstance(caught.value.__cause__, TimeoutError)
