@@ -8,7 +8,8 @@ import torch
 
 from clala.checkpoint import Bundle
 from clala.decoder import ReportDecoder
-from clala.generate import decode, write
+from clala.decoding import decode
+from clala.generate import write
 from clala.regions import PAPER_REGIONS
 from clala.tokens import WordTokenizer
 
