@@ -7,11 +7,14 @@ Decoder and text encoder share no weights: stage 2 freezes the one and trains th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from clala.bert import embed, feed_forward, keys_values, look, see
 from clala.config import CLALAConfig
 from clala.encoder import bert_config
 
@@ -29,6 +32,7 @@ class ReportDecoder(nn.Module):
             self.bert.resize_token_embeddings(config.vocabulary_size)
         else:
             self.bert = BertLMHeadModel(bert_config(config, layers=config.decoder_layers, decoder=True))
+        self.forgotten = float(self.bert.config.attention_probs_dropout_prob)
 
     def forward(self, tokens: Tensor, memory: Tensor) -> Tensor:
         """Score the next word at every place at once (teacher forcing).
@@ -37,25 +41,77 @@ class ReportDecoder(nn.Module):
         memory   (M, L, D)  F'
         returns  (M, T, W)  logits over the vocabulary
         """
-        logits: Tensor = self.bert(input_ids=tokens, encoder_hidden_states=memory, use_cache=False).logits
+        forgotten = self.forgotten if self.training else 0.0
+        x = embed(self.bert.bert, tokens, slice(tokens.shape[1]))
+        for layer in self.bert.bert.encoder.layer:
+            x = look(layer.attention, x, partial(see, causal=True, forgotten=forgotten), *keys_values(layer.attention, x))
+            x = look(layer.crossattention, x, partial(see, forgotten=forgotten), *keys_values(layer.crossattention, memory))
+            x = feed_forward(layer, x)
+        logits: Tensor = self.bert.cls(x)
         return logits
 
-    def step(self, tokens: Tensor, memory: Tensor, cache: Any) -> Tensor:
-        """Score the word after the last one, keys and values of all earlier ones taken from ``cache`` (which grows).
 
-        tokens   (M, 1)     the last word of each sentence
-        memory   (M, L, D)  read at the first step alone; its keys and values are kept
-        returns  (M, W)
-        """
-        logits: Tensor = self.bert(input_ids=tokens, encoder_hidden_states=memory, past_key_values=cache, use_cache=True).logits
-        return logits[:, -1]
+class Beginnings:
+    """Sentences begun so far, ``beams`` of each row, with the keys and values of their words and of the memory: one more word costs one place.
+
+    The beams of a row share its keys: word t of beam b lies in slot t * beams + b, and ``own`` says which slots are a beam's own. So a beam that goes
+    on from another moves a row of a mask and no keys; and a row that is done gives its place to the last one, and nothing else moves.
+    """
+
+    SLOTS = 16
+    """words that there is room for at first; doubled when they are used up"""
+
+    def __init__(self, decoder: ReportDecoder, memory: Tensor, beams: int) -> None:
+        """``memory`` (M, L, D) is read here, once."""
+        self.bert, self.beams, self.rows, self.words = decoder.bert, beams, len(memory), 0
+        self.layers = list(self.bert.bert.encoder.layer)
+        self.memory = [keys_values(layer.crossattention, memory) for layer in self.layers]
+        self.kept = [(k[:, :, :0], v[:, :, :0]) for k, v in self.memory]
+        self.own = torch.zeros((self.rows, beams, 0), dtype=torch.bool, device=memory.device)
+
+    def step(self, words: Tensor) -> Tensor:
+        """Score what may follow: one word for each beam of the n rows that are left, (n, beams), gives (n, beams, W)."""
+        n, first, used = self.rows, self.words * self.beams, (self.words + 1) * self.beams
+        if used > self.own.shape[2]:
+            self._grow()
+        self.own[:n, :, first:used] = torch.eye(self.beams, dtype=torch.bool, device=self.own.device)
+        mask = self.own[:n, None, :, :used] if self.beams > 1 else None
+        x = embed(self.bert.bert, words, slice(self.words, self.words + 1))
+        for layer, (keys, values), (memory_keys, memory_values) in zip(self.layers, self.kept, self.memory, strict=True):
+            keys[:n, :, first:used], values[:n, :, first:used] = keys_values(layer.attention, x)
+            x = look(layer.attention, x, partial(see, mask=mask), keys[:n, :, :used], values[:n, :, :used])
+            x = look(layer.crossattention, x, see, memory_keys[:n], memory_values[:n])
+            x = feed_forward(layer, x)
+        self.words += 1
+        logits: Tensor = self.bert.cls(x)
+        return logits
+
+    def follow(self, origin: Tensor) -> None:
+        """Beam b of a row goes on from what was beam ``origin[row, b]``; (n, beams)."""
+        own = self.own[: self.rows]
+        own.copy_(own.gather(1, origin.unsqueeze(2).expand_as(own)))
+
+    def leave(self, going: Tensor) -> Tensor:
+        """Drop the rows where ``going``, (n,) bool, is False. Returns which of the old rows stands where now."""
+        left = int(going.sum())
+        order = torch.arange(left, device=going.device)
+        holes = (~going[:left]).nonzero()[:, 0]
+        if len(holes):
+            movers = left + going[left:].nonzero()[:, 0]
+            order[holes] = movers
+            for tensor in (self.own, *(x for pair in (*self.kept, *self.memory) for x in pair)):
+                tensor[holes] = tensor[movers]
+        self.rows = left
+        return order
+
+    def _grow(self) -> None:
+        more = max(self.own.shape[2], self.SLOTS * self.beams)
+        self.own = functional.pad(self.own[: self.rows], (0, more))
+        self.kept = [(_longer(keys[: self.rows], more), _longer(values[: self.rows], more)) for keys, values in self.kept]
 
 
-def new_cache() -> Any:
-    """An empty cache of keys and values: growing ones of the words, fixed ones of the memory."""
-    from transformers.cache_utils import DynamicCache, EncoderDecoderCache
-
-    return EncoderDecoderCache(DynamicCache(), DynamicCache())
+def _longer(kept: Tensor, more: int) -> Tensor:
+    return functional.pad(kept, (0, 0, 0, more))
 
 
 def cross_entropy(logits: Tensor, tokens: Tensor, counted: Tensor) -> Tensor:

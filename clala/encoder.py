@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from clala.bert import embed, feed_forward, keys_values, look, see
 from clala.config import CLALAConfig
 from clala.tokens import Tokenizer
 
@@ -128,6 +129,7 @@ class TextEncoder(nn.Module):
             self.bert.resize_token_embeddings(config.vocabulary_size)
         else:
             self.bert = BertModel(bert_config(config, layers=config.text_layers), add_pooling_layer=False)
+        self.forgotten = float(self.bert.config.attention_probs_dropout_prob)
 
     def forward(self, tokens: Tensor, padding: Tensor) -> Tensor:
         """Read texts.
@@ -136,8 +138,13 @@ class TextEncoder(nn.Module):
         padding  (B, T)  True where there is no token
         returns  (B, D)
         """
-        hidden: Tensor = self.bert(input_ids=tokens, attention_mask=(~padding).long()).last_hidden_state
-        return hidden[:, 0]
+        looking = partial(see, mask=~padding[:, None, None], forgotten=self.forgotten if self.training else 0.0)
+        x = embed(self.bert, tokens, slice(tokens.shape[1]))
+        for number, layer in enumerate(self.bert.encoder.layer, 1):
+            keys, values = keys_values(layer.attention, x)
+            # Of the last layer nothing but [CLS] is asked for.
+            x = feed_forward(layer, look(layer.attention, x[:, :1] if number == len(self.bert.encoder.layer) else x, looking, keys, values))
+        return x[:, 0]
 
 
 def bert_config(config: CLALAConfig, *, layers: int, decoder: bool = False) -> Any:
