@@ -1,4 +1,4 @@
-"""The models that come with the project."""
+"""The models that come with the project, and the parts of CLALA-Net that are trained apart."""
 
 from __future__ import annotations
 
@@ -15,3 +15,12 @@ def register_models(register: Register) -> None:
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
+
+
+@hookimpl
+def register_trainers(register: Register) -> None:
+    """The two networks of CLALA-Net that see the whole image; the whole of it is trained as the model ``clala``."""
+    register(
+        "classifier", "adapters.clala_classifier:train_classifier", summary="CLALA-Net's classifier of 14 lesions: train clala --classifier FOLDER"
+    )
+    register("detector", "adapters.clala_detector:train_detector", summary="CLALA-Net's detector of 29 regions: train clala --detector FOLDER")

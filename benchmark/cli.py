@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
@@ -58,6 +59,13 @@ RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the dataset instead of stepping over and counting it.")]
 Training = Annotated[str, typer.Option(help="The dataset that models learn from, where it is not the one that is measured.")]
 
+Grant = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES", help="What models may be told of the cases that they are measured on, for an experiment: lesions. Every table says so."
+    ),
+]
+
 METRICS = ",".join(DEFAULT_METRICS)
 
 
@@ -79,6 +87,7 @@ def run(
     retry_failed: RetryFailed = False,
     strict: Strict = False,
     training: Training = "",
+    grant: Grant = "",
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -88,7 +97,7 @@ def run(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, metrics, labeller, settings, draws, level, seed, device, workers)
+    config = _config(models, dataset, split, limit, metrics, labeller, settings, draws, level, seed, device, workers, grant)
     outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, training=training)
     _show(outcome)
 
@@ -106,6 +115,7 @@ def generate(
     retry_failed: RetryFailed = False,
     strict: Strict = False,
     training: Training = "",
+    grant: Grant = "",
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
@@ -113,7 +123,7 @@ def generate(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, METRICS, "rules", settings, 1000, 0.95, seed, device, 0)
+    config = _config(models, dataset, split, limit, METRICS, "rules", settings, 1000, 0.95, seed, device, 0, grant)
     outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, only_generate=True, training=training)
     from benchmark.shows import show_reports
 
@@ -173,9 +183,11 @@ def score(
 
 @app.command()
 def label(
-    reports: Annotated[Path, typer.Argument(help="File of reports: CSV, TSV, JSON, JSON lines or Parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="JSON lines: id, and for each of 14 lesions status, side, certainty, rationale.")],
-    labeller: Labeller = "rules",
+    reports: Annotated[Path | None, typer.Argument(help="File of reports: CSV, TSV, JSON, JSON lines or Parquet; or name a dataset.")] = None,
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Label the cases of a dataset instead of a file, by their reference reports.")] = "",
+    split: Annotated[str, typer.Option(help="Of the dataset: train, validate or test.")] = "test",
+    labeller: Annotated[str, typer.Option(help="Who labels. Of a dataset also truth, what it knows itself, and file:PATH, labels by id.")] = "rules",
     settings: Settings = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
@@ -183,18 +195,24 @@ def label(
     """Turn reports into 14 lesions with status and side.
 
     python -m benchmark label reports.csv --out labels.jsonl
+
+    python -m benchmark label --dataset phantom --split test --labeller truth --out labels.jsonl
     """
-    from benchmark import registry
-    from benchmark.labelling.label_file import label_file
+    from benchmark.labels import label_dataset, label_file
     from benchmark.shows import show_labels
 
-    options = registry.options_of(registry.parse_options(settings or []), labeller)
-    show_labels(label_file(reports, out, labeller, options, id_column=id_column, text_column=text_column))
+    if (reports is None) == (not dataset):
+        given = f"found {reports} and {dataset}" if dataset else "found neither"
+        raise UserError(f"label takes the reports of a file or of a dataset, {given}; write `label reports.csv` or `label --dataset phantom`")
+    if reports is None:
+        show_labels(label_dataset(dataset, split, out, labeller, _options(settings)))
+    else:
+        show_labels(label_file(reports, out, labeller, _options(settings), id_column=id_column, text_column=text_column))
 
 
 @app.command(name="list")
-def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics or datasets; all three if not given.")] = None) -> None:
-    """List the models, metrics and datasets that are there."""
+def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets or trainers; all of them if not given.")] = None) -> None:
+    """List the models, metrics and datasets that are there, and what can be trained."""
     from benchmark import registry
 
     known = registry.load()
@@ -219,25 +237,51 @@ def doctor() -> None:
     show_findings(examine())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+class TrainCommand(TyperCommand):  # contexts are typer's own or click's, by its version
+    """Its help knows the settings of the trainer that is named: ``train clala --help``."""
+
+    def parse_args(self, context: Any, words: list[str]) -> list[str]:
+        """Keep the words as typed: help is printed before they are sorted."""
+        context.meta["words"] = list(words)
+        return super().parse_args(context, words)
+
+    def format_epilog(self, context: Any, formatter: Any) -> None:
+        """The settings and the words of the trainer that is named, or the names that there are."""
+        from benchmark import registry
+        from benchmark.training import describe
+
+        known = registry.load().entries["trainers"]
+        name = next((word for word in context.meta["words"] if word in known), None)
+        if name is None:
+            formatter.write_paragraph()
+            formatter.write_text(f"`train NAME --help` shows the settings of one of them: {', '.join(known)}.")
+            return
+        trainer = describe(name)
+        with formatter.section(f"Settings of {name}, written --name value"):
+            formatter.write_dl([(f"--{s.name.replace('_', '-')}", s.takes + (f"  [{s.default}]" if s.default else "")) for s in trainer.settings])
+        formatter.write_paragraph()
+        formatter.write_text("\n\n".join(f"\b\n{paragraph}" for paragraph in trainer.text.split("\n\n")))
+
+
+@app.command(cls=TrainCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A model that can be trained here, see `list models`.")],
+    name: Annotated[str, typer.Argument(help="What to train, see `list trainers`.")],
     dataset: DatasetName = "phantom",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for weights, log and configuration.")] = None,
     settings: Settings = None,
     seed: Seed = 42,
     device: Device = "auto",
 ) -> None:
-    """Train a model on a dataset's training split. Its own settings follow as --name value.
+    """Train a model, or a part of one, on a dataset's training split. Its own settings follow as --name value.
 
     python -m benchmark train clala --preset demo --dataset phantom
     """
-    from benchmark import evaluator
+    from benchmark.shows import show_trained
+    from benchmark.training import train as train_named
 
     words = _extra_settings(context.args)
-    folder = evaluator.train(model, dataset, out, words, _options(settings), seed=seed, device=device, command=_command_line())
-    typer.echo(f"trained; weights in {folder}")
+    show_trained(train_named(name, dataset, out, words, _options(settings), seed=seed, device=device, command=_command_line()))
 
 
 class Interrupted(BaseException):
@@ -277,13 +321,15 @@ def _config(
     seed: int,
     device: str,
     workers: int,
+    grant: str = "",
 ) -> RunConfig:
     from benchmark.registry import split_names
 
     chosen = _all_models() if models == ["all"] else split_names(models)
     if models and not chosen:
         raise UserError("--models names no model; `list models` prints those that there are")
-    return RunConfig(chosen, split_names([metrics]), dataset, split, limit, _options(settings), labeller, draws, level, seed, device, workers)
+    named, granted, options = split_names([metrics]), split_names([grant]), _options(settings)
+    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted)
 
 
 def _all_models() -> tuple[str, ...]:
@@ -355,7 +401,13 @@ def _named(word: str) -> tuple[str, Path]:
 def _default_folder(config: RunConfig) -> Path:
     from benchmark.runs import folder_name
 
-    return Path("results/runs") / folder_name(f"{config.dataset.partition(':')[0]}-{config.split}" + (f"-{config.limit}" if config.limit else ""))
+    parts = [
+        config.dataset.partition(":")[0],
+        config.split,
+        *([str(config.limit)] if config.limit else []),
+        *(f"told-{name}" for name in config.grant),
+    ]
+    return Path("results/runs") / folder_name("-".join(parts))
 
 
 def _show(outcome: Outcome) -> None:

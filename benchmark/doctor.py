@@ -32,7 +32,7 @@ class Finding:
     """One line of the examination."""
 
     group: str
-    """core | extras | device | models | metrics | datasets | cache"""
+    """core | extras | device | models | metrics | datasets | trainers | cache"""
     name: str
     state: Literal["ok", "missing", "note"]
     what: str

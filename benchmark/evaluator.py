@@ -19,7 +19,7 @@ from typing import Any, Literal
 from benchmark import registry
 from benchmark.generation import ModelFailed, generate, unreadable
 from benchmark.hookspecs import Model
-from benchmark.inputs import Data, HeldBack, learning_side, open_dataset, read
+from benchmark.inputs import Data, HeldBack, Told, check_grant, learning_side, open_dataset, read
 from benchmark.places import cache_folder
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, RunConfig, UserError
@@ -45,12 +45,14 @@ class Outcome:
     """model -> why it did not"""
     notes: tuple[str, ...] = ()
     """what a reader of the numbers should know besides"""
+    told: tuple[str, ...] = ()
+    """what models were told of the cases that they are measured on; stands under every table"""
 
     def for_tables(self) -> dict[str, Any]:
         """What the tables say of the run, beside its numbers."""
         return {
             "models": [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports),
-            "note": self.data.note,
+            "note": " ".join(filter(None, (self.data.note, *self.told))),
             "skipped": self.failed,
             "counts": self.data.counts,
             "level": self.config.level,
@@ -78,9 +80,12 @@ def run(
         reports: dict[str, list[Report]] = {}
         failed: dict[str, str] = {}
         about: dict[str, Any] = {}
+        told: list[str] = []
         for spec in specs:
             try:
-                model, about[spec.label] = _build_model(spec, config, learn_from, folder.model(spec.label))
+                granted = Told(spec.label, dataset, config)
+                model, about[spec.label] = _build_model(spec, config, learn_from, granted, folder.model(spec.label))
+                told += granted.notes()
                 reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
             except ModelFailed as error:
                 failed[spec.label] = str(error)
@@ -88,9 +93,12 @@ def run(
                 raise
             except UserError as error:
                 if len(specs) == 1:
+                    folder.forget()
                     raise
                 failed[spec.label] = str(error)
-        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed)
+        if config.grant and not told:
+            told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
+        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told))
         return outcome if only_generate else _finish(folder, outcome, about, started)
 
 
@@ -139,26 +147,6 @@ def score_reports(
         return _finish(folder, outcome, about, started)
 
 
-def train(
-    name: str, dataset: str, out: Path | None, settings: Mapping[str, str], options: Mapping[str, str], *, seed: int, device: str, command: str
-) -> Path:
-    """Train a model on a dataset and return the folder of its weights. Raises ``UserError`` if it cannot be trained here."""
-    entry = registry.load().entry("models", name)
-    if entry.trainer is None:
-        trainable = [each.name for each in registry.load().entries["models"].values() if each.trainer is not None]
-        raise UserError(f"model {name!r} cannot be trained here; these can: {', '.join(trainable) or 'none'}")
-    check_device(device)
-    registry.check_options(options, [registry.parse_spec(dataset).name])
-    available = {
-        "training": HeldBack(open_dataset(dataset, options)),
-        "out": out or Path("results/runs") / f"train-{name}",
-        "seed": seed,
-        "device": device,
-        "command": command,
-    }
-    return Path(registry.call(entry.trainer, f"trainer {name!r}", argument="", available=available, options=settings))
-
-
 def fingerprint_of(texts: Mapping[str, str]) -> str:
     """Hex digest of ids and texts."""
     return hashlib.sha256(json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
@@ -174,31 +162,33 @@ def _check(config: RunConfig, specs: tuple[registry.Spec, ...], training: str, *
     """Names, arguments and settings, before anything is read or generated. Raises ``UserError``."""
     known = registry.load()
     check_device(config.device)
+    check_grant(config.grant)
     metrics = registry.parse_specs(config.metrics)
     datasets = [registry.parse_spec(words).name for words in (config.dataset, training) if words]
     names = [name for spec in (*specs, *metrics) for name in (spec.name, spec.label)]
     registry.check_options(config.options, [*names, *datasets, config.labeller])
     for spec in specs:
-        known.check("models", spec, available=_available(config, None), options=_options(config, spec))
+        known.check("models", spec, available=_available(config, None, None), options=_options(config, spec))
     for spec in () if only_generate else metrics:
         build_metric(spec, config)  # a metric that cannot be had is told before hours of generation, not after
 
 
-def _available(config: RunConfig, training: HeldBack | None) -> dict[str, Any]:
-    return {"training": training, "device": config.device, "seed": config.seed, "cache": cache_folder() / "models"}
+def _available(config: RunConfig, training: HeldBack | None, granted: Told | None) -> dict[str, Any]:
+    return {"training": training, "granted": granted, "device": config.device, "seed": config.seed, "cache": cache_folder() / "models"}
 
 
 def _options(config: RunConfig, spec: registry.Spec) -> dict[str, str]:
     return registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
 
 
-def _build_model(spec: registry.Spec, config: RunConfig, training: HeldBack, folder: ModelFolder) -> tuple[Model, dict[str, Any]]:
-    """The model, and what decides its reports: name, settings, and what it says of itself (checksums of weights).
+def _build_model(spec: registry.Spec, config: RunConfig, training: HeldBack, granted: Told, folder: ModelFolder) -> tuple[Model, dict[str, Any]]:
+    """The model, and what decides its reports: name, settings, what it was told, and what it says of itself (checksums of weights).
 
     Raises ``UserError``, and ``ModelFailed`` for whatever else a guest does while it is made.
     """
     try:
-        model: Model = registry.load().build("models", spec, available=_available(config, training), options=_options(config, spec))
+        model: Model = registry.load().build("models", spec, available=_available(config, training, granted), options=_options(config, spec))
+        granted.close()
         says: dict[str, Any] = getattr(model, "provenance", dict)()
     except UserError:
         raise
@@ -209,6 +199,8 @@ def _build_model(spec: registry.Spec, config: RunConfig, training: HeldBack, fol
         message = " ".join(str(error).split())[:200]
         raise ModelFailed(f"could not be made: {type(error).__name__}: {message} (traceback in failure.txt)") from error
     about = {"model": spec.name, "argument": spec.argument, "options": _options(config, spec), "seed": config.seed, "provenance": says}
+    if granted.asked:
+        about["told"] = granted.asked
     folder.begin(about)
     return model, about
 
@@ -221,7 +213,7 @@ def _given_report(case_id: str, texts: Mapping[str, str], failures: Mapping[str,
 
 
 def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
-    """What must agree for two runs to share a folder: the data. Models and metrics may be added."""
+    """What must agree for two runs to share a folder: the data, and what models are told of it. Models and metrics may be added."""
     name = registry.parse_spec(config.dataset).name if config.dataset else ""
     return {
         "dataset": config.dataset,
@@ -230,6 +222,7 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
         "dataset_options": registry.options_of(config.options, name) if name else {},
         "fingerprint": data.fingerprint,
         "cases": len(data.cases),
+        **({"grant": list(config.grant)} if config.grant else {}),
     }
 
 
@@ -256,7 +249,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             },
             "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
             "signatures": scored.signatures,
-            "notes": list(outcome.notes),
+            "notes": [*outcome.notes, *outcome.told],
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),

@@ -1,4 +1,4 @@
-"""The seam: three hooks, through which every model, metric and dataset comes in, ours and anyone's.
+"""The seam: four hooks, through which every model, metric, dataset and trainer comes in, ours and anyone's.
 
 A plugin is a module (or an object) with one or more of these functions, marked ``@benchmark.hookimpl``, and named in the entry-point group
 ``clala_benchmark`` of its package. Each hook is handed a ``register`` callback and calls it as often as it likes:
@@ -44,6 +44,16 @@ def register_metrics(register: Register) -> None:
 @hookspec
 def register_datasets(register: Register) -> None:
     """Register things with ``cases``, ``references`` and ``fingerprint``."""
+
+
+@hookspec
+def register_trainers(register: Register) -> None:
+    """Register functions that ``python -m benchmark train NAME`` calls, for what is trained and is no model itself: a part of one.
+
+    A trainer is handed what it names: ``training`` (cases and references of the splits to learn from), ``out``, ``seed``, ``device``, ``command``
+    (as typed), and its own settings, converted to their annotated types. It returns the folder of the weights; what stands under ``summary`` in an
+    ``about.json`` there is printed. A model that can be trained brings its trainer with it: ``register_models(..., trainer=...)``.
+    """
 
 
 class Model(Protocol):

@@ -1,4 +1,4 @@
-"""What a run reads: the dataset that is measured, and the side of it that models may learn from."""
+"""What a run reads: the dataset that is measured, the side of it that models may learn from, and what an experiment tells them of the other."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 
 from benchmark import registry
 from benchmark.hookspecs import Dataset
-from benchmark.records import Case, Problem, Reference, RunConfig, UserError
+from benchmark.labelling.sources import label_source, short_name
+from benchmark.records import Case, Lesions, Problem, Reference, RunConfig, UserError
 
 LEARNT_FROM = ("train", "validate")
+GRANTS = ("lesions",)
+"""what ``--grant`` can name"""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,54 @@ class HeldBack:
             allowed = [name for name in LEARNT_FROM if name != self._measured]
             raise UserError(f"a model asked for the split {split!r} of {self.name}; it may learn from {' and '.join(allowed)} alone")
         return split
+
+
+class NotGranted(UserError):
+    """A model asked what the references say of the cases that it is measured on, and the run does not tell."""
+
+
+class Told:
+    """What one model is told of the measured cases, if the run grants it, and the record of it: ``records.Granted``."""
+
+    def __init__(self, label: str, dataset: Dataset, config: RunConfig) -> None:
+        """``label`` is the model's, for messages and notes."""
+        self._label, self._dataset, self._config = label, dataset, config
+        self._is_closed = False
+        self.asked: list[dict[str, str]] = []
+        """what, from which source, of which signature, and what the model makes of it; one entry per question"""
+
+    def lesions(self, source: str, *, said: str = "") -> dict[str, Lesions]:
+        """Case id -> lesions, of all cases of the measured split. Raises ``NotGranted``, and what the source raises."""
+        if "lesions" not in self._config.grant:
+            raise NotGranted(
+                f"model {self._label!r} asks for the lesions of the references that it is measured on ({short_name(source)}), and this run does not "
+                "grant them; leave that setting, or start the experiment with --grant lesions: every table will say so"
+            )
+        if self._is_closed:
+            raise RuntimeError("a model is told lesions while it is made, and not later: what it was told is on record before the first report")
+        labels = label_source(source, registry.options_of(self._config.options, source))
+        cases, references = self._dataset.cases(self._config.split), self._dataset.references(self._config.split)
+        found = labels.lesions(cases, references)
+        self.asked.append({"what": "lesions", "source": short_name(source), "signature": labels.signature(), "said": said})
+        return {case.id: lesions for case, lesions in zip(cases, found, strict=True)}
+
+    def close(self) -> None:
+        """The model is made: from now on it is told nothing more."""
+        self._is_closed = True
+
+    def notes(self) -> list[str]:
+        """One sentence for each thing that the model was told."""
+        return [
+            f"{self._label} was told {asked['what']} of the references: {asked['source']}{', ' if asked['said'] else ''}{asked['said']}."
+            for asked in self.asked
+        ]
+
+
+def check_grant(grant: tuple[str, ...]) -> None:
+    """Raise ``UserError`` for something that cannot be granted."""
+    if unknown := [name for name in grant if name not in GRANTS]:
+        boxes = "; true boxes are a setting of the dataset: --set NAME.boxes=truth" if "boxes" in unknown else ""
+        raise UserError(f"nothing named {unknown[0]!r} can be granted; there is: {', '.join(GRANTS)}{boxes}")
 
 
 def open_dataset(words: str, options: Mapping[str, str], *, strict: bool = False) -> Dataset:

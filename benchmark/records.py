@@ -176,6 +176,8 @@ class RunConfig:
     """auto | cpu | cuda | cuda:1 ..."""
     workers: int = 0
     """processes for scoring; 0 = one per core. Never changes a number."""
+    grant: tuple[str, ...] = ()
+    """what models may be told of the cases that they are measured on: ``lesions``, or nothing"""
 
 
 class UserError(Exception):
@@ -190,3 +192,16 @@ class TrainingData(Protocol):
 
     def references(self, split: str) -> list[Reference]:
         """Their references, in the same order."""
+
+
+class Granted(Protocol):
+    """Where a model that an experiment tells something of the measured cases finds it: nothing, unless the run grants it (``--grant lesions``)."""
+
+    def lesions(self, source: str, *, said: str = "") -> Mapping[str, Lesions]:
+        """Case id -> lesions, of all cases of the split, those beyond ``--limit`` too. Raises ``UserError`` if the run does not grant it.
+
+        source   truth, file:PATH or a labeller's name
+        said     what the note under the tables shall add, where the model makes something else of them: ``corrupted to F1 0.70``
+
+        A model asks while it is made: what it was told stands in the run's record before the first report is written.
+        """

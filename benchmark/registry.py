@@ -12,7 +12,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -24,7 +24,7 @@ import pluggy
 from benchmark import hookspecs
 from benchmark.records import UserError
 
-KINDS = ("models", "metrics", "datasets")
+KINDS = ("models", "metrics", "datasets", "trainers")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -53,6 +53,16 @@ class Spec(NamedTuple):
     """the registered name"""
     argument: str
     """what stands behind the colon, or empty"""
+
+
+class Setting(NamedTuple):
+    """One of the settings that a thing has, as a person types and reads it."""
+
+    name: str
+    takes: str
+    """what values, in words: ``whole number``, ``no | bf16 | fp16``"""
+    default: str
+    """as it would be typed; empty if the thing decides, ``required`` if it must be given"""
 
 
 class Lazy(NamedTuple):
@@ -142,8 +152,23 @@ def collect(manager: pluggy.PluginManager, broken: Mapping[str, str] | None = No
         for name, plugin in plugins:
             others = [other for _, other in plugins if other is not plugin]
             manager.subset_hook_caller(f"register_{kind}", remove_plugins=others)(register=_callback(found, kind, name))
-        entries[kind] = dict(sorted(found.items()))
+        entries[kind] = found
+    _add_trainers_of_models(entries)
+    entries = {kind: dict(sorted(found.items())) for kind, found in entries.items()}
     return Registry(entries, dict(broken or {}))
+
+
+def _add_trainers_of_models(entries: Mapping[str, dict[str, Entry]]) -> None:
+    """A model that can be trained is a trainer too, by the same name."""
+    for name, model in entries["models"].items():
+        if model.trainer is None:
+            continue
+        if name in entries["trainers"]:
+            other = entries["trainers"][name].plugin
+            raise BadPlugin(
+                f"trainer {name!r} is registered by plugin {other!r}, and model {name!r} of {model.plugin!r} brings one: rename one of them"
+            )
+        entries["trainers"][name] = Entry(name, model.trainer, model.summary, model.plugin)
 
 
 def _callback(found: dict[str, Entry], kind: str, plugin: str) -> hookspecs.Register:
@@ -243,6 +268,32 @@ def bind(
             what = f"something behind a colon, {who.split(chr(39))[1]}:..." if name == "argument" else f"the setting {name!r} (--set NAME.{name}=...)"
             raise BadOption(f"{who} needs {what}")
     return function, given
+
+
+def settings_of(factory: Callable[..., Any] | str, who: str, *, available: Collection[str]) -> list[Setting]:
+    """The settings that a user may give, in the order of the signature; ``available`` are the names that are handed over by others."""
+    function = resolve(factory, who)
+    hints = _type_hints(function)
+    return [
+        Setting(name, _in_words(hints.get(name, str)), _default_in_words(parameter.default))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in available and name != "argument" and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+
+
+def _in_words(wanted: Any) -> str:
+    origin = typing.get_origin(wanted)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(dict.fromkeys(_in_words(choice) for choice in typing.get_args(wanted) if choice is not type(None)))
+    if origin is Literal:
+        return " | ".join(map(str, typing.get_args(wanted)))
+    return {bool: "yes | no", int: "whole number", float: "number", Path: "path"}.get(wanted, "text")
+
+
+def _default_in_words(default: Any) -> str:
+    if default is inspect.Parameter.empty:
+        return "required"
+    return "" if default is None else {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
 
 
 def resolve(factory: Callable[..., Any] | str, who: str) -> Callable[..., Any]:

@@ -85,6 +85,13 @@ class RunFolder:
                 if not (self.path / f"{name}.jsonl").exists():
                     write_atomically(self.path / f"{name}.jsonl", "".join(map(json_line, lines)))
 
+    def forget(self) -> None:
+        """Take back what ``begin`` wrote while no model has written anything: a command that was refused must not bind the folder to its data."""
+        if not any(self.path.glob("*/model.json")):
+            with writing(self.path):
+                for name in ("settings.json", "cases.jsonl", "references.jsonl", ".gitignore"):
+                    (self.path / name).unlink(missing_ok=True)
+
     def unseal(self) -> None:
         """Take the seal off: something in the folder is about to change."""
         with writing(self.path):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from benchmark.doctor import Finding
     from benchmark.evaluator import Outcome
-    from benchmark.labelling.label_file import Labelled
+    from benchmark.labels import Labelled
+    from benchmark.training import Trained
 
 MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
 
@@ -57,6 +58,8 @@ def show_outcome(outcome: Outcome) -> None:
 def show_reports(outcome: Outcome, count: int = 3) -> None:
     """The first few reports of each model."""
     out = console()
+    for note in outcome.told:
+        out.print(escape(note), style="yellow")
     for model, reports in outcome.reports.items():
         failures = sum(bool(report.failure) for report in reports)
         out.print(f"\n[bold]{escape(model)}[/]: {len(reports) - failures} reports, {failures} failed")
@@ -83,6 +86,15 @@ def show_labels(labelled: Labelled) -> None:
         table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
     out.print(table)
     out.print(f"labels: [bold]{escape(str(labelled.out))}[/]")
+
+
+def show_trained(trained: Trained) -> None:
+    """How long it took, what the weights scored, where they lie: one line, of any length."""
+    minutes, seconds = divmod(round(trained.seconds), 60)
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in trained.summary.items())
+    took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    line = f"trained in {took}{': ' if scores else ''}{escape(scores)}; weights in [bold]{escape(str(trained.folder))}[/]"
+    console().print(line, soft_wrap=True)
 
 
 def show_findings(findings: Sequence[Finding]) -> None:

@@ -1,57 +1,88 @@
-"""Reports in a file -> lesions in a file: ``python -m benchmark label``."""
+"""Labels as JSON lines: ``{"id": ..., "lesions": [14 x {name, status, side, certainty, rationale}]}``.
+
+So ``python -m benchmark label`` writes them, and so labels that were made elsewhere (by a language model, by CheXbert, by hand) come in. Of a lesion
+``name`` and ``status`` must be there; an empty list of lesions says that the labeller had no answer.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from benchmark.labelling.choose import labeller_named
-from benchmark.progress import progress
-from benchmark.report_files import read_reports
+from benchmark.records import Lesion, Lesions, UserError
 from benchmark.runs import json_line, write_atomically, writing
+from benchmark.vocabulary import CERTAINTIES, LESIONS, SIDES, STATUSES
 
-BATCH = 500  # reports labelled between two steps of the progress bar
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """What ``label_file`` did."""
-
-    out: Path
-    reports: int
-    empty: int
-    """reports without text; labelled as saying nothing"""
-    positives: dict[str, int]
-    """lesion -> reports that affirm it"""
-    signature: str
-    warnings: tuple[str, ...] = ()
+_FIELDS = {"status": STATUSES, "side": SIDES, "certainty": CERTAINTIES}
 
 
-def label_file(
-    reports: Path,
-    out: Path,
-    labeller: str = "rules",
-    options: Mapping[str, str] | None = None,
-    *,
-    id_column: str | None = None,
-    text_column: str | None = None,
-) -> Labelled:
-    """Write one JSON line per report: ``{"id": ..., "lesions": [14 x {name, status, side, certainty, rationale}]}``. Raises ``UserError``."""
-    read = read_reports(reports, id_column=id_column, text_column=text_column)
-    chosen = labeller_named(labeller, options)
-    ids, texts = list(read.texts), list(read.texts.values())
-    lines: list[str] = []
-    positives: Counter[str] = Counter()
-    with progress("label", len(texts), unit="reports") as advance:
-        for start in range(0, len(texts), BATCH):
-            labels = chosen.label(texts[start : start + BATCH])
-            for name, lesions in zip(ids[start : start + BATCH], labels, strict=True):
-                lines.append(json_line({"id": name, "lesions": [asdict(lesion) for lesion in lesions]}))
-                positives.update(lesion.name for lesion in lesions if lesion.status == "positive")
-            advance(len(labels))
+class UnreadableLabels(UserError):
+    """A file of labels that cannot be read as one; the message names the line."""
+
+
+class Labels(NamedTuple):
+    """What a file of labels holds."""
+
+    lesions: dict[str, Lesions]
+    """id -> the 14 lesions in the order of the vocabulary, or an empty tuple where the labeller had no answer"""
+    sha256: str
+    """of the file's bytes"""
+
+
+def write_labels(out: Path, labels: Iterable[tuple[str, Lesions]]) -> None:
+    """One line per id, all of them or none. Raises ``CannotWrite``."""
+    text = "".join(json_line({"id": name, "lesions": [asdict(lesion) for lesion in lesions]}) for name, lesions in labels)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, "".join(lines))
-    return Labelled(out, len(texts), len(read.empty), dict(positives), chosen.signature(), read.warnings)
+        write_atomically(out, text)
+
+
+def read_labels(path: Path) -> Labels:
+    """The labels of a file, by id. Raises ``UnreadableLabels`` for the first line that is none."""
+    try:
+        data = path.read_bytes()
+        lines = data.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UnreadableLabels(f"{path}: cannot be read ({error.strerror}); give the path of a file of labels") from None
+    except UnicodeDecodeError as error:
+        raise UnreadableLabels(f"{path}: not UTF-8 ({error.reason}); labels are JSON lines in UTF-8") from None
+    found: dict[str, Lesions] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            name, lesions = _read_line(line)
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+            raise UnreadableLabels(f"{path}, line {number}: {what}; a line is written as `python -m benchmark label` writes it") from None
+        if name in found:
+            raise UnreadableLabels(f"{path}, line {number}: the id {name!r} was there before; give each case one line")
+        found[name] = lesions
+    if not found:
+        raise UnreadableLabels(f"{path}: no labels in it; make them with `python -m benchmark label`")
+    return Labels(found, hashlib.sha256(data).hexdigest())
+
+
+def _read_line(line: str) -> tuple[str, Lesions]:
+    values = json.loads(line)
+    if not isinstance(values, Mapping) or not isinstance(values["id"], str) or not isinstance(values["lesions"], list):
+        raise ValueError("not an object with an id (a string) and lesions (a list)")
+    lesions = [_read_lesion(lesion) for lesion in values["lesions"]]
+    if lesions and sorted(lesion.name for lesion in lesions) != sorted(LESIONS):
+        missing = [name for name in LESIONS if name not in {lesion.name for lesion in lesions}]
+        raise ValueError(f"{len(lesions)} lesions where each of the 14 is due once" + (f" (there is no {missing[0]})" if missing else ""))
+    return values["id"], tuple(sorted(lesions, key=lambda lesion: LESIONS.index(lesion.name)))
+
+
+def _read_lesion(values: Any) -> Lesion:
+    lesion = Lesion(**values)
+    if lesion.name not in LESIONS:
+        raise ValueError(f"no lesion named {lesion.name!r}; known: {', '.join(LESIONS)}")
+    for field, known in _FIELDS.items():
+        if getattr(lesion, field) not in known:
+            raise ValueError(f"{lesion.name} has {field} {getattr(lesion, field)!r}; it is one of: {', '.join(known)}")
+    return lesion

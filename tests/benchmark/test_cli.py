@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import benchmark
+from benchmark.vocabulary import LESIONS
 
 REPORTS = {
     "c1": ("The heart is enlarged. No pleural effusion.", "p1"),
@@ -175,6 +176,7 @@ def test_a_model_that_fails_has_its_reason_in_its_row_and_the_others_their_numbe
         (["--models", "constant", "--device", "gpu"], "no device 'gpu'"),
         (["--models", ","], "--models names no model"),
         (["--models", "retrieval"], "train"),
+        (["--models", "constant", "--grant", "lesion"], "nothing named 'lesion' can be granted; there is: lesions"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_2(folder: Path, words: list[str], message: str) -> None:
@@ -287,6 +289,66 @@ def test_label_writes_14_lesions_for_each_report(folder: Path) -> None:
     positive = {lesion["name"]: lesion["side"] for lesion in lines[1]["lesions"] if lesion["status"] == "positive"}
     assert positive == {"pleural effusion": "left"}
     assert "labelled by rules" in answer.stdout
+
+
+def test_label_takes_a_dataset_and_what_it_knows_itself(folder: Path) -> None:
+    rows = [("image", "id", "report", *LESIONS), *((f"{name}.png", name, REPORTS[name][0], *["0"] * 13, "1") for name in REPORTS)]
+    write_csv(folder / "known.csv", rows)
+    positive = {}
+    for labeller in ("truth", "rules"):
+        words = ("label", "--dataset", "manifest:known.csv", "--labeller", labeller, "--out", f"{labeller}.jsonl")
+        answer = benchmark_command(*words, folder=folder)
+        assert f"labelled by {labeller}" in answer.stdout
+        assert "the rationales quote reports whose text may not travel" in answer.stdout
+        lines = [json.loads(line) for line in (folder / f"{labeller}.jsonl").read_text().splitlines()]
+        assert [line["id"] for line in lines] == list(REPORTS)
+        positive[labeller] = [[lesion["name"] for lesion in line["lesions"] if lesion["status"] == "positive"] for line in lines]
+        assert (folder / f"{labeller}.jsonl").stat().st_mode & 0o077 == 0
+    assert positive["truth"] == [["pneumonia"]] * 6
+    assert positive["rules"] == [["cardiomegaly"], ["pleural effusion"], [], ["consolidation", "pneumonia"], [], ["pneumothorax"]]
+    copied = ("label", "--dataset", "manifest:known.csv", "--labeller", "file:truth.jsonl", "--out", "copy.jsonl")
+    benchmark_command(*copied, folder=folder)
+    assert (folder / "copy.jsonl").read_text() == (folder / "truth.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "label takes the reports of a file or of a dataset, found neither; write `label reports.csv` or `label --dataset phantom`"),
+        (["references.csv", "--dataset", "manifest:cases.csv"], "found references.csv and manifest:cases.csv"),
+        (["references.csv", "--labeller", "truth"], "no labeller named 'truth'; known: rules; such labels are looked up by case"),
+        (["--dataset", "manifest:cases.csv", "--labeller", "truth"], "truth: the dataset states no lesions for 6 of 6 cases, the first 'c1'"),
+        (["--dataset", "manifest:cases.csv", "--labeller", "oracle"], "no labels named 'oracle'; known: truth, file:PATH, rules"),
+        (["--dataset", "manifest:cases.csv", "--set", "rule.hedges=d15"], "'rule.hedges' is for nothing in this run (did you mean rules?)"),
+        (["references.csv", "--set", "rule.hedges=d15"], "'rule.hedges' is for nothing in this run (did you mean rules?)"),
+    ],
+)
+def test_what_cannot_be_labelled_is_told_in_one_line(folder: Path, words: list[str], message: str) -> None:
+    answer = benchmark_command("label", *words, "--out", "labels.jsonl", folder=folder, check=2)
+    assert message in answer.stderr
+    assert not (folder / "labels.jsonl").exists()
+
+
+def test_what_can_be_trained_is_listed_and_shows_its_own_settings(folder: Path) -> None:
+    listed = benchmark_command("list", "trainers", folder=folder).stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["trainers:", "clala", "classifier", "detector"]
+    shown = benchmark_command("train", "clala", "--help", folder=folder).stdout
+    assert "Settings of clala, written --name value:" in shown
+    assert any(line.split() == ["--precision", "no", "|", "bf16", "|", "fp16", "[no]"] for line in shown.splitlines())
+    assert "who says which lesions a training report states" in shown
+    assert "`train NAME --help` shows the settings of one of them: clala, classifier," in benchmark_command("train", "--help", folder=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["clalla"], "no trainer named 'clalla' (did you mean 'clala'?); known: clala, classifier, detector"),
+        (["constant"], "model 'constant' cannot be trained here; these can: clala, classifier, detector"),
+        (["clala", "--epoch", "3"], "trainer 'clala' has no setting 'epoch'; it has: preset, labels, "),
+    ],
+)
+def test_what_cannot_be_trained_is_told_in_one_line(folder: Path, words: list[str], message: str) -> None:
+    assert message in benchmark_command("train", *words, folder=folder, check=2).stderr
 
 
 def test_doctor_says_what_is_there_and_how_to_get_the_rest(folder: Path) -> None:

@@ -27,8 +27,11 @@ packages = ["{name}.py"]
 only-include = ["{name}.py"]
 """
 
-# The README's dozen lines, and a dataset and a metric so that all three hooks are used.
+# The README's dozen lines, and a dataset, a metric and a trainer so that all four hooks are used.
 AVIARY = """
+import json
+from pathlib import Path
+
 import numpy as np
 from benchmark import Case, Reference, Report, hookimpl
 
@@ -67,9 +70,20 @@ class Length:
     def signature(self):
         return "length|by:space|v:1"
 
+def teach(training, *, out: Path, words: int = 3) -> Path:
+    "Teach a parrot from what it hears."
+    heard = [reference.report for reference in training.references("train")]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "about.json").write_text(json.dumps({"heard": heard, "summary": {"words": words}}))
+    return out
+
 @hookimpl
 def register_models(register):
     register("parrot", Parrot, summary="says lungs")
+
+@hookimpl
+def register_trainers(register):
+    register("lesson", "aviary:teach", summary="teaches a parrot")
 
 @hookimpl
 def register_datasets(register):
@@ -119,7 +133,7 @@ def aviary(folder: Path) -> Path:
 
 
 def test_what_an_installed_plugin_registers_is_listed_among_ours(folder: Path, aviary: Path) -> None:
-    for kind, line in (("models", "parrot "), ("datasets", "cages "), ("metrics", "length ")):
+    for kind, line in (("models", "parrot "), ("datasets", "cages "), ("metrics", "length "), ("trainers", "lesson ")):
         listed = benchmark(folder, aviary, "list", kind)
         assert listed.returncode == 0, listed.stderr
         assert any(found.strip().startswith(line) for found in listed.stdout.splitlines()), listed.stdout
@@ -159,6 +173,19 @@ def test_a_plugins_model_runs_beside_a_dataset_of_ours(folder: Path, aviary: Pat
     assert done.returncode == 0, done.stderr
     reports = [json.loads(line) for line in (folder / "ours" / "parrot" / "reports.jsonl").read_text().splitlines()]
     assert [(report["case_id"], report["text"]) for report in reports] == [(f"m{number}", "lungs lungs lungs lungs lungs") for number in range(3)]
+
+
+def test_a_plugins_trainer_trains_on_a_plugins_dataset_and_says_what_came_of_it(folder: Path, aviary: Path) -> None:
+    done = benchmark(folder, aviary, "train", "lesson", "--dataset", "cages", "--words", "5", "--out", "taught")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "trained in 0 s: words 5; weights in taught"
+    assert json.loads((folder / "taught" / "about.json").read_text())["heard"] == ["The lungs are clear."] * 3
+    shown = benchmark(folder, aviary, "train", "lesson", "--help").stdout
+    assert "Teach a parrot from what it hears." in shown
+    assert "--words  whole number  [3]" in shown
+    refused = benchmark(folder, aviary, "train", "lession")
+    assert refused.returncode == 2
+    assert "no trainer named 'lession' (did you mean 'lesson'?); known: clala, classifier, detector, lesson" in refused.stderr
 
 
 def test_a_misspelt_hook_is_refused_with_the_names_of_plugin_and_hook(folder: Path) -> None:

@@ -1,0 +1,69 @@
+"""Reports of a file, or the cases of a dataset -> a file of lesions: ``python -m benchmark label``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.inputs import open_dataset, read
+from benchmark.labelling.choose import labeller_named
+from benchmark.labelling.label_file import write_labels
+from benchmark.labelling.sources import label_source, label_texts
+from benchmark.records import Lesions, RunConfig
+from benchmark.report_files import read_reports
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What was labelled, and what came of it."""
+
+    out: Path
+    reports: int
+    empty: int
+    """reports without text; labelled as saying nothing"""
+    positives: dict[str, int]
+    """lesion -> reports that affirm it"""
+    signature: str
+    warnings: tuple[str, ...] = ()
+
+
+def label_file(
+    reports: Path,
+    out: Path,
+    labeller: str = "rules",
+    options: Mapping[str, str] | None = None,
+    *,
+    id_column: str | None = None,
+    text_column: str | None = None,
+) -> Labelled:
+    """Label the reports of a file, by text; the ids are the file's. ``options`` as ``rules.hedges`` -> ``gold_openi``. Raises ``UserError``."""
+    registry.check_options(options or {}, [labeller])
+    chosen = labeller_named(labeller, registry.options_of(options or {}, labeller))
+    given = read_reports(reports, id_column=id_column, text_column=text_column)
+    labels = dict(zip(given.texts, label_texts(chosen, list(given.texts.values())), strict=True))
+    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings)
+
+
+def label_dataset(dataset: str, split: str, out: Path, labels: str = "rules", options: Mapping[str, str] | None = None) -> Labelled:
+    """Label the cases of a split from any source of ``labelling.sources``; the ids are the cases'. Raises ``UserError``."""
+    options = options or {}
+    registry.check_options(options, [labels, registry.parse_spec(dataset).name])
+    source = label_source(labels, registry.options_of(options, labels))
+    data = read(open_dataset(dataset, options), RunConfig((), (), dataset, split))
+    found = dict(zip((case.id for case in data.cases), source.lesions(data.cases, data.references), strict=True))
+    warnings = ["the rationales quote reports whose text may not travel: keep the file where they are"] if data.is_private else []
+    empty = sum(not reference.report.strip() for reference in data.references)
+    return _written(out, found, empty, source.signature(), tuple(warnings), is_private=data.is_private)
+
+
+def _written(
+    out: Path, labels: Mapping[str, Lesions], empty: int, signature: str, warnings: tuple[str, ...], *, is_private: bool = False
+) -> Labelled:
+    write_labels(out, labels.items())
+    if is_private:
+        out.chmod(0o600)
+    positives = Counter(lesion.name for lesions in labels.values() for lesion in lesions if lesion.status == "positive")
+    return Labelled(out, len(labels), empty, dict(positives), signature, warnings)

@@ -1,0 +1,93 @@
+"""Training: a name to a trainer, a dataset's splits to a folder of weights. ``python -m benchmark train NAME``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark import registry
+from benchmark.evaluator import check_device
+from benchmark.inputs import HeldBack, open_dataset
+from benchmark.records import UserError
+from benchmark.registry import Setting
+
+GIVEN = ("training", "out", "seed", "device", "command")
+"""what a trainer is handed if it names it; the rest of its parameters are settings"""
+
+
+class Trained(NamedTuple):
+    """What a training came to."""
+
+    folder: Path
+    """of the weights"""
+    summary: dict[str, float]
+    """what the trainer says of them, in single numbers"""
+    seconds: float
+
+
+class Description(NamedTuple):
+    """A trainer as its help shows it."""
+
+    name: str
+    text: str
+    """its docstring, for a person at the command line"""
+    settings: list[Setting]
+
+
+def train(
+    name: str, dataset: str, out: Path | None, settings: Mapping[str, str], options: Mapping[str, str], *, seed: int, device: str, command: str
+) -> Trained:
+    """Train what is registered under ``name`` on a dataset. Raises ``UserError`` if there is no such trainer, or if it refuses."""
+    began = time.monotonic()
+    entry = _entry(name)
+    check_device(device)
+    registry.check_options(options, [registry.parse_spec(dataset).name])
+    available = {
+        "training": HeldBack(open_dataset(dataset, options)),
+        "out": out or Path("results/runs") / f"train-{name}",
+        "seed": seed,
+        "device": device,
+        "command": command,
+    }
+    folder = Path(registry.call(entry.factory, f"trainer {name!r}", argument="", available=available, options=settings))
+    return Trained(folder, summary_of(folder), time.monotonic() - began)
+
+
+def describe(name: str) -> Description:
+    """What a trainer says of itself, and its settings. Raises ``UserError`` if there is none of that name."""
+    entry = _entry(name)
+    function = registry.resolve(entry.factory, f"trainer {name!r}")
+    settings = registry.settings_of(function, f"trainer {name!r}", available=GIVEN)
+    text = re.split(r"^Raises ", inspect.getdoc(function) or entry.summary, flags=re.MULTILINE)[0]  # what it raises is for those who call it
+    return Description(name, text.rstrip(), settings)
+
+
+def summary_of(folder: Path) -> dict[str, float]:
+    """The numbers under ``summary`` in the folder's ``about.json``; of a group of numbers (F1 by lesion), their mean. Empty if there is none."""
+    try:
+        summary = json.loads((folder / "about.json").read_text(encoding="utf-8")).get("summary", {})
+    except (OSError, ValueError, AttributeError):  # another trainer's folder may hold anything
+        return {}
+    found: dict[str, float] = {}
+    for key, value in summary.items() if isinstance(summary, dict) else ():
+        numbers = [number for number in (value.values() if isinstance(value, dict) else [value]) if _is_number(number)]
+        if numbers:
+            found[f"mean {key}" if isinstance(value, dict) else key] = sum(numbers) / len(numbers)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _entry(name: str) -> registry.Entry:
+    known = registry.load()
+    if name in known.entries["models"] and name not in known.entries["trainers"]:
+        raise UserError(f"model {name!r} cannot be trained here; these can: {', '.join(known.entries['trainers']) or 'none'}")
+    return known.entry("trainers", name)
