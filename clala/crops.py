@@ -82,6 +82,29 @@ def pad_to_square(image: Gray, size_px: int) -> Gray:
     return square
 
 
+def centre_crop(image: Gray, size_px: int, short_px: int | None = None) -> Gray:
+    """(size, size) uint8: the middle of the image after its short side was made ``short_px``, the frame that BioViL-T was trained on.
+
+    By default that side is 8/7 of the size: Resize(512), CenterCrop(448). What lies further out is lost, of a wide image the costophrenic angles too.
+    """
+    from PIL import Image
+
+    height, width = image.shape
+    short = round(size_px * 512 / 448) if short_px is None else short_px
+    if short < size_px:
+        raise ValueError(f"a square of {size_px} px cannot be cut from an image whose short side is {short} px; make short_px at least {size_px}")
+    # Rounding as torchvision has it: the long side down, the offset to the nearest.
+    scaled = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
+    small = np.asarray(Image.fromarray(image).resize(scaled, Image.Resampling.BILINEAR))
+    y, x = round((small.shape[0] - size_px) / 2), round((small.shape[1] - size_px) / 2)
+    return np.ascontiguousarray(small[y : y + size_px, x : x + size_px])
+
+
+def squared(image: Gray, size_px: int, frame: str) -> Gray:
+    """(size, size) uint8: the whole image as the lesion classifier sees it; ``frame`` is pad or centre_crop."""
+    return centre_crop(image, size_px) if frame == "centre_crop" else pad_to_square(image, size_px)
+
+
 def to_unit(box: BoxXYXY, shape: tuple[int, int]) -> BoxXYXY:
     """Pixels of the image -> shares of its padded square, the frame in which the detector thinks."""
     height, width = shape

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from clala.crops import UnreadableImage, cut, cut_all, from_unit, pad_to_square, read_image, to_unit, usable_box
+from clala.crops import UnreadableImage, centre_crop, cut, cut_all, from_unit, pad_to_square, read_image, squared, to_unit, usable_box
 from clala.windows import window
 
 
@@ -61,6 +61,32 @@ def test_a_padded_square_keeps_the_aspect(shape: tuple[int, int]) -> None:
     square = pad_to_square(np.full(shape, 255, np.uint8), 64)
     assert square.shape == (64, 64)
     assert square.any(axis=1).sum() / square.any(axis=0).sum() == pytest.approx(shape[0] / shape[1], rel=0.2, abs=0.05)
+
+
+def test_the_centre_crop_by_hand() -> None:
+    """Short side 8, of which the middle 7 stay: of 8 x 16, nothing is scaled, half a row and four and a half columns go on each side."""
+    image = np.arange(128, dtype=np.uint8).reshape(8, 16)
+    np.testing.assert_array_equal(centre_crop(image, 7), image[0:7, 4:11])
+    assert (centre_crop(image, 6, short_px=8) == image[1:7, 5:11]).all()
+    with pytest.raises(ValueError, match="make short_px at least 9"):
+        centre_crop(image, 9, short_px=8)
+
+
+@pytest.mark.parametrize("shape", [(300, 431), (431, 300), (257, 257), (90, 700)])
+@pytest.mark.parametrize(("size_px", "short_px"), [(112, None), (122, 128)])
+def test_the_centre_crop_is_pixel_by_pixel_that_of_torchvision(shape: tuple[int, int], size_px: int, short_px: int | None) -> None:
+    """BioViL-T's own transform: Resize(512), CenterCrop(448), here at a quarter; and RaDialog's 488."""
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    expected = Compose([Resize(short_px or 128), CenterCrop(size_px)])(Image.fromarray(image))
+    np.testing.assert_array_equal(centre_crop(image, size_px, short_px), np.asarray(expected))
+
+
+def test_the_frame_is_chosen_by_its_name() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (60, 90)).astype(np.uint8)
+    assert (squared(image, 32, "pad") == pad_to_square(image, 32)).all()
+    assert (squared(image, 32, "centre_crop") == centre_crop(image, 32)).all()
 
 
 def test_boxes_go_to_the_square_and_back() -> None:
