@@ -3,20 +3,27 @@
 python -m benchmark run --models clala                       the demo weights that ship with the project
 python -m benchmark run --models clala:path/to/weights       others
 python -m benchmark train clala --preset demo --dataset phantom --out path/to/weights
+python -m benchmark run --models clala --grant lesions --set clala.lesions=truth --set clala.label_f1=0.7       Figure 3
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
+from adapters.clala_told import ToldLesions, names_of, rows_of, told_lesions
 from benchmark.datasets.images import read_radiograph
+from benchmark.labelling.sources import LabelSource, label_source, short_name
+from benchmark.places import shipped
 from benchmark.progress import progress
-from benchmark.records import Case, Lesions, Reference, Report, TrainingData, UserError
+from benchmark.records import Case, Granted, Lesions, Reference, Report, TrainingData, UserError
 
 if TYPE_CHECKING:
     from clala.checkpoint import Bundle
@@ -37,14 +44,22 @@ class CLALA:
         weights: Path | None = None,
         beams: int = 3,
         boxes: Literal["predicted", "truth"] = "predicted",
-        aggregator: Literal["rules"] = "rules",
+        aggregator: Literal["rules"] | Callable[[str], str] = "rules",
         batch_size: int = 16,
         threshold: float | None = None,
+        lesions: str = "predicted",
+        label_f1: float | None = None,
+        granted: Granted | None = None,
+        seed: int = 42,
     ) -> None:
         """Load the weights of the folder ``argument`` (or ``weights``); the demo's if neither is given.
 
-        boxes      predicted = by the model's detector; truth = those that the experiment grants with the case
-        threshold  a lesion is present from this probability on; None = the threshold of each lesion that was tuned on validation images
+        boxes       predicted = by the model's detector; truth = those that the experiment grants with the case
+        aggregator  who makes a report of the sentences: rules, or a language model as a function from a prompt to its answer
+        threshold   a lesion is present from this probability on; None = the threshold of each lesion that was tuned on validation images
+        lesions     what LCA is told: predicted = by the model's classifier; truth, rules or file:PATH = what the references say, if the run grants it
+        label_f1    those labels made wrong to this F1 per lesion, a share (D13); None = as they are
+        seed        of that corruption
         """
         needs_torch()
         import torch
@@ -56,8 +71,13 @@ class CLALA:
             raise UserError(f"clala: beams is {beams} and batch_size {batch_size}; both must be at least 1")
         if boxes not in ("predicted", "truth"):
             raise UserError(f"clala: boxes is {boxes!r}; it must be predicted or truth")
-        if aggregator != "rules":
-            raise UserError(f"clala: aggregator is {aggregator!r}; it must be rules")
+        if aggregator != "rules" and not callable(aggregator):
+            raise UserError(f"clala: aggregator is {aggregator!r}; it must be rules, or in Python a function that asks a language model")
+        if label_f1 is not None and lesions == "predicted":
+            raise UserError(
+                f"clala: label_f1={label_f1} makes labels wrong that are handed in, but lesions=predicted takes the classifier's; "
+                "name labels too: lesions=truth, rules or file:PATH"
+            )
         folder = Path(argument) if argument else weights or DEMO_WEIGHTS
         try:
             self.bundle: Bundle = load(folder)
@@ -66,8 +86,13 @@ class CLALA:
         if threshold is not None:
             self.bundle.thresholds.fill_(threshold)
         self.bundle.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device))
-        self.folder, self.beams, self.boxes, self.aggregator, self.batch_size = folder, beams, boxes, aggregator, batch_size
+        self.folder, self.beams, self.boxes, self.batch_size = folder, beams, boxes, batch_size
+        self.ask = aggregator if callable(aggregator) else None
         self.checksum = sha256(folder)
+        self.told: dict[str, np.ndarray] | None = None
+        self.about_told: dict[str, Any] = {"lesions": short_name(lesions)}
+        if lesions != "predicted":
+            self._ask_for_labels(lesions, label_f1, granted, seed)
 
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
@@ -80,32 +105,61 @@ class CLALA:
             (has_weights, f"demo weights, trained on phantoms alone{'' if has_weights else f' (not here; make them: {make})'}; others: clala:FOLDER"),
         ]
 
+    def _ask_for_labels(self, lesions: str, label_f1: float | None, granted: Granted | None, seed: int) -> None:
+        """Fill ``told``: case id -> (14,) what LCA is told of it."""
+        if not self.bundle.config.lca:
+            raise UserError(
+                f"clala: lesions={lesions}, but these weights have no lesion cross-attention that could be told; leave lesions, or take others"
+            )
+        if granted is None:
+            raise UserError(f"clala: lesions={lesions} needs what the references say; give granted, an object with lesions(source)")
+        labels = granted.lesions(lesions)
+        told = told_lesions(rows_of(labels.values()), label_f1, seed=seed)
+        self.told = dict(zip(labels, told.rows, strict=True))
+        if label_f1 is not None:
+            self.about_told |= {"label_f1": label_f1, "label_seed": seed, "label_f1_reached": told.record()}
+            granted.made_of_them(
+                f"corrupted to F1 {label_f1:.2f} (reached: {told.macro_f1:.2f}, mean of {len(told.f1)} lesions, {len(labels):,} cases)"
+            )
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, handed out batch by batch."""
         for start in range(0, len(cases), self.batch_size):
             yield from self._batch(cases[start : start + self.batch_size])
 
     def _batch(self, cases: Sequence[Case]) -> Iterator[Report]:
-        from clala.aggregate import aggregate
         from clala.generate import write
 
         opened = [self._open(case) for case in cases]
         usable = [one for one in opened if isinstance(one, Opened)]
-        written = iter(write(self.bundle, [one.image for one in usable], boxes=[one.boxes for one in usable], beams=self.beams))
+        hints = None if self.told is None or not usable else np.stack([one.hints for one in usable])
+        written = iter(write(self.bundle, [one.image for one in usable], boxes=[one.boxes for one in usable], lesions=hints, beams=self.beams))
         for case, one in zip(cases, opened, strict=True):
             if not isinstance(one, Opened):
                 yield Report(case.id, failure=one)
                 continue
             said = next(written)
-            yield Report(
-                case.id,
-                text=aggregate(said.sentences),
-                regions=said.sentences,
-                details={
-                    "lesions": {name: round(value, 4) for name, value in said.lesions.items()},
-                    "boxes": {name: [round(edge, 1) for edge in box] for name, box in said.boxes.items()},
-                },
-            )
+            text, failure = self._put_together(said.sentences)
+            details: dict[str, Any] = {
+                "told": [name for name, present in said.present.items() if present],
+                "boxes": {name: [round(edge, 1) for edge in box] for name, box in said.boxes.items()},
+            }
+            if self.told is None:
+                details["lesions"] = {name: round(value, 4) for name, value in said.lesions.items()}
+            yield Report(case.id, text=text, failure=failure, regions=said.sentences, details=details)
+
+    def _put_together(self, sentences: Mapping[str, str]) -> tuple[str, str]:
+        """A report of the sentences and no failure, or no report and why."""
+        from clala.aggregate import NotAggregated, aggregate, aggregate_by_model
+
+        if self.ask is None:
+            return aggregate(sentences), ""
+        try:
+            return aggregate_by_model(sentences, self.ask, _prompt()), ""
+        except NotAggregated as error:
+            if isinstance(error.__cause__, UserError):  # an endpoint that is not there, or not approved: no case after this one would fare better
+                raise error.__cause__ from None
+            return "", str(error)
 
     def _open(self, case: Case) -> Opened | str:
         """The case's image and granted boxes, or why it cannot be answered."""
@@ -117,7 +171,13 @@ class CLALA:
             image = read_radiograph(case.images[0].path)
         except UserError as error:
             return str(error)
-        return Opened(image, dict(case.boxes) if self.boxes == "truth" and case.boxes is not None else None)
+        if self.told is None:
+            hints = np.zeros(0, np.float32)
+        elif (row := self.told.get(case.id)) is None:
+            return "no labels were granted for this case"
+        else:
+            hints = row
+        return Opened(image, dict(case.boxes) if self.boxes == "truth" and case.boxes is not None else None, hints)
 
     def provenance(self) -> dict[str, Any]:
         """What decides the reports: checksum of the weights, their configuration, how they are used."""
@@ -129,8 +189,10 @@ class CLALA:
             "config": to_json(self.bundle.config),
             "beams": self.beams,
             "boxes": self.boxes,
-            "aggregator": self.aggregator,
+            "aggregator": "rules" if self.ask is None else f"language_model|prompt:{hashlib.sha256(_prompt().encode()).hexdigest()[:8]}",
             "thresholds": [round(value, 4) for value in self.bundle.thresholds.tolist()],
+            "labels_in_training": self.bundle.about.get("labels", {}),
+            **self.about_told,
         }
 
 
@@ -142,6 +204,12 @@ class Opened:
     """(H, W) uint8"""
     boxes: dict[str, tuple[float, float, float, float]] | None
     """true boxes, None = to be predicted"""
+    hints: np.ndarray
+    """(14,) what LCA is told; empty = what the classifier sees"""
+
+
+def _prompt() -> str:
+    return shipped("prompts", "aggregate.md").read_text(encoding="utf-8")
 
 
 def train(
@@ -150,6 +218,9 @@ def train(
     out: Path,
     preset: str = "demo",
     labels: str = "rules",
+    label_f1: float | None = None,
+    classifier: Path | None = None,
+    detector: Path | None = None,
     seed: int = 42,
     device: str = "auto",
     command: str = "",
@@ -161,24 +232,32 @@ def train(
     pretrained: bool = False,
     precision: Literal["no", "bf16", "fp16"] = "no",
     workers: int = 0,
+    crops: Path | None = None,
+    save_every: int = 0,
     half: bool = True,
     tensorboard: bool = False,
     settings: str = "",
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights.
 
-    labels    who says which lesions a training report states: a labeller's name, or truth where the dataset knows
-    epochs    of stage 1; 0 leaves it out
-    lca llcl  off for the ablations of Tables 2b and 3
-    half      store float16
-    settings  anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
+    labels      who says which lesions a training report states: truth, where the dataset knows; rules; file:PATH, labels by case id
+    label_f1    what LCA is told in training, made wrong to this F1 per lesion, a share (D13); sentences, LLCL and classifier keep to the labels
+    classifier  folder of a trained one (`train classifier`); else one is trained first
+    detector    folder of a trained one (`train detector`); else one is trained first
+    epochs      of stage 1; 0 leaves it out
+    lca llcl    off for the ablations of Tables 2b and 3
+    crops       folder for the crops, to be shared by several trainings
+    save_every  steps between two saved states within an epoch; 0 = after each epoch alone
+    half        store float16
+    settings    anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
+
     Raises UserError for a setting that does not exist, a split that is empty, labels that are not there.
     """
     needs_torch()
-    from clala.checkpoint import load, save
+    from clala.checkpoint import BadCheckpoint, load, save
     from clala.config import BadConfig, with_settings
     from clala.data import write_index
-    from clala.train import Job
+    from clala.train import Job, NonFiniteLoss, OtherTraining
     from clala.train import train as train_clala
 
     named = {"epochs_stage1": epochs, "epochs_stage2": epochs_stage2, "lca": lca, "llcl": llcl, "batch": batch}
@@ -188,29 +267,63 @@ def train(
         config, recipe = with_settings(preset, changes)
     except BadConfig as error:
         raise UserError(f"train clala: {error}") from error
-    lines = [
-        line
-        for split in ("train", "validate")
-        for line in index_lines(training.cases(split), training.references(split), split, labels, config.compat)
-    ]
+    if config.detector == "yolov10" and detector is None:
+        raise UserError(
+            f"train clala: the preset {preset!r} has the detector yolov10, which is trained apart: `train detector`, then --detector FOLDER"
+        )
+    source = label_source(labels)
+    lines: list[IndexLine] = []
+    record: dict[str, Any] = {"source": short_name(labels), "signature": source.signature()}
+    for split in ("train", "validate"):
+        found = index_lines(training.cases(split), training.references(split), split, source, config.compat)
+        if label_f1 is not None:
+            found, told = _made_wrong(found, label_f1, seed)
+            record |= {"label_f1": label_f1, f"reached_{split}": told.record()}
+        lines += found
     if not any(line.split == "train" for line in lines):
         raise UserError("train clala: the dataset has no training image with boxes and region sentences; CLALA-Net learns from both")
     out.mkdir(parents=True, exist_ok=True)
-    write_index(lines, out / "work" / "index.jsonl")
-    job = Job(out / "work" / "index.jsonl", out, config, recipe, seed, device, pretrained, precision, workers, tensorboard, command, read_radiograph)
-    train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    if half:
-        save(load(out), out, half=True)
+    index = out / "work" / "index.jsonl"
+    write_index(lines, index)
+    job = Job(
+        index,
+        out,
+        config,
+        recipe,
+        seed,
+        device,
+        pretrained,
+        precision,
+        workers,
+        tensorboard,
+        command,
+        read_radiograph,
+        classifier=classifier,
+        detector=detector,
+        crops=crops,
+        save_every=save_every,
+    )
+    try:
+        train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
+    except (BadCheckpoint, OtherTraining, NonFiniteLoss) as error:
+        raise UserError(f"train clala: {error}") from error
+    save(load(out), out, half=half, labels=record)
     return out
 
 
-def index_lines(cases: Sequence[Case], references: Sequence[Reference], split: str, labels: str, compat: str = "table") -> list[IndexLine]:
-    """Cases and what is known of them, as lines of the training index. Cases without boxes are left out: nothing can be cut from them."""
+def index_lines(
+    cases: Sequence[Case], references: Sequence[Reference], split: str, labels: str | LabelSource | None, compat: str = "table"
+) -> list[IndexLine]:
+    """Cases and what is known of them, as lines of the training index. Cases without boxes are left out: nothing can be cut from them.
+
+    ``labels`` says who states the lesions: a source, or its name; None = nobody, for what learns from boxes alone.
+    """
     from clala.data import IndexLine
     from clala.regions import REGIONS, roi_lesions
 
     kept = [(case, reference) for case, reference in zip(cases, references, strict=True) if reference.boxes and case.images]
-    stated = [positives(lesions) for lesions in _labels([reference for _, reference in kept], labels)]
+    source = label_source(labels) if isinstance(labels, str) else labels
+    labelled = source.lesions([case for case, _ in kept], [reference for _, reference in kept]) if source else [()] * len(kept)
     return [
         IndexLine(
             id=case.id,
@@ -223,19 +336,17 @@ def index_lines(cases: Sequence[Case], references: Sequence[Reference], split: s
             roi_lesions={name: roi_lesions(name, lesions, compat) for name in reference.boxes if name in REGIONS},
             view=case.images[0].view,
         )
-        for (case, reference), lesions in zip(kept, stated, strict=True)
+        for (case, reference), lesions in zip(kept, map(positives, labelled), strict=True)
     ]
 
 
-def _labels(references: Sequence[Reference], labels: str) -> list[Lesions]:
-    if labels == "truth":
-        known = [reference.lesions for reference in references]
-        if missing := sum(lesions is None for lesions in known):
-            raise UserError(f"train clala: labels=truth, but {missing} of {len(known)} references carry no labels; use labels=rules")
-        return [lesions for lesions in known if lesions is not None]
-    from benchmark.labelling.choose import labeller_named
+def _made_wrong(lines: Sequence[IndexLine], f1: float, seed: int) -> tuple[list[IndexLine], ToldLesions]:
+    """The lines with what LCA is told at that F1; what LLCL and the classifier learn from stays.
 
-    return labeller_named(labels).label([reference.report for reference in references])
+    A lesion that is switched on has no side, so that no region could be said to carry it; and one thing changes at a time.
+    """
+    told = told_lesions(np.array([line.lesion_row() for line in lines]), f1, seed=seed)
+    return [replace(line, told=names_of(row)) for line, row in zip(lines, told.rows, strict=True)], told
 
 
 def positives(lesions: Lesions) -> Mapping[str, str]:

@@ -89,7 +89,7 @@ class Told:
         self.asked: list[dict[str, str]] = []
         """what, from which source, of which signature, and what the model makes of it; one entry per question"""
 
-    def lesions(self, source: str, *, said: str = "") -> dict[str, Lesions]:
+    def lesions(self, source: str) -> dict[str, Lesions]:
         """Case id -> lesions, of all cases of the measured split. Raises ``NotGranted``, and what the source raises."""
         if "lesions" not in self._config.grant:
             raise NotGranted(
@@ -101,8 +101,12 @@ class Told:
         labels = label_source(source, registry.options_of(self._config.options, source))
         cases, references = self._dataset.cases(self._config.split), self._dataset.references(self._config.split)
         found = labels.lesions(cases, references)
-        self.asked.append({"what": "lesions", "source": short_name(source), "signature": labels.signature(), "said": said})
+        self.asked.append({"what": "lesions", "source": short_name(source), "signature": labels.signature(), "said": ""})
         return {case.id: lesions for case, lesions in zip(cases, found, strict=True)}
+
+    def made_of_them(self, said: str) -> None:
+        """Add to the note of what was asked last."""
+        self.asked[-1]["said"] = said
 
     def close(self) -> None:
         """The model is made: from now on it is told nothing more."""

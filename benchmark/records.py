@@ -197,11 +197,11 @@ class TrainingData(Protocol):
 class Granted(Protocol):
     """Where a model that an experiment tells something of the measured cases finds it: nothing, unless the run grants it (``--grant lesions``)."""
 
-    def lesions(self, source: str, *, said: str = "") -> Mapping[str, Lesions]:
+    def lesions(self, source: str) -> Mapping[str, Lesions]:
         """Case id -> lesions, of all cases of the split, those beyond ``--limit`` too. Raises ``UserError`` if the run does not grant it.
 
-        source   truth, file:PATH or a labeller's name
-        said     what the note under the tables shall add, where the model makes something else of them: ``corrupted to F1 0.70``
-
-        A model asks while it is made: what it was told stands in the run's record before the first report is written.
+        ``source`` is truth, file:PATH or a labeller's name. A model asks while it is made: what it was told is on record before its first report.
         """
+
+    def made_of_them(self, said: str) -> None:
+        """What the note under the tables shall add where the model was told something else than it was given: ``corrupted to F1 0.70``."""

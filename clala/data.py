@@ -6,7 +6,8 @@ The file is the interface: training knows no dataset, it reads JSON lines, one i
      "boxes": {"left lung": [x0, y0, x1, y1], ...},              pixels of the file
      "sentences": {"left lung": "the left lung is clear.", ...},
      "lesions": {"pleural effusion": "left", ...},               what the report states, with its side
-     "roi_lesions": {"left lung": ["pleural effusion"], ...}}    D7; left out: worked out from ``lesions``
+     "roi_lesions": {"left lung": ["pleural effusion"], ...},    D7; left out: worked out from ``lesions``
+     "told": ["mass", ...]}                                      what LCA is told; left out: ``lesions``
 
 A batch is M region samples of any images (D6). Which ones, in which order, with which partners, follows from seed and epoch alone, so that a run
 that was interrupted goes on with the batches it would have had.
@@ -67,10 +68,16 @@ class IndexLine:
     """region -> what it carries (D7)"""
     view: str = ""
     """AP, PA or unknown"""
+    told: tuple[str, ...] | None = None
+    """lesions that LCA is told in training where they are not the report's (label study, D13); LLCL and the classifier keep to ``lesions``"""
 
     def lesion_row(self) -> list[float]:
         """14 numbers, 1 where the report states the lesion."""
         return [float(lesion in self.lesions) for lesion in LESIONS]
+
+    def told_row(self) -> list[float]:
+        """14 numbers, 1 where LCA is told that the lesion is there."""
+        return self.lesion_row() if self.told is None else [float(lesion in self.told) for lesion in LESIONS]
 
 
 def write_index(lines: Iterable[IndexLine], path: Path) -> None:
@@ -88,6 +95,7 @@ def write_index(lines: Iterable[IndexLine], path: Path) -> None:
                 "sentences": dict(line.sentences),
                 "lesions": dict(line.lesions),
                 "roi_lesions": {name: list(carried) for name, carried in line.roi_lesions.items()},
+                **({} if line.told is None else {"told": list(line.told)}),
             }
             file.write(json.dumps(values) + "\n")
 
@@ -124,7 +132,8 @@ def _read_line(values: dict[str, Any], compat: str) -> IndexLine:
         if len(box) != 4:
             raise ValueError(f"box of {name} has {len(box)} numbers; left, top, right, bottom are needed")
         boxes[name] = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-    if unknown := [name for name in values["lesions"] if name not in LESIONS]:
+    told = values.get("told")
+    if unknown := [name for name in (*values["lesions"], *(told or ())) if name not in LESIONS]:
         raise ValueError(f"no lesion named {unknown[0]!r}; known: {', '.join(LESIONS)}")
     if values["split"] not in ("train", "validate"):
         raise ValueError(f"split is {values['split']!r}; it must be train or validate")
@@ -139,6 +148,7 @@ def _read_line(values: dict[str, Any], compat: str) -> IndexLine:
         lesions=dict(values["lesions"]),
         roi_lesions={name: tuple(lesions) for name, lesions in carried.items()},
         view=str(values.get("view", "")),
+        told=None if told is None else tuple(told),
     )
 
 
@@ -153,7 +163,7 @@ class Samples:
         self.regions = np.array([r for _, r, _ in present], dtype=np.int64)
         self.crop_rows = np.array([row for _, _, row in present], dtype=np.int64)
         self.sentences = [lines[i].sentences.get(names[r], "") for i, r, _ in present]
-        self.image_lesions = np.array([line.lesion_row() for line in lines], dtype=np.float32).reshape(-1, len(LESIONS))
+        self.image_lesions = np.array([line.told_row() for line in lines], dtype=np.float32).reshape(-1, len(LESIONS))
         self.carried = np.zeros((len(present), NO_LESION + 1), dtype=bool)
         for row, (i, r, _) in enumerate(present):
             self.carried[row, self._classes(lines[i], names[r])] = True

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import importlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from PIL import Image
 pytest.importorskip("torch")
 
 from adapters.clala import CLALA, DEMO_WEIGHTS, index_lines, train
-from benchmark.records import Case, ImageFile, Lesion, Reference, UserError
+from benchmark.places import shipped
+from benchmark.records import Case, ImageFile, Lesion, Reference, Report, UserError
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
 
 BOXES = {"left lung": (42.0, 10.0, 76.0, 80.0), "right lung": (5.0, 10.0, 38.0, 80.0), "cardiac silhouette": (20.0, 40.0, 65.0, 80.0)}
@@ -186,6 +189,70 @@ def test_the_adapter_is_imported_without_torch(monkeypatch: pytest.MonkeyPatch) 
     sys.modules["adapters.clala"] = adapters.clala
 
 
+class Endpoint:
+    """Behaves like a language model: writes every statement of its prompt, or what ``answers`` has for it."""
+
+    def __init__(self, answers: Callable[[str], str] | None = None) -> None:
+        self.answers, self.prompts = answers, list[str]()
+
+    def __call__(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        return self.answers(prompt) if self.answers else "Written. " + " ".join(re.findall(r"^- [a-z ]+: (.*)$", prompt, re.MULTILINE))
+
+
+def first(model: CLALA, dataset: FakeDataset) -> Report:
+    reports = model.generate(dataset.cases("train")[:1])
+    return next(reports)
+
+
+def test_a_language_model_makes_the_report_of_the_shipped_prompt(weights: Path, dataset: FakeDataset) -> None:
+    endpoint = Endpoint()
+    model = CLALA(str(weights), device="cpu", aggregator=endpoint)
+    report = first(model, dataset)
+    prompt = shipped("prompts", "aggregate.md").read_text(encoding="utf-8")
+    assert report.text.startswith("Written. ")
+    assert not report.failure
+    (asked,) = endpoint.prompts
+    assert asked == prompt.replace("{regions}", "\n".join(f"- {region}: {text}" for region, text in report.regions.items() if text))
+    assert model.provenance()["aggregator"] == f"language_model|prompt:{hashlib.sha256(prompt.encode()).hexdigest()[:8]}"
+
+
+def refuse(error: Exception) -> Callable[[str], str]:
+    def answer(prompt: str) -> str:
+        raise error
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "failure"),
+    [
+        (refuse(TimeoutError("60 s")), "the language model gave no answer: TimeoutError: 60 s"),
+        (lambda prompt: " ", "the language model answered with nothing"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_failed_case_and_its_sentences_are_kept(
+    weights: Path, dataset: FakeDataset, answers: Callable[[str], str], failure: str
+) -> None:
+    report = first(CLALA(str(weights), device="cpu", aggregator=Endpoint(answers)), dataset)
+    assert (report.text, report.failure) == ("", failure)
+    assert report.regions
+
+
+def test_a_report_that_lost_a_finding_is_a_failed_case(weights: Path, dataset: FakeDataset) -> None:
+    model = CLALA(str(weights), device="cpu", aggregator=Endpoint(lambda prompt: "Normal chest."))
+    assert model._put_together({"left lung": "left pleural effusion."}) == (
+        "",
+        "the report lacks left pleural effusion, which the region sentences state",
+    )
+
+
+def test_an_endpoint_that_is_not_to_be_had_stops_the_model_instead_of_failing_every_case(weights: Path, dataset: FakeDataset) -> None:
+    model = CLALA(str(weights), device="cpu", aggregator=Endpoint(refuse(UserError("no endpoint named here; set one"))))
+    with pytest.raises(UserError, match="no endpoint named here; set one"):
+        first(model, dataset)
+
+
 def test_the_index_holds_what_the_dataset_knows(dataset: FakeDataset) -> None:
     line = index_lines(dataset.cases("train"), dataset.references("train"), "train", "truth")[1]
     assert line.lesions == {"pleural effusion": "left"}
@@ -200,7 +267,7 @@ def test_the_rules_say_the_same_as_the_truth_of_plain_sentences(dataset: FakeDat
 
 def test_training_on_truth_that_is_not_there_is_refused(dataset: FakeDataset) -> None:
     bare = [Reference(r.case_id, r.report, r.region_sentences, r.boxes) for r in dataset.references("train")]
-    with pytest.raises(UserError, match="labels=truth, but 4 of 4 references carry no labels; use labels=rules"):
+    with pytest.raises(UserError, match="truth: the dataset states no lesions for 4 of 4 cases, the first 'c0'; name another source of labels"):
         index_lines(dataset.cases("train"), bare, "train", "truth")
 
 

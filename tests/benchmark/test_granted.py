@@ -44,7 +44,9 @@ class Prompted:
 
     def __init__(self, granted: Granted, *, lesions: str = "truth", late: bool = False, said: str = "") -> None:
         self.granted, self.lesions = granted, lesions
-        self.known = {} if late else granted.lesions(lesions, said=said)
+        self.known = {} if late else granted.lesions(lesions)
+        if said:
+            granted.made_of_them(said)
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         known = self.known or self.granted.lesions(self.lesions)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from clala.config import CLALAConfig, Recipe
-from clala.data import NO_LESION, BadIndex, IndexLine, Samples, read_index
+from clala.data import NO_LESION, BadIndex, IndexLine, Samples, read_index, write_index
+from clala.regions import LESIONS
 from clala.tokens import WordTokenizer
 
 
@@ -30,6 +31,7 @@ GOOD = {"id": "a", "patient": "p", "split": "train", "image": "a.png", "boxes": 
         (json.dumps(GOOD | {"id": "b", "boxes": {"lung": [1, 2, 3, 4]}}), "line 2: no region named 'lung'; known: right lung"),
         (json.dumps(GOOD | {"id": "b", "boxes": {"left lung": [1, 2, 3]}}), "line 2: box of left lung has 3 numbers"),
         (json.dumps(GOOD | {"id": "b", "lesions": {"flu": "left"}}), "line 2: no lesion named 'flu'"),
+        (json.dumps(GOOD | {"id": "b", "told": ["flu"]}), "line 2: no lesion named 'flu'"),
     ],
 )
 def test_a_bad_line_is_named_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -119,3 +121,17 @@ def test_the_same_seed_gives_the_same_batch(samples: Samples, quick: Recipe) -> 
     assert torch.equal(one.crops, same.crops)
     assert torch.equal(one.comparisons, same.comparisons)
     assert not torch.equal(one.crops, other.crops)
+
+
+def test_what_lca_is_told_may_differ_and_llcl_and_classifier_keep_to_the_report(
+    lines: list[IndexLine], samples: Samples, config: CLALAConfig, tokenizer: WordTokenizer, tmp_path: Path
+) -> None:
+    changed = [replace(lines[0], told=("mass", "hernia")), replace(lines[1], told=()), *lines[2:]]
+    write_index(changed, tmp_path / "index.jsonl")
+    assert read_index(tmp_path / "index.jsonl") == changed
+    told = Samples(changed, samples.store, config, tokenizer)
+    assert [LESIONS[k] for k in np.flatnonzero(told.image_lesions[0])] == ["hernia", "mass"]
+    assert not told.image_lesions[1].any()
+    assert np.array_equal(told.image_lesions[2:], samples.image_lesions[2:])
+    assert np.array_equal(told.carried, samples.carried)
+    assert [line.lesion_row() for line in changed] == [line.lesion_row() for line in lines]
