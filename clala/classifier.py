@@ -1,13 +1,15 @@
 """Which of the 14 lesions the whole radiograph shows: what LCA is told at generation (D11).
 
-The small encoder is a residual CNN whose last map scores every place for every lesion; a soft maximum over places makes the image's score, so that a
-nodule is not averaged away (as in Wang et al., ChestX-ray8, CVPR 2017). Binary cross-entropy with log-scaled weights on positives, as RaDialog's
-findings classifier has it, and a threshold per lesion tuned for F1 on the validation images.
+Two networks, one interface: squares in [0, 1] to 14 logits. ``biovil_t`` is the paper's: the published image encoder of BioViL-T, its projected map
+pooled to cells of 4 x 4 and two linear layers, as in the findings classifier of RaDialog (Pellegrini et al., arXiv 2311.18681). ``small`` needs no
+published weights: a residual CNN whose last map scores every place for every lesion; a soft maximum over places makes the image's score, so that a
+nodule is not averaged away (as in Wang et al., ChestX-ray8, CVPR 2017). A threshold per lesion is tuned for F1 on the validation images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 
 import numpy as np
 import torch
@@ -20,6 +22,13 @@ from clala.regions import LESIONS
 
 SHARPNESS = 4.0
 """Of the soft maximum over places: towards 0 it is the mean, towards infinity the maximum (ChestX-ray8 tried 0 to 10)."""
+POOLED = 4  # RaDialog, findings_classifier/chexpert_model.py
+"""side of the patch of BioViL-T's map that becomes one cell"""
+
+
+def new_classifier(config: CLALAConfig) -> nn.Module:
+    """The untrained classifier that the configuration names: (B, 1, S, S) squares in [0, 1] -> (B, 14) logits, ``size_px`` = S."""
+    return BioViLTClassifier(config) if config.classifier == "biovil_t" else LesionClassifier(config)
 
 
 class LesionClassifier(nn.Module):
@@ -48,9 +57,29 @@ class LesionClassifier(nn.Module):
         return logits
 
 
-def new_classifier(config: CLALAConfig) -> nn.Module:
-    """The untrained classifier that the configuration names: (B, 1, S, S) padded squares in [0, 1] -> (B, 14) logits, ``size_px`` = S."""
-    return LesionClassifier(config)
+class BioViLTClassifier(nn.Module):
+    """(B, 1, S, S) squares in [0, 1] -> (B, 14) logits; random until ``biovil_t.load_published`` fills ``image``, the head always learnt."""
+
+    def __init__(self, config: CLALAConfig) -> None:
+        super().__init__()
+        from clala.biovil_t import JOINT, STRIDE_PX, BioViLT
+
+        self.size_px = config.classifier_px
+        self.image = BioViLT()
+        # Neither ImageNet's head nor the comparison with an earlier image has a part in the answer.
+        self.image.encoder.encoder.fc.requires_grad_(False)
+        self.image.encoder.vit_pooler.requires_grad_(False)
+        cells = ceil(ceil(config.classifier_px / STRIDE_PX) / POOLED)
+        hidden = config.classifier_hidden
+        self.head = nn.Sequential(nn.Linear(JOINT * cells**2, hidden), nn.ReLU(), nn.Linear(hidden, len(LESIONS)))
+
+    def forward(self, squares: Tensor) -> Tensor:
+        """Score each lesion."""
+        # RaDialog's images of 488 px make a map of 16 x 16 = 4 x 4 cells. At 448 px it is 14 x 14: without ceil_mode the last two rows, where the
+        # costophrenic angles are, would be dropped.
+        cells = functional.avg_pool2d(self.image(squares).projected_patches, POOLED, ceil_mode=True)
+        logits: Tensor = self.head(cells.flatten(1))
+        return logits
 
 
 class Residual(nn.Module):
@@ -101,8 +130,8 @@ def tune_thresholds(probabilities: np.ndarray, labels: np.ndarray, *, otherwise:
     return chosen
 
 
-def predict(classifier: LesionClassifier, squares: np.ndarray, *, batch: int = 32) -> np.ndarray:
-    """(N, 14) probabilities of (N, S, S) uint8 padded squares."""
+def predict(classifier: nn.Module, squares: np.ndarray, *, batch: int = 32) -> np.ndarray:
+    """(N, 14) probabilities of (N, S, S) uint8 squares."""
     device = next(classifier.parameters()).device
     parts = []
     with torch.inference_mode():
@@ -113,7 +142,7 @@ def predict(classifier: LesionClassifier, squares: np.ndarray, *, batch: int = 3
 
 
 def train_classifier(
-    classifier: LesionClassifier,
+    classifier: nn.Module,
     squares: np.ndarray,
     labels: np.ndarray,
     *,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from clala.biovil_t import ImageEmbeddings
 from clala.checkpoint import Bundle
-from clala.classifier import LesionClassifier, positive_weights, predict, train_classifier, tune_thresholds
+from clala.classifier import BioViLTClassifier, LesionClassifier, new_classifier, positive_weights, predict, train_classifier, tune_thresholds
 from clala.config import BadConfig, CLALAConfig
 
 
@@ -61,6 +62,67 @@ def test_a_bright_spot_can_be_learnt(config: CLALAConfig) -> None:
     train_classifier(classifier, squares, labels, epochs=12, batch=12, learning_rate=5e-3, seed=0)
     found = predict(classifier, squares)[:, 4]
     assert found[::2].min() > found[1::2].max()
+
+
+class FakeEncoder(torch.nn.Module):
+    """Says the same map for every image."""
+
+    def __init__(self, projected: torch.Tensor) -> None:
+        super().__init__()
+        self.projected = projected
+
+    def forward(self, images: torch.Tensor) -> ImageEmbeddings:
+        return ImageEmbeddings(*[self.projected.expand(len(images), -1, -1, -1)] * 4)
+
+
+def test_the_head_behind_biovil_t_by_hand(config: CLALAConfig) -> None:
+    """At 448 px the map of 14 x 14 becomes 4 x 4 cells; those at the lower and right edge are means of what is left there."""
+    classifier = BioViLTClassifier(replace(config, classifier="biovil_t", classifier_px=448, classifier_hidden=3))
+    projected = torch.zeros(1, 128, 14, 14)
+    projected[0, 0, 13, 0] = 8.0  # where a costophrenic angle is: in a cell of 2 x 4, so its mean is 1
+    projected[0, 127, 13, 13] = 8.0  # in a cell of 2 x 2: 2
+    classifier.image = FakeEncoder(projected)  # type: ignore[assignment]
+    first, last = classifier.head[0], classifier.head[2]
+    with torch.no_grad():
+        for layer in (first, last):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        first.weight[0, 0 * 16 + 12] = 5.0  # row 3, column 0 of channel 0
+        first.weight[1, 127 * 16 + 15] = 0.5
+        first.weight[2, 127 * 16 + 15] = -1.0  # below zero: ReLU
+        last.weight[4] = torch.tensor([1.0, 10.0, 100.0])
+    assert classifier(torch.zeros(2, 1, 448, 448))[:, 4].tolist() == [15.0, 15.0]
+
+
+@pytest.mark.parametrize(("size_px", "cells"), [(488, 16), (448, 16), (224, 4), (64, 1)])
+def test_the_head_fits_any_size(config: CLALAConfig, size_px: int, cells: int) -> None:
+    classifier = BioViLTClassifier(replace(config, classifier="biovil_t", classifier_px=size_px)).eval()
+    assert classifier.head[0].in_features == 128 * cells
+    with torch.inference_mode():
+        assert classifier(torch.zeros(1, 1, size_px, size_px)).shape == (1, 14)
+
+
+def test_biovil_t_answers_two_images_together_as_two_alone(config: CLALAConfig) -> None:
+    torch.manual_seed(0)
+    classifier = new_classifier(replace(config, classifier="biovil_t")).eval()
+    squares = np.random.default_rng(0).integers(0, 255, (2, 64, 64)).astype(np.uint8)
+    together = predict(classifier, squares)
+    np.testing.assert_allclose(together, np.concatenate([predict(classifier, squares[:1]), predict(classifier, squares[1:])]), atol=1e-5)
+    assert abs(together[0] - together[1]).max() > 1e-4
+
+
+def test_the_configuration_chooses_the_network(config: CLALAConfig) -> None:
+    assert isinstance(new_classifier(config), LesionClassifier)
+    assert isinstance(new_classifier(replace(config, classifier="biovil_t")), BioViLTClassifier)
+
+
+def test_what_has_no_part_in_the_answer_is_not_learnt(config: CLALAConfig) -> None:
+    """A weight without gradient would make several processes wait for each other for nothing."""
+    classifier = new_classifier(replace(config, classifier="biovil_t"))
+    classifier(torch.rand(2, 1, 64, 64)).sum().backward()
+    without = {name for name, value in classifier.named_parameters() if value.grad is None}
+    assert without == {name for name, value in classifier.named_parameters() if not value.requires_grad}
+    assert {".".join(name.split(".")[:3]) for name in without} == {"image.encoder.encoder", "image.encoder.vit_pooler"}
 
 
 def test_an_encoder_with_a_file_of_its_own_is_not_built_here(config: CLALAConfig) -> None:
