@@ -19,6 +19,8 @@ def decode(decoder: ReportDecoder, memory: Tensor, tokenizer: Any, *, beams: int
     """Words of one sentence per row of (M, L, D) memory, without [DEC], with [SEP] if it was reached within ``max_tokens``."""
     if beams < 1:
         raise ValueError(f"beams is {beams}; it must be at least 1 (1 = greedy)")
+    if max_tokens > (places := decoder.bert.config.max_position_embeddings):
+        raise ValueError(f"max_tokens is {max_tokens}, but this decoder was made for {places} places; ask for at most as many")
     if not len(memory):
         return []
     search = _greedy if beams == 1 else _beam

@@ -1,95 +1,12 @@
-"""Generation against a loop without cache and without batches, token by token."""
+"""What is written about images: every region, whatever stands beside it."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-import torch
 
 from clala.checkpoint import Bundle
-from clala.decoder import ReportDecoder
-from clala.decoding import decode
 from clala.generate import write
 from clala.regions import PAPER_REGIONS
-from clala.tokens import WordTokenizer
-
-STEPS = 10
-
-
-def draw_weights(decoder: ReportDecoder, seed: int, end: int) -> None:
-    """Weights wide enough for decided scores, and an end that is likely enough for sentences of different lengths."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.4 if parameter.dim() > 1 else 0.1))
-        for part in decoder.modules():
-            if isinstance(part, torch.nn.LayerNorm):
-                part.weight.fill_(1)
-        decoder.bert.cls.predictions.bias[end] += 2.0
-
-
-def log_probabilities(decoder: ReportDecoder, words: list[int], memory: torch.Tensor, begin: int) -> torch.Tensor:
-    return decoder(torch.tensor([[begin, *words]]), memory)[0, -1].log_softmax(0)
-
-
-def plain_greedy(decoder: ReportDecoder, memory: torch.Tensor, tokenizer: WordTokenizer) -> list[int]:
-    words: list[int] = []
-    while len(words) < STEPS - 1 and (not words or words[-1] != tokenizer.end):
-        words.append(int(log_probabilities(decoder, words, memory, tokenizer.begin).argmax()))
-    return words
-
-
-def plain_beam(decoder: ReportDecoder, memory: torch.Tensor, tokenizer: WordTokenizer, beams: int) -> list[int]:
-    open_beams: list[tuple[float, list[int]]] = [(0.0, [])]
-    best: tuple[float, list[int]] | None = None
-    for step in range(1, STEPS):
-        candidates = []
-        for total, words in open_beams:
-            scores = log_probabilities(decoder, words, memory, tokenizer.begin)
-            candidates += [(total + float(score), [*words, word]) for word, score in enumerate(scores)]
-        candidates.sort(key=lambda pair: -pair[0])
-        for total, words in candidates[:beams]:
-            if words[-1] == tokenizer.end and (best is None or total / step > best[0]):
-                best = (total / step, words)
-        open_beams = [pair for pair in candidates[: 2 * beams] if pair[1][-1] != tokenizer.end][:beams]
-        if step < STEPS - 1 and best is not None and open_beams[0][0] / step <= best[0]:
-            break
-    return best[1] if best else open_beams[0][1]
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("beams", [1, 2, 3])
-def test_decoding_agrees_with_the_plain_loop_token_by_token(bundle: Bundle, tokenizer: WordTokenizer, beams: int, seed: int) -> None:
-    decoder = bundle.model.decoder
-    draw_weights(decoder, seed, tokenizer.end)
-    memory = torch.randn(6, 5, 32, generator=torch.Generator().manual_seed(seed))
-    with torch.inference_mode():
-        found = decode(decoder, memory, tokenizer, beams=beams, max_tokens=STEPS)
-        plain = [
-            plain_greedy(decoder, row.unsqueeze(0), tokenizer) if beams == 1 else plain_beam(decoder, row.unsqueeze(0), tokenizer, beams)
-            for row in memory
-        ]
-    assert found == plain
-
-
-def test_sentences_of_different_lengths_come_out(bundle: Bundle, tokenizer: WordTokenizer) -> None:
-    """Else the test above would not have tried rows that leave the batch early."""
-    lengths = set()
-    for seed in range(4):
-        draw_weights(bundle.model.decoder, seed, tokenizer.end)
-        memory = torch.randn(6, 5, 32, generator=torch.Generator().manual_seed(seed))
-        with torch.inference_mode():
-            lengths |= {len(row) for row in decode(bundle.model.decoder, memory, tokenizer, beams=3, max_tokens=STEPS)}
-    assert len(lengths) > 2
-
-
-def test_no_region_gives_no_sentence(bundle: Bundle, tokenizer: WordTokenizer) -> None:
-    assert decode(bundle.model.decoder, torch.zeros(0, 5, 32), tokenizer) == []
-
-
-def test_fewer_than_one_beam_is_refused(bundle: Bundle, tokenizer: WordTokenizer) -> None:
-    with pytest.raises(ValueError, match=r"beams is 0; it must be at least 1 \(1 = greedy\)"):
-        decode(bundle.model.decoder, torch.zeros(1, 5, 32), tokenizer, beams=0)
 
 
 def image(height: int, width: int, seed: int = 0) -> np.ndarray:
