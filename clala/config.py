@@ -198,6 +198,8 @@ class Recipe:
     """a batch takes sentences of about one length, which saves half of the decoder's work on a CPU"""
     normal_share: float = 1.0
     """share of lesion-free regions that an epoch draws; 1 = all"""
+    repeat_below: float = 0.0
+    """regions with a lesion that fewer than this share of them carry are repeated within an epoch, sqrt(this / share) times; 0 = never"""
     classifier_epochs: int = 6
     """passes over the images (RaDialog's classifier: 6)"""
     classifier_batch: int = 64

@@ -210,14 +210,24 @@ class Samples:
         return int(others[rng.integers(len(others))]) if len(others) else -1
 
     def epoch(self, recipe: Recipe, *, seed: int, epoch: int) -> np.ndarray:
-        """Rows in the order of one epoch. Normal regions may be thinned, to a fresh part of them each time."""
+        """Rows in the order of one epoch. Normal regions may be thinned, to a fresh part of them each time, and rare lesions repeated."""
         rng = np.random.default_rng((seed, epoch))
         rows = self.with_sentence()
         if recipe.normal_share < 1:
             normal = self.carried[rows, NO_LESION]
             rows = rows[~normal | (rng.random(len(rows)) < recipe.normal_share)]
+        if recipe.repeat_below > 0:
+            rows = np.repeat(rows, np.floor(self._repeats(rows, recipe.repeat_below) + rng.random(len(rows))).astype(int))
         shuffled: np.ndarray = rng.permutation(rows)
         return shuffled
+
+    def _repeats(self, rows: np.ndarray, below: float) -> np.ndarray:
+        """How often each row stands in an epoch: sqrt(below / share of its rarest lesion), at least once (Gupta et al., LVIS, CVPR 2019, App. B)."""
+        carried = self.carried[rows, :NO_LESION]
+        share = carried.mean(0)
+        factor = np.maximum(1.0, np.sqrt(below / np.where(share > 0, share, 1.0)))
+        repeats: np.ndarray = np.where(carried, factor, 1.0).max(1)
+        return repeats
 
     def _alike_in_length(self, rows: np.ndarray, batch: int, rng: np.random.Generator) -> np.ndarray:
         """The same rows, so that a batch has sentences of about one length and is padded little; batches still come in random order."""

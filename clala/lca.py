@@ -14,9 +14,9 @@ For the same reason the maps of keys and values have no bias.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from clala.bert import dropout, see
 from clala.config import CLALAConfig
 
 
@@ -65,8 +65,8 @@ class LCABlock(nn.Module):
     def forward(self, asking: Tensor, weighted: Tensor) -> Tensor:
         """(M, L, D) asks (M, C, D); returns (M, L, D)."""
         q, k, v = (self._split(linear(x)) for linear, x in ((self.q, asking), (self.k, weighted), (self.v, weighted)))
-        gathered = functional.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
-        out: Tensor = self.norm(asking + self.drop(self.o(gathered.transpose(1, 2).flatten(2))))
+        gathered = see(q, k, v, forgotten=self.dropout if self.training else 0.0)
+        out: Tensor = self.norm(asking + dropout(self.o(gathered), self.drop))
         if self.ffn is not None:
             out = self.norm_ffn(out + self.ffn(out))
         return out

@@ -137,7 +137,7 @@ def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _cuda_states() -> dict[str, Tensor]:
-    return {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() and torch.cuda.is_initialized() else {}
+    return {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
 
 
 def _barrier() -> None:

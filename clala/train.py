@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     model.enter_stage(stage)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rank, world = accelerator.process_index, accelerator.num_processes
-    drawn = {"seed": job.seed + stage, "crop_px": crop_px, "llcl": stage == 1, "shard": (rank, world)}
+    draw = partial(samples["train"].batches, r, seed=job.seed + stage, crop_px=crop_px, llcl=stage == 1, shard=(rank, world))
     rate = Rate(r, stage, samples["train"].steps(r, seed=job.seed + stage, epoch=0, world=world) // r.accumulate)
     inner = torch.optim.AdamW(learning, lr=rate(0), weight_decay=r.weight_decay, fused=True)
     state = TrainingState(job.out / "work" / f"stage{stage}", {"model": model}, inner)
@@ -219,7 +220,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
             torch.manual_seed(hash((job.seed, stage, epoch, rank)) % 2**31)  # dropout: an epoch is the same wherever the last one stopped
         model.train()
         began = time.monotonic()
-        batches = samples["train"].batches(r, epoch=epoch, start=first, **drawn)
+        batches = draw(epoch=epoch, start=first)
         if accelerator.device.type == "cuda":
             batches = ahead(batch.pin_memory() for batch in batches)
         with progress(f"stage {stage}, epoch {epoch + 1}/{epochs}", total, "steps") as advance:
@@ -284,7 +285,7 @@ class Rate:
 
 
 def validation_ce(model: Any, samples: Samples, r: Recipe, crop_px: int, accelerator: Any) -> float:
-    """Mean cross-entropy per token over the validation sentences, with true labels at the LCA, in eval mode; each process reads its share."""
+    """Mean cross-entropy per token over the validation sentences, with the labels that LCA is told, in eval mode; each process reads its share."""
     rows = samples.with_sentence()[accelerator.process_index :: accelerator.num_processes]
     sums = torch.zeros(2, dtype=torch.float64)
     stage, training = model.stage, model.training
