@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 
 class Seconds(NamedTuple):
     """Of one piece of work, the least of several tries."""
@@ -21,6 +19,8 @@ class Seconds(NamedTuple):
 
 def facts() -> str:
     """CPU, cores and what else keeps them busy, torch, GPU."""
+    import torch  # here: the processes that cut crops read the script again and do without
+
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         named = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
