@@ -230,7 +230,7 @@ def train(
     llcl: bool | None = None,
     batch: int | None = None,
     pretrained: bool = False,
-    precision: Literal["no", "bf16", "fp16"] = "no",
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto",
     workers: int = 0,
     crops: Path | None = None,
     save_every: int = 0,
@@ -257,7 +257,8 @@ def train(
     from clala.checkpoint import BadCheckpoint, load, save
     from clala.config import BadConfig, with_settings
     from clala.data import write_index
-    from clala.train import Job, NonFiniteLoss, OtherTraining
+    from clala.state import OtherTraining
+    from clala.train import Job, NonFiniteLoss
     from clala.train import train as train_clala
 
     named = {"epochs_stage1": epochs, "epochs_stage2": epochs_stage2, "lca": lca, "llcl": llcl, "batch": batch}

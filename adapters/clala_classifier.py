@@ -30,7 +30,7 @@ def train_classifier(
     command: str = "",
     epochs: int | None = None,
     batch: int | None = None,
-    precision: Literal["no", "bf16", "fp16"] = "no",
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto",
     workers: int = 0,
     save_every: int = 0,
     predictions: bool = False,

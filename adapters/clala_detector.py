@@ -80,7 +80,7 @@ def train_detector(
         raise UserError(f"train detector: {error}") from error
     if not is_yolo and (size is not None or pretrained is not None):
         raise UserError("train detector: size and pretrained belong to yolov10; the shape detector has neither")
-    lines = [line for split in ("train", "validate") for line in index_lines(training.cases(split), training.references(split), split, "rules")]
+    lines = [line for split in ("train", "validate") for line in index_lines(training.cases(split), training.references(split), split, None)]
     if not any(line.split == "train" for line in lines):
         raise UserError("train detector: the dataset has no training image with boxes; a detector learns from them")
     log = TrainingLog(out / "log.jsonl")

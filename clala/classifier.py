@@ -8,7 +8,6 @@ nodule is not averaged away (as in Wang et al., ChestX-ray8, CVPR 2017). A thres
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import ceil
 
 import numpy as np
@@ -139,53 +138,3 @@ def predict(classifier: nn.Module, squares: np.ndarray, *, batch: int = 32) -> n
             pixels = torch.from_numpy(np.array(squares[start : start + batch])).unsqueeze(1).to(device).float() / 255
             parts.append(classifier(pixels).float().sigmoid().cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, len(LESIONS)), np.float32)
-
-
-def train_classifier(
-    classifier: nn.Module,
-    squares: np.ndarray,
-    labels: np.ndarray,
-    *,
-    epochs: int,
-    batch: int,
-    learning_rate: float,
-    seed: int,
-    on_epoch: Callable[[int, float], None] = lambda *_: None,
-) -> None:
-    """Learn from (N, S, S) uint8 padded squares and (N, 14) labels; images are moved, stretched and lit a little, never flipped."""
-    device = next(classifier.parameters()).device
-    weights = torch.from_numpy(positive_weights(labels)).to(device)
-    truth = torch.from_numpy(labels.astype(np.float32))
-    generator = torch.Generator().manual_seed(seed)
-    classifier.to(memory_format=torch.channels_last)  # a quarter faster on a CPU, the same numbers
-    optimiser = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=epochs * -(-len(truth) // batch), pct_start=0.2)
-    classifier.train()
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.split(torch.randperm(len(truth), generator=generator), batch):
-            pixels = torch.from_numpy(np.array(squares[rows.numpy()])).unsqueeze(1).float() / 255
-            logits = classifier(_varied(pixels, generator).to(device, memory_format=torch.channels_last))
-            loss = functional.binary_cross_entropy_with_logits(logits, truth[rows].to(device), pos_weight=weights)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            total += float(loss.detach()) * len(rows)
-        on_epoch(epoch, total / len(truth))
-    classifier.eval()
-
-
-def _varied(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    number = len(pixels)
-
-    def draw(spread: float) -> Tensor:
-        return (torch.rand(number, generator=generator) * 2 - 1) * spread
-
-    angle, sx, sy = draw(0.08), 1 + draw(0.1), 1 + draw(0.1)
-    theta = torch.stack(
-        [torch.stack([sx * angle.cos(), -angle.sin(), draw(0.06)], 1), torch.stack([angle.sin(), sy * angle.cos(), draw(0.06)], 1)], dim=1
-    )
-    grid = functional.affine_grid(theta, list(pixels.shape), align_corners=False)
-    pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return pixels.clamp(0, 1) ** torch.exp(draw(0.3)).view(-1, 1, 1, 1)

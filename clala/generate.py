@@ -10,7 +10,7 @@ import torch
 
 from clala.checkpoint import Bundle
 from clala.classifier import predict
-from clala.crops import BoxXYXY, Gray, cut, pad_to_square, stored_px, usable_box
+from clala.crops import BoxXYXY, Gray, cut, squared, stored_px, usable_box
 from clala.decoding import decode
 from clala.regions import LESIONS, regions_of
 from clala.windows import window
@@ -51,7 +51,7 @@ def write(
         return []
     config, device = bundle.config, bundle.thresholds.device
     granted = list(boxes) if boxes is not None else [None] * len(images)
-    wholes = np.stack([pad_to_square(image, config.classifier_px) for image in images])
+    wholes = np.stack([squared(image, config.classifier_px, config.classifier_frame) for image in images])
     probabilities = predict(bundle.classifier, wholes) if lesions is None else np.asarray(lesions, np.float32)
     thresholds = bundle.thresholds if lesions is None else torch.full_like(bundle.thresholds, 0.5)
     found = _find(bundle, images, granted)

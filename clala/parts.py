@@ -1,4 +1,4 @@
-"""What a training reads, cut once, and the two networks beside CLALA-Net that see the whole image: region detector and lesion classifier."""
+"""What a training reads, cut once, and the embedded region detector, which learns from the whole images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from clala.checkpoint import Bundle
-from clala.classifier import predict, train_classifier, tune_thresholds
 from clala.config import CLALAConfig, Recipe
 from clala.crops import CropStore, ReadImage, cut_all, pad_to_square, to_unit
 from clala.data import IndexLine
@@ -104,41 +103,3 @@ def detector_overlap(detector: RegionDetector, part: Part) -> dict[str, float]:
     found = detect(detector, torch.from_numpy(part.squares(detector.size_px)).float().to(detector.mean.device) / 255)
     iou = overlap(np.array([[each[name] for name in REGIONS] for each in found]), part.boxes())
     return {name: float(np.nanmean(iou[:, i])) for i, name in enumerate(REGIONS) if np.isfinite(iou[:, i]).any()}
-
-
-def fit_classifier(bundle: Bundle, r: Recipe, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, *, seed: int) -> None:
-    """Train the lesion classifier and tune its thresholds on the validation images."""
-    import torch
-
-    if r.classifier_epochs == 0:
-        return
-    with progress("train classifier", r.classifier_epochs, "epochs") as advance:
-
-        def after(epoch: int, loss: float) -> None:
-            log.write(event="classifier", epoch=epoch, loss=loss)
-            advance(1)
-
-        train_classifier(
-            bundle.classifier,
-            parts["train"].store.whole,
-            parts["train"].labels(),
-            epochs=r.classifier_epochs,
-            batch=r.classifier_batch,
-            learning_rate=r.classifier_learning_rate,
-            seed=seed,
-            on_epoch=after,
-        )
-    if "validate" in parts:
-        probabilities, labels = predict(bundle.classifier, parts["validate"].store.whole), parts["validate"].labels()
-        thresholds = tune_thresholds(probabilities, labels)
-        bundle.thresholds = torch.from_numpy(thresholds).float().to(bundle.thresholds.device)
-        scores = f1_by_lesion(probabilities >= thresholds, labels > 0.5)
-        log.summary["classifier_f1"] = {name: round(float(f1), 3) for name, f1 in zip(LESIONS, scores, strict=True) if np.isfinite(f1)}
-        log.write(event="classifier", macro_f1_validate=float(np.nanmean(scores)), f1=log.summary["classifier_f1"])
-
-
-def f1_by_lesion(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(C,) from two (N, C) of bool; NaN where the lesion neither is there nor was predicted."""
-    both = (predicted & truth).sum(0)
-    either = predicted.sum(0) + truth.sum(0)
-    return np.where(either > 0, 2 * both / np.maximum(either, 1), np.nan)

@@ -16,7 +16,9 @@ PATIENCE = timedelta(hours=12)
 
 
 def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int = 1) -> Any:
-    """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda) and precision (no, bf16, fp16).
+    """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda) and precision (auto, no, bf16, fp16).
+
+    auto = bf16 where the machine multiplies faster in it (a GPU from Ampere on, a CPU with AMX), else no.
 
     Raises ValueError for a device or precision that is not to be had here.
     """
@@ -29,6 +31,8 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
         raise ValueError(f"device is {device}, but torch finds no CUDA device here; use cpu, or auto")
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("precision is fp16, which needs a CUDA device; a CPU can do bf16 or no")
+    if precision == "auto":
+        precision = "bf16" if _is_fast_in_bf16(is_cpu=device == "cpu" or not torch.cuda.is_available()) else "no"
     # A second training in one process (a test, a notebook) may have another precision; accelerate keeps the first one's unless told.
     AcceleratorState._reset_state()
     return Accelerator(
@@ -37,6 +41,14 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
         cpu=device == "cpu" or not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True), InitProcessGroupKwargs(timeout=PATIENCE)],
     )
+
+
+def _is_fast_in_bf16(*, is_cpu: bool) -> bool:
+    import torch
+
+    if is_cpu:
+        return bool(torch.cpu._is_amx_tile_supported())
+    return torch.cuda.get_device_capability() >= (8, 0)
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:

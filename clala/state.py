@@ -23,6 +23,10 @@ NOTE = "state.json"
 MODULES, MOMENTS = "modules.safetensors", "moments.safetensors"
 
 
+class OtherTraining(ValueError):
+    """The folder holds the states of another training; going on from them would mix two."""
+
+
 class DamagedState(RuntimeError):
     """A state on disk that does not fit the networks that are being trained; the message says what to delete."""
 
@@ -65,6 +69,7 @@ class TrainingState:
                     shutil.rmtree(old, ignore_errors=True)
         _barrier()
 
+    @torch.no_grad()
     def load(self, rank: int = 0) -> dict[str, Any] | None:
         """Take up the last state and return its counters; None if there is none. Raises DamagedState."""
         note = self._note()
@@ -77,8 +82,9 @@ class TrainingState:
         moments = load_file(at / MOMENTS)
         for name, p in self._named:
             found = {key.partition(":")[0]: value for key, value in moments.items() if key.partition(":")[2] == name}
-            # AdamW counts its steps on the CPU, wherever the weights are.
-            self.optimiser.state[p] = {key: value if key == "step" else value.to(p.device) for key, value in found.items()}
+            # AdamW counts its steps on the CPU, wherever the weights are. The others take the memory layout of their weights: the fused step walks
+            # both in the order in which they lie.
+            self.optimiser.state[p] = {key: value if key == "step" else torch.empty_like(p).copy_(value) for key, value in found.items()}
         states = at / f"random-{rank}.safetensors"
         if states.exists():  # another number of processes than before: then the new ones draw their own
             random = load_file(states)

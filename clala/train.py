@@ -33,21 +33,18 @@ from clala.config import CLALAConfig, Recipe, to_json, with_settings
 from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
 from clala.log import TrainingLog
-from clala.parts import Part, Progress, cut_parts, fit_classifier, fit_detector
+from clala.parts import Part, Progress, cut_parts, fit_detector
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
-from clala.state import TrainingState
+from clala.state import OtherTraining, TrainingState
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
+from clala.train_classifier import Images, cut_squares, fit, labels_of
 
 LOG_EVERY = 20
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss is no number any more; the message has its parts. Training stops: what comes after would be noise."""
-
-
-class OtherTraining(ValueError):
-    """The folder belongs to another training; going on from its states would mix two."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ class Job:
     """auto | cpu | cuda"""
     pretrained: bool = False
     """start ViT and BERT from the published weights"""
-    precision: str = "no"
-    """no | bf16 | fp16, as Accelerate calls them"""
+    precision: str = "auto"
+    """no | bf16 | fp16, as Accelerate calls them; auto = bf16 where the machine multiplies faster in it, else no"""
     workers: int = 0
     """processes that cut crops; 0 = one per core"""
     tensorboard: bool = False
@@ -98,6 +95,10 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
         raise ValueError(f"{job.index.name}: no line with split train; training needs some")
     if job.config.detector == "yolov10" and job.detector is None:
         raise ValueError("the configuration's detector is yolov10, which is trained apart: `train detector`, then name its folder with --detector")
+    if job.config.classifier == "biovil_t" and job.classifier is None:
+        raise ValueError(
+            "the configuration's classifier is biovil_t, which is trained apart: `train classifier`, then name its folder with --classifier"
+        )
     accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
     log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None, is_silent=not accelerator.is_main_process)
     shown: Progress = progress if accelerator.is_main_process else lambda label, total, unit: nullcontext(lambda count: None)
@@ -110,7 +111,8 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
             return cut_parts(splits, folder, config, crop_px, reader=job.reader, workers=job.workers, progress=shown)
 
     parts = cut(config.crop_px)
-    log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), seconds=time.monotonic() - began)
+    how = {"processes": accelerator.num_processes, "precision": accelerator.mixed_precision}
+    log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), **how, seconds=time.monotonic() - began)
     bundle.to(accelerator.device)
     _parts_beside(bundle, job, parts, log, shown, accelerator)
     for stage in (1, 2):
@@ -122,6 +124,7 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
         "command": job.command,
         "seed": job.seed,
         "recipe": to_json(job.recipe),
+        **how,
         "summary": log.summary,
         "seconds": round(time.monotonic() - began),
     }
@@ -143,25 +146,30 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
 
 
 def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
-    """Classifier and detector: from the folders that are named, from an interrupted run of the same training, or trained now by the first process.
+    """Classifier and detector: from the folders that are named, from an interrupted run of the same training, or trained now: the detector by the
+    first process, the classifier by all together.
 
     Raises OtherTraining if the folder holds the states of another training.
     """
     before = job.out / "work" / "before"
-    if accelerator.is_main_process and not (before / checkpoint.ABOUT).exists():
-        if job.detector is not None:
-            bundle.detector = checkpoint.load_part(job.detector, "detector", bundle.config)[0].to(accelerator.device)
-        else:
-            fit_detector(bundle, job.recipe, parts, log, progress, seed=job.seed)
+    is_done = (before / checkpoint.ABOUT).exists()
+    accelerator.wait_for_everyone()  # until all have looked
+    if not is_done:
+        if accelerator.is_main_process:
+            if job.detector is not None:
+                bundle.detector = checkpoint.load_part(job.detector, "detector", bundle.config)[0].to(accelerator.device)
+            else:
+                fit_detector(bundle, job.recipe, parts, log, progress, seed=job.seed)
         if job.classifier is not None:
             bundle.classifier, about = checkpoint.load_part(job.classifier, "classifier", bundle.config)
             bundle.classifier.to(accelerator.device)
             bundle.thresholds = _thresholds(about).to(accelerator.device)
-            log.summary["classifier_f1"] = about.get("summary", {}).get("classifier_f1", {})
+            log.summary.update({name: value for name, value in about.get("summary", {}).items() if name.startswith("classifier")})
         else:
-            fit_classifier(bundle, job.recipe, parts, log, progress, seed=job.seed)
+            _fit_classifier(bundle, job, parts, log, progress, accelerator)
         # Apart, and the whole only afterwards: the note is what says that both are done.
-        checkpoint.save(bundle, before, key=_key(job), summary=log.summary)
+        if accelerator.is_main_process:
+            checkpoint.save(bundle, before, key=_key(job), summary=log.summary)
     accelerator.wait_for_everyone()
     about = json.loads((before / checkpoint.ABOUT).read_text(encoding="utf-8"))
     if about["key"] != json.loads(json.dumps(_key(job))):
@@ -173,6 +181,18 @@ def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Trai
     checkpoint.load_state(bundle.modules(), load_file(before / checkpoint.WEIGHTS), str(before))
     bundle.thresholds = _thresholds(about).to(accelerator.device)
     log.summary.update(about["summary"])
+
+
+def _fit_classifier(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
+    folder, lines = job.out / "work", {split: part.lines for split, part in parts.items()}
+    if bundle.config.classifier_frame == "pad":
+        images = {split: Images(part.store.whole, labels_of(part.lines), [line.id for line in part.lines]) for split, part in parts.items()}
+    else:
+        with accelerator.main_process_first():
+            images = cut_squares(lines, folder, bundle.config, reader=job.reader, workers=job.workers, progress=progress)
+    context = {"accelerator": accelerator, "log": log, "progress": progress, "seed": job.seed, "save_every": job.save_every}
+    thresholds = fit(bundle.classifier, images, job.recipe, folder / "classifier", **context)
+    bundle.thresholds = torch.from_numpy(thresholds).float().to(accelerator.device)
 
 
 def _thresholds(about: Mapping[str, Any]) -> Tensor:
@@ -312,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="demo", help="demo or paper")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"))
+    parser.add_argument("--precision", default="auto", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else one is trained first")
     parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else one is trained first")
     parser.add_argument("--crops", type=Path, help="folder for the crops, to be shared by several trainings")

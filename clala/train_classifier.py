@@ -39,7 +39,7 @@ from clala.log import TrainingLog
 from clala.parts import Progress
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS
-from clala.state import TrainingState
+from clala.state import OtherTraining, TrainingState
 
 RISING = 0.2
 """Share of the training in which the rate rises; it begins at 1/25 of its highest and ends at nothing (Smith, Super-convergence, 2018)."""
@@ -47,10 +47,6 @@ RISING = 0.2
 
 class Diverged(RuntimeError):
     """The loss is no number any more; the message has the lesions, and the images of the batch. What comes after would be noise."""
-
-
-class OtherTraining(ValueError):
-    """The folder holds the states of another training; going on from them would mix two."""
 
 
 class NoStart(ValueError):
@@ -92,7 +88,7 @@ def train(
     is_random: bool = False,
     seed: int = 42,
     device: str = "auto",
-    precision: str = "no",
+    precision: str = "auto",
     workers: int = 0,
     save_every: int = 0,
     tensorboard: bool = False,
@@ -133,7 +129,7 @@ def train(
             write_predictions(out / "predictions.csv", parts["validate"], found, thresholds)
     if is_main:
         used = {name: value for name, value in to_json(recipe).items() if name.startswith("classifier") or name in ("weight_decay", "accumulate")}
-        how = {"seed": seed, "recipe": used, "start": start, "precision": precision, "processes": accelerator.num_processes}
+        how = {"seed": seed, "recipe": used, "start": start, "precision": accelerator.mixed_precision, "processes": accelerator.num_processes}
         named = {lesion: float(value) for lesion, value in zip(LESIONS, thresholds, strict=True)}
         seconds = round(time.monotonic() - began)
         checkpoint.save_part(out, "classifier", classifier, config, thresholds=named, summary=log.summary, seconds=seconds, **how, **(about or {}))
@@ -208,7 +204,6 @@ def fit(
     at = state.load(rank) or {"key": key, "epoch": 0, "images": 0, "loss": 0.0, "best": -math.inf, "best_epoch": 0, "scaler": None}
     if at["key"] != key:
         raise OtherTraining(f"{folder}: holds the states of a training with other images, settings or weights; give another folder, or delete it")
-    _same_layout(inner)
     wrapped, optimiser = accelerator.prepare(classifier, inner)
     if at["scaler"] and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(at["scaler"])
@@ -386,14 +381,6 @@ def _sum(total: Tensor, accelerator: Any) -> float:
     return float(accelerator.reduce(total.to(accelerator.device, torch.float32)) if accelerator.num_processes > 1 else total)
 
 
-def _same_layout(optimiser: torch.optim.Optimizer) -> None:
-    """Give moments that come from a file the memory layout of their weights: the fused step walks both in the order in which they lie."""
-    for parameter, moments in optimiser.state.items():
-        for name, value in moments.items():
-            if value.shape == parameter.shape:
-                moments[name] = torch.empty_like(parameter).copy_(value)
-
-
 def _key(classifier: nn.Module, parts: Mapping[str, Images], r: Recipe, seed: int) -> dict[str, Any]:
     """What must agree for a training to go on where another one stopped."""
     start = hashlib.sha256()
@@ -433,7 +420,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--random-start", action="store_true", help="train BioViL-T from random weights all the same")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"))
+    parser.add_argument("--precision", default="auto", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--workers", type=int, default=0, help="processes that shrink images; 0 = one per core")
     parser.add_argument("--save-every", type=int, default=0, help="steps between two saved states within an epoch; 0 = after each epoch alone")
     parser.add_argument("--predictions", action="store_true", help="write predictions.csv for the validation images")

@@ -34,6 +34,7 @@ from clala.data import IndexLine, read_index
 from clala.detector_scores import score_detector
 from clala.log import TrainingLog
 from clala.parts import Progress
+from clala.state import OtherTraining
 from clala.yolo import UnusableWeights, YOLODetector, import_ultralytics, take_pickle
 from clala.yolo_data import write_dataset
 
@@ -62,10 +63,6 @@ AUGMENTATION: dict[str, Any] = {
     "scale": 0.15,
     "multi_scale": 0.0,
 }
-
-
-class OtherTraining(ValueError):
-    """The folder holds the states of another training; going on from them would mix two."""
 
 
 def fit_yolo(

@@ -20,8 +20,8 @@ from clala.config import CLALAConfig, Recipe, preset, recipe, to_json
 from clala.crops import read_image
 from clala.data import IndexLine, Samples
 from clala.generate import write
-from clala.state import TrainingState
-from clala.train import Job, NonFiniteLoss, OtherTraining, Rate, stop_if_not_finite, train
+from clala.state import OtherTraining, TrainingState
+from clala.train import Job, NonFiniteLoss, Rate, stop_if_not_finite, train
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +102,12 @@ def test_kill_9_and_the_same_command_again_give_the_same_weights(index: Path, co
 
 @pytest.mark.slow
 def test_two_processes_train_together(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    launch += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    # Not `accelerate launch --cpu`, which starts one process whatever number it is given.
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = command_words(index, config, quick, "--workers", "1", "--out", str(tmp_path), "--set", "batch=3")
     done = subprocess.run([*launch, *words[1:]], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert events(tmp_path, "data")[0]["processes"] == 2
     assert [(line["stage"], line["epoch"]) for line in events(tmp_path, "epoch")] == [(1, 0), (1, 1), (2, 0)]  # once, not once per process
     assert checkpoint.load(tmp_path).model.config.width == config.width
 

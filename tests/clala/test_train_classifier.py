@@ -30,8 +30,8 @@ from clala.log import TrainingLog
 from clala.parts import Progress
 from clala.processes import new_accelerator
 from clala.regions import LESIONS
-from clala.state import TrainingState
-from clala.train_classifier import Diverged, Images, NoStart, OtherTraining, Variation, cut_squares, fit, rate, train, varied, vary
+from clala.state import OtherTraining, TrainingState
+from clala.train_classifier import Diverged, Images, NoStart, Variation, cut_squares, fit, rate, train, varied, vary
 
 SILENT: Progress = lambda label, total, unit: nullcontext(lambda count: None)  # noqa: E731
 
@@ -340,21 +340,6 @@ def test_where_biovil_t_starts_must_be_said(lines: list[IndexLine], config: CLAL
 def test_an_index_without_training_images_is_refused(lines: list[IndexLine], config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no line with split train"):
         train(lines[9:], tmp_path, config, quick, device="cpu", workers=1)
-
-
-def test_a_state_resumed_in_another_layout_makes_the_same_steps(config: CLALAConfig) -> None:
-    """Moments come from the file row by row, weights lie channel by channel: the fused step would pair the wrong numbers."""
-    torch.manual_seed(0)
-    layer = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=True)
-    layer(torch.rand(2, 3, 8, 8)).square().sum().backward()
-    optimiser.step()
-    moments = optimiser.state[layer.weight]["exp_avg"].clone()
-    optimiser.state[layer.weight]["exp_avg"] = moments.contiguous()
-    train_classifier._same_layout(optimiser)
-    again = optimiser.state[layer.weight]["exp_avg"]
-    assert torch.equal(again, moments)
-    assert again.stride() == layer.weight.stride()
 
 
 def test_the_whole_is_still_refused_as_a_part_of_another_size(trained: Path, config: CLALAConfig) -> None:

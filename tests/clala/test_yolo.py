@@ -25,9 +25,10 @@ from clala.crops import BoxXYXY
 from clala.data import IndexLine, write_index
 from clala.log import TrainingLog
 from clala.regions import REGIONS
+from clala.state import OtherTraining
 from clala.yolo import UltralyticsMissing, UntrustedPickle, UnusableWeights, YOLODetector, best_boxes, letterbox, take_pickle
 from clala.yolo_data import label_lines, write_dataset
-from clala.yolo_train import OtherTraining, devices, fit_yolo, train_yolo
+from clala.yolo_train import devices, fit_yolo, train_yolo
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_ultralytics = pytest.mark.skipif(importlib.util.find_spec("ultralytics") is None, reason="ultralytics is not installed (extra: detector)")
