@@ -291,6 +291,8 @@ class Interrupted(BaseException):
 def main() -> None:
     """Run a command; the door through which every user error leaves, as one line."""
     signal.signal(signal.SIGINT, _interrupt)
+    # torch's threads else spin while they wait for each other; on cores that others use too, that made generation a hundred times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except UserError as error:
