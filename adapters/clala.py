@@ -129,6 +129,7 @@ class CLALA:
 
     def _batch(self, cases: Sequence[Case]) -> Iterator[Report]:
         from clala.generate import write
+        from clala.regions import regions_of
 
         opened = [self._open(case) for case in cases]
         usable = [one for one in opened if isinstance(one, Opened)]
@@ -143,6 +144,7 @@ class CLALA:
             details: dict[str, Any] = {
                 "told": [name for name, present in said.present.items() if present],
                 "boxes": {name: [round(edge, 1) for edge in box] for name, box in said.boxes.items()},
+                "missing_regions": [name for name in regions_of(self.bundle.config.roi_set) if name not in said.boxes],
             }
             if self.told is None:
                 details["lesions"] = {name: round(value, 4) for name, value in said.lesions.items()}

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from clala.findings import DENIED, OPEN, PRESENT, Finding, read_findings
+from clala.findings import DENIED, OPEN, PRESENT, SENTENCE_END, Finding, read_findings
 
 # What a reader must see first: what needs a hand now, then what needs a drug, then what needs a follow-up.
 SIGNIFICANCE = (
@@ -54,7 +54,6 @@ _CAPITALS = {word: word.upper() for word in ("ap", "pa", "svc", "picc", "et", "e
     "kerley b": "Kerley B"
 }
 _CAPITAL = re.compile(rf"\b(?:{'|'.join(_CAPITALS)})\b")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 DEVICE = re.compile(r"\b(tube|catheter|line|pacemaker|pacer|lead|wires?|clips?|port|valve|picc|drain|icd|device|stent)s?\b")
 
 Read = Callable[[str], Sequence[Finding]]
@@ -148,7 +147,7 @@ def _distinct(texts: Iterable[str]) -> list[str]:
     """Sentences, those of equal words once, in the order of their first appearance."""
     kept: dict[str, str] = {}
     for text in texts:
-        for sentence in _SENTENCE_END.split(text.strip()):
+        for sentence in SENTENCE_END.split(text.strip()):
             key = " ".join(re.findall(r"[a-z0-9]+", sentence.lower()))
             if key:
                 kept.setdefault(key, sentence.strip())

@@ -80,6 +80,14 @@ _DIFFUSE = frozenset({"edema", "emphysema"})
 """of both lungs as a rule: they take a side from their own phrase alone, not from a neighbour's"""
 
 
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+def lesions_stated(text: str) -> set[str]:
+    """Lesions that any sentence of a text says are there."""
+    return {finding.lesion for sentence in SENTENCE_END.split(text) for finding in read_findings(sentence) if finding.status == PRESENT}
+
+
 def read_findings(sentence: str) -> list[Finding]:
     """All lesions that the sentence names, once each, in the order of the 14."""
     text = _NO_CUE.sub(lambda match: " " * len(match.group()), sentence.lower())

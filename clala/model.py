@@ -23,6 +23,9 @@ from clala.lca import LesionCrossAttention, lesion_weights
 from clala.regions import LESIONS
 from clala.tokens import Tokenizer
 
+WRITES = ("lca.", "decoder.")
+"""Beginnings of the names of what stage 2 trains: lesion cross-attention and decoder."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -149,7 +152,7 @@ class CLALA(nn.Module):
         self.stage = stage
         self._held = None
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(stage == 1 or name.startswith(("lca.", "decoder.")))
+            parameter.requires_grad_(stage == 1 or name.startswith(WRITES))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> CLALA:

@@ -33,12 +33,14 @@ from clala.config import CLALAConfig, Recipe, to_json, with_settings
 from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
 from clala.log import TrainingLog
+from clala.model import WRITES
 from clala.parts import Part, Progress, cut_parts, fit_detector
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
 from clala.state import OtherTraining, TrainingState
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
 from clala.train_classifier import Images, cut_squares, fit, labels_of
+from clala.validation import validation_ce, validation_lesion_f1
 
 LOG_EVERY = 20
 
@@ -207,7 +209,7 @@ def _key(job: Job) -> dict[str, Any]:
 
 
 def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Samples], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
-    """One stage of the network's training: batch, losses, backward, clip, step, log, save. The best epoch by validation CE stays."""
+    """One stage of the network's training: batch, losses, backward, clip, step, log, save. The best epoch stays (``validation``)."""
     r, model, is_main = job.recipe, bundle.model, accelerator.is_main_process
     epochs = r.epochs_stage1 if stage == 1 else r.epochs_stage2
     if epochs == 0:
@@ -220,19 +222,26 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     rank, world = accelerator.process_index, accelerator.num_processes
     draw = partial(samples["train"].batches, r, seed=job.seed + stage, crop_px=crop_px, llcl=stage == 1, shard=(rank, world))
     rate = Rate(r, stage, samples["train"].steps(r, seed=job.seed + stage, epoch=0, world=world) // r.accumulate)
-    inner = torch.optim.AdamW(learning, lr=rate(0), weight_decay=r.weight_decay, fused=True)
+    inner = torch.optim.AdamW(_groups(model, r, stage), lr=rate(0), weight_decay=r.weight_decay, fused=True)
     state = TrainingState(job.out / "work" / f"stage{stage}", {"model": model}, inner)
-    at = state.load(rank) or {"step": 0, "epoch": 0, "batch": 0, "best": math.inf, "scaler": None}
+    at = state.load(rank) or {"step": 0, "epoch": 0, "batch": 0, "best": math.inf, "at_best": {}, "scaler": None}
     model.hold_lesion_vectors()
     wrapped, optimiser = accelerator.prepare(model, inner)
     if at["scaler"] and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(at["scaler"])
-    step, best, first = at["step"], at["best"], at["batch"]
+    step, best, at_best, first = at["step"], at["best"], at["at_best"], at["batch"]
 
     def save(epoch: int, batch: int, *, is_best: bool) -> None:
         scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
-        counters = {"step": step, "epoch": epoch, "batch": batch, "best": best, "scaler": scaler}
+        counters = {"step": step, "epoch": epoch, "batch": batch, "best": best, "at_best": at_best, "scaler": scaler}
         state.save(counters, is_best=is_best, is_main=is_main, rank=rank)
+
+    def measured(stage: int) -> dict[str, float]:
+        if "validate" not in samples:
+            return {}
+        where = (model, samples["validate"], r, crop_px, accelerator)
+        found = {"ce_validate": validation_ce(*where)}
+        return found | {"lesion_f1_validate": validation_lesion_f1(*where)} if stage == 2 and r.best_stage2 == "lesion_f1" else found
 
     for epoch in range(at["epoch"], epochs):
         total = samples["train"].steps(r, seed=job.seed + stage, epoch=epoch, world=world)
@@ -247,7 +256,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
             advance(first)
             for number, batch in enumerate(batches, first + 1):
                 for group in inner.param_groups:
-                    group["lr"] = rate(step)
+                    group["lr"] = rate(step) * group["times"]
                 with accelerator.accumulate(wrapped):
                     losses = wrapped(batch.to(accelerator.device))
                     stop_if_not_finite(losses, step)
@@ -265,15 +274,24 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
                         save(epoch, number, is_best=False)
                 advance(1)
         first = 0
-        ce = validation_ce(model, samples["validate"], r, crop_px, accelerator) if "validate" in samples else math.nan
-        is_best = not ce >= best  # without validation images every epoch is the best so far
-        best = ce if is_best else best
-        log.write(event="epoch", stage=stage, epoch=epoch, ce_validate=ce, seconds=time.monotonic() - began)
+        found = measured(stage)
+        loss = -found["lesion_f1_validate"] if "lesion_f1_validate" in found else found.get("ce_validate", math.nan)
+        is_best = not loss >= best  # without validation images every epoch is the best so far
+        best, at_best = (loss, found) if is_best else (best, at_best)
+        log.write(event="epoch", stage=stage, epoch=epoch, **found, seconds=time.monotonic() - began)
         save(epoch + 1, 0, is_best=is_best)
     state.restore_best()
-    log.summary[f"stage{stage}_ce_validate"] = round(best, 4)
+    log.summary.update({f"stage{stage}_{name}": round(value, 4) for name, value in at_best.items()})
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # else every later call would go on in half precision
     accelerator.free_memory()
+
+
+def _groups(model: Any, r: Recipe, stage: int) -> list[dict[str, Any]]:
+    """What learns, in two groups: LCA and decoder have a rate of their own in stage 1."""
+    writes = [p for name, p in model.named_parameters() if p.requires_grad and name.startswith(WRITES)]
+    reads = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith(WRITES)]
+    groups = [{"params": reads, "times": 1.0}, {"params": writes, "times": r.decoder_rate if stage == 1 else 1.0}]
+    return [group for group in groups if group["params"]]
 
 
 def stop_if_not_finite(losses: Mapping[str, Tensor], step: int) -> None:
@@ -302,24 +320,6 @@ class Rate:
             return max(floor, high * 0.9 ** (step // self.per_epoch))
         done = (step - r.warmup_steps) / max(1, r.epochs_stage1 * self.per_epoch - r.warmup_steps)
         return floor + (high - floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-
-
-def validation_ce(model: Any, samples: Samples, r: Recipe, crop_px: int, accelerator: Any) -> float:
-    """Mean cross-entropy per token over the validation sentences, with the labels that LCA is told, in eval mode; each process reads its share."""
-    rows = samples.with_sentence()[accelerator.process_index :: accelerator.num_processes]
-    sums = torch.zeros(2, dtype=torch.float64)
-    stage, training = model.stage, model.training
-    model.eval()
-    model.stage = 2  # CE alone
-    with torch.inference_mode():
-        for start in range(0, len(rows), 4 * r.batch):
-            batch = samples.batch(rows[start : start + 4 * r.batch], crop_px=crop_px, llcl=False).to(accelerator.device)
-            number = int((~batch.padding[:, 1:]).sum())
-            sums += torch.tensor([float(model(batch)["ce"]) * number, number], dtype=torch.float64)
-    model.stage = stage
-    model.train(training)
-    total, tokens = accelerator.reduce(sums.to(accelerator.device, torch.float32)).tolist() if accelerator.num_processes > 1 else sums.tolist()
-    return total / tokens if tokens else math.nan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -128,6 +128,8 @@ def test_true_boxes_are_used_when_they_are_granted_and_asked_for(weights: Path, 
     granted, bare = model.generate([Case(case.id, case.patient, case.study, case.images, boxes=BOXES), case])
     assert list(granted.regions) == ["left lung", "right lung", "cardiac silhouette"]
     assert bare.failure == "boxes=truth was asked for, but this case grants no boxes"
+    assert sorted([*granted.details["boxes"], *granted.details["missing_regions"]]) == sorted(PAPER_REGIONS)  # what is not found is counted (D12)
+    assert set(granted.details["boxes"]) == set(BOXES)
 
 
 @pytest.mark.parametrize("shape", [(40, 700), (700, 40), (64, 64), (5, 5)])

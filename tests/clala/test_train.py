@@ -49,6 +49,13 @@ def test_both_stages_are_in_the_log(trained: Path) -> None:
     assert [(line["stage"], line["epoch"]) for line in events(trained, "epoch")] == [(1, 0), (1, 1), (2, 0)]
 
 
+def test_stage_2_keeps_the_epoch_that_states_the_lesions_best(trained: Path) -> None:
+    """Stage 1 has no such measure; what was kept stands with the weights."""
+    assert not any("lesion_f1_validate" in line for line in events(trained, "epoch") if line["stage"] == 1)
+    best = max(line["lesion_f1_validate"] for line in events(trained, "epoch") if line["stage"] == 2)
+    assert json.loads((trained / "about.json").read_text())["summary"]["stage2_lesion_f1_validate"] == pytest.approx(best, abs=1e-4)
+
+
 def same_tensors(one: Path, other: Path) -> bool:
     """Bit by bit. The files as a whole may differ: safetensors writes its metadata in any order."""
     a, b = (load_file(folder / "weights.safetensors") for folder in (one, other))
