@@ -253,14 +253,13 @@ CONFIGS: dict[str, CLALAConfig] = {
 RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "demo": Recipe(
-        # LCA and decoder learn at 3e-3: names of lesions are a small part of all words, and at 1e-3 rare ones are hardly ever said, even of images
-        # learnt from. ViT and text encoder do not bear it: at 2e-3 every sentence gets the same vector. Rare lesions are repeated and normal
-        # regions thinned, for the same reason. A step of stage 2 costs half of one of stage 1: no comparisons, no gradient in the encoder.
+        # Stage 2 is where the decoder learns to say what LCA tells it: the names of lesions stand still there, the rate may be 3e-3 (in stage 1 the
+        # text encoder gives every sentence the same vector at 2e-3), and a step costs half: no comparisons, no gradient in the encoder. Rare lesions
+        # are repeated and normal regions thinned: else those that few images have are hardly ever said, even of images learnt from.
         batch=32,
-        epochs_stage1=3,
-        epochs_stage2=3,
+        epochs_stage1=4,
+        epochs_stage2=6,
         learning_rate_stage1=1e-3,
-        decoder_rate=3.0,
         learning_rate_stage2=3e-3,
         schedule_stage1="cosine",
         by_length=True,
