@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from clala.config import BadConfig, CLALAConfig
@@ -82,6 +83,7 @@ def import_ultralytics() -> None:
         os.environ["YOLO_CONFIG_DIR"] = str(folder)
     os.environ.update(ENVIRONMENT)  # for good: with several GPUs ultralytics starts processes of its own, to which the same applies
     threads = os.environ.get("OMP_NUM_THREADS")
+    image_open, torch_save = Image.open, torch.save
     try:
         with np.printoptions():  # its import widens how arrays are printed
             from ultralytics import utils
@@ -97,6 +99,9 @@ def import_ultralytics() -> None:
             f"the detector yolov10 needs ultralytics, which cannot be imported here: {error}; if a library of the screen is missing, "
             "pip install ultralytics-opencv-headless in place of ultralytics"
         ) from error
+    finally:
+        # Its import puts functions of its own in the place of these, for the whole process: an unreadable radiograph would be a missing pi_heif.
+        Image.open, torch.save = image_open, torch_save
     if threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)  # its import sets 1 for every program started later
     dict.update(utils.SETTINGS, dict.fromkeys(OUTWARD, False), api_key="")  # dict's own update: that of the settings writes the file

@@ -334,7 +334,7 @@ def test_what_can_be_trained_is_listed_and_shows_its_own_settings(folder: Path) 
     assert [line.split()[0] for line in listed.splitlines()] == ["trainers:", "clala", "classifier", "detector"]
     shown = benchmark_command("train", "clala", "--help", folder=folder).stdout
     assert "Settings of clala, written --name value:" in shown
-    assert any(line.split() == ["--precision", "no", "|", "bf16", "|", "fp16", "[no]"] for line in shown.splitlines())
+    assert any(line.split() == ["--precision", "auto", "|", "no", "|", "bf16", "|", "fp16", "[auto]"] for line in shown.splitlines())
     assert "who says which lesions a training report states" in shown
     assert "`train NAME --help` shows the settings of one of them: clala, classifier," in benchmark_command("train", "--help", folder=folder).stdout
 

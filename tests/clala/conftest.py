@@ -62,6 +62,7 @@ def quick() -> Recipe:
         epochs_stage2=1,
         warmup_steps=2,
         normal_share=1.0,
+        repeat_below=0.0,
         classifier_epochs=2,
         classifier_batch=6,
         detector_epochs=2,

@@ -108,6 +108,15 @@ def test_normal_regions_can_be_thinned_and_abnormal_ones_are_not(samples: Sample
     assert 0 < normal[rows].sum() < normal.sum()
 
 
+def test_regions_with_a_rare_lesion_are_repeated_by_the_root_of_its_rarity(samples: Samples, quick: Recipe) -> None:
+    """Each of the two lesions is carried by 4 of 36 regions: sqrt(1 / (4 / 36)) = 3 times each, and the others once."""
+    rows, times = np.unique(samples.epoch(replace(quick, repeat_below=1.0), seed=1, epoch=0), return_counts=True)
+    assert np.array_equal(rows, samples.with_sentence())
+    assert np.array_equal(times, np.where(samples.carried[rows, NO_LESION], 1, 3))
+    common = samples.epoch(replace(quick, repeat_below=4 / 36), seed=1, epoch=0)
+    assert np.array_equal(np.sort(common), samples.with_sentence())
+
+
 def test_several_processes_share_a_step_without_overlap(samples: Samples, quick: Recipe) -> None:
     half = replace(quick, batch=3)
     parts = [list(samples.batches(half, seed=0, epoch=0, crop_px=32, llcl=False, shard=(rank, 2))) for rank in range(2)]

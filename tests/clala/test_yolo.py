@@ -21,12 +21,21 @@ from PIL import Image
 
 from clala import checkpoint
 from clala.config import BadConfig, CLALAConfig, preset
-from clala.crops import BoxXYXY
+from clala.crops import BoxXYXY, UnreadableImage, read_image
 from clala.data import IndexLine, write_index
 from clala.log import TrainingLog
 from clala.regions import REGIONS
 from clala.state import OtherTraining
-from clala.yolo import UltralyticsMissing, UntrustedPickle, UnusableWeights, YOLODetector, best_boxes, letterbox, take_pickle
+from clala.yolo import (
+    UltralyticsMissing,
+    UntrustedPickle,
+    UnusableWeights,
+    YOLODetector,
+    best_boxes,
+    import_ultralytics,
+    letterbox,
+    take_pickle,
+)
 from clala.yolo_data import label_lines, write_dataset
 from clala.yolo_train import devices, fit_yolo, train_yolo
 
@@ -426,3 +435,11 @@ def test_a_configuration_of_the_paper_makes_a_yolo_of_its_size() -> None:
     made = new_detector(CLALAConfig(detector="yolov10", yolo_size="n"))
     assert isinstance(made, YOLODetector)
     assert sum(value.numel() for value in made.parameters()) == 2_718_350
+
+
+def test_an_image_that_cannot_be_read_is_told_as_ever_after_ultralytics_was_imported(tmp_path: Path) -> None:
+    """Its import replaces Pillow's ``Image.open`` for the whole process, by one that wants another package for what it cannot read."""
+    import_ultralytics()
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    with pytest.raises(UnreadableImage, match=r"broken\.png: cannot identify image file"):
+        read_image(tmp_path / "broken.png")
