@@ -26,6 +26,7 @@ FLOORS = {
     "report_files": 2,
     "generation": 2,
     "datasets": 2,
+    "llm": 2,
     "labelling": 2,
     "metrics": 3,
     "inputs": 4,

@@ -1,0 +1,76 @@
+"""What is asked of a language model, and what comes back: an answer that could be used, or a failure by its kind. A failure is never an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+T = TypeVar("T")
+
+Kind = Literal["refused", "unusable", "cut short", "empty", "timeout", "unreachable", "rate limit", "server error", "rejected", "not asked"]
+"""Why there is no answer.
+
+refused        the model, or its provider's filter, would not answer
+unusable       the answer is not what was asked for, nor was it after one question to mend it
+cut short      the answer ended at ``max_tokens``
+empty          an answer without a choice or without text, at every try
+timeout, unreachable, rate limit, server error    at every try
+rejected       the endpoint says that this one question is wrong (too long, say)
+not asked      an estimate asks nothing
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question, with all that decides its answer but the endpoint."""
+
+    task: str
+    """label | judge | green | aggregate: whose settings hold, and under which name it is counted"""
+    prompt: str
+    """the whole text, as the one message of the user"""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the answer; None asks for plain text"""
+    sample: int = 0
+    """which of several answers to the same question"""
+
+
+class Unusable(ValueError):
+    """An answer is not what was asked for; the message says what is wrong in words that help the model to mend it."""
+
+
+@dataclass(frozen=True)
+class Answered(Generic[T]):
+    """An answer that could be used."""
+
+    value: T
+    """what the task made of the text"""
+    text: str
+    """as the model wrote it"""
+    served_by: str = ""
+    """the model as the endpoint names it, often with a date"""
+    is_cached: bool = False
+    """True if it was answered before"""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a question has no answer. It is counted and shown, never scored, and asked again by the next run."""
+
+    kind: Kind
+    what: str
+    """for people; without keys and without the text of a report"""
+
+
+class Ask(Protocol):
+    """Asks one model on behalf of one task. What needs a language model is handed one of these."""
+
+    def __call__(self, questions: Iterable[Question], read: Callable[[str], T]) -> Iterator[Answered[T] | Failed]:
+        """One outcome per question, in order, as soon as it and those before it are there.
+
+        ``read`` makes the value of the text, or raises ``Unusable``. Questions are taken as they are needed, never all at once.
+        Raises ``UserError`` where asking on is pointless: a wrong key, an unknown model, a budget that is reached, text that may not travel.
+        """
+
+    def signature(self) -> str:
+        """The model and what else decides its answers: ``gpt-4o-mini|temperature:0|max_tokens:2048``."""
