@@ -19,6 +19,7 @@ FLOORS = {
     "places": 0,
     "statistics": 1,
     "progress": 1,
+    "machine": 1,
     "registry": 2,
     "runs": 2,
     "engine": 2,
