@@ -32,7 +32,7 @@ class Finding:
     """One line of the examination."""
 
     group: str
-    """core | extras | device | models | metrics | datasets | trainers | cache"""
+    """core | extras | device | models | metrics | datasets | labellers | trainers | cache"""
     name: str
     state: Literal["ok", "missing", "note"]
     what: str
@@ -88,7 +88,7 @@ def _plugins() -> list[Finding]:
             except UserError as error:
                 found.append(Finding(kind, name, "missing", str(error)))
                 continue
-            # A model or dataset may say more of itself: needs(), a list of (is it there, what it is and how to get it).
+            # A model, dataset or labeller may say more of itself: needs(), a list of (is it there, what it is and how to get it).
             needs = list(getattr(thing, "needs", list)())
             found += [Finding(kind, name, "ok" if is_there else "missing", what) for is_there, what in needs]
             if not needs:

@@ -1,4 +1,4 @@
-"""The seam: four hooks, through which every model, metric, dataset and trainer comes in, ours and anyone's.
+"""The seam: five hooks, through which every model, metric, dataset, labeller and trainer comes in, ours and anyone's.
 
 A plugin is a module (or an object) with one or more of these functions, marked ``@benchmark.hookimpl``, and named in the entry-point group
 ``clala_benchmark`` of its package. Each hook is handed a ``register`` callback and calls it as often as it likes:
@@ -44,6 +44,14 @@ def register_metrics(register: Register) -> None:
 @hookspec
 def register_datasets(register: Register) -> None:
     """Register things with ``cases``, ``references`` and ``fingerprint``."""
+
+
+@hookspec
+def register_labellers(register: Register) -> None:
+    """Register things with ``label(reports) -> list of Lesions`` and ``signature``.
+
+    A labeller is handed what it names: ``device``, ``seed``, ``llm`` (asks a language model), and its own settings.
+    """
 
 
 @hookspec

@@ -98,7 +98,8 @@ class Told:
             )
         if self._is_closed:
             raise RuntimeError("a model is told lesions while it is made, and not later: what it was told is on record before the first report")
-        labels = label_source(source, registry.options_of(self._config.options, source))
+        given = {"seed": self._config.seed, "device": self._config.device}
+        labels = label_source(source, registry.options_of(self._config.options, source), given)
         cases, references = self._dataset.cases(self._config.split), self._dataset.references(self._config.split)
         found = labels.lesions(cases, references)
         self.asked.append({"what": "lesions", "source": short_name(source), "signature": labels.signature(), "said": ""})

@@ -24,7 +24,9 @@ import pluggy
 from benchmark import hookspecs
 from benchmark.records import UserError
 
-KINDS = ("models", "metrics", "datasets", "trainers")
+KINDS = ("models", "metrics", "datasets", "labellers", "trainers")
+OURS = ("adapters", "datasets", "labelling", "metrics")
+"""the plugins that come with the project"""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -135,6 +137,12 @@ def load() -> Registry:
             manager.register(point.load(), name=point.name)
         except Exception as error:  # whatever a foreign module does when it is imported must not stop the others
             broken[point.name] = f"{type(error).__name__}: {error}"
+    if lacking := [name for name in OURS if name not in broken and not manager.has_plugin(name)]:
+        found = ", ".join(sorted(name for name, _ in manager.list_name_plugin())) or "none"
+        raise BadPlugin(
+            f"our own plugin {lacking[0]!r} is not among the installed entry points, found {found}: "
+            "clala-benchmark was installed before that plugin was there, or not at all; install it again: pip install -e ."
+        )
     return collect(manager, broken)
 
 

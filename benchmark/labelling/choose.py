@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from benchmark import registry
 from benchmark.hookspecs import Labeller
 from benchmark.records import UserError
-from benchmark.registry import call
-
-LABELLERS = {"rules": "benchmark.labelling.rules:RuleLabeller"}
 
 
-def labeller_named(name: str, options: Mapping[str, str] | None = None) -> Labeller:
-    """The labeller of that name, with its settings. Raises ``UserError`` listing the known ones."""
-    if name not in LABELLERS:
-        by_case = name == "truth" or name.startswith("file:")
-        hint = "; such labels are looked up by case and cannot read a text" if by_case else ""
-        raise UserError(f"no labeller named {name!r}; known: {', '.join(LABELLERS)}{hint}")
-    made: Labeller = call(LABELLERS[name], f"labeller {name!r}", argument="", available={}, options=options or {})
+def known_labellers() -> tuple[str, ...]:
+    """The names that plugins registered, sorted."""
+    return tuple(registry.load().entries["labellers"])
+
+
+def labeller_named(name: str, options: Mapping[str, str] | None = None, available: Mapping[str, Any] | None = None) -> Labeller:
+    """The labeller of that name, with its settings.
+
+    ``available`` is what it may ask for by parameter name (``device``, ``seed``, ``llm``, ...); a ``registry.Lazy`` is made only if it does.
+    Raises ``UserError`` listing the known ones, and what ``Registry.build`` raises.
+    """
+    if name not in known_labellers() and (name == "truth" or name.startswith("file:")):
+        raise UserError(
+            f"no labeller named {name!r}; known: {', '.join(known_labellers())}; such labels are looked up by case and cannot read a text"
+        )
+    made: Labeller = registry.load().build("labellers", registry.Spec(name, name, ""), available=available or {}, options=options or {})
     return made

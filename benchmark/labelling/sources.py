@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from benchmark.hookspecs import Labeller
-from benchmark.labelling.choose import LABELLERS, labeller_named
+from benchmark.labelling.choose import known_labellers, labeller_named
 from benchmark.labelling.label_file import read_labels
 from benchmark.progress import progress
 from benchmark.records import Case, Lesions, Reference, UserError
 
 BATCH = 500  # reports labelled between two steps of the progress bar
-KNOWN = ("truth", "file:PATH", *LABELLERS)
 
 
 class MissingLabels(UserError):
@@ -35,16 +34,24 @@ class LabelSource(Protocol):
         """Which source, so that two of the same signature say the same."""
 
 
-def label_source(name: str, options: Mapping[str, str] | None = None) -> LabelSource:
-    """The source of that name; ``options`` are a labeller's. Raises ``UserError`` listing the known ones, ``UnreadableLabels``."""
+def known_sources() -> tuple[str, ...]:
+    """What a source may be called."""
+    return ("truth", "file:PATH", *known_labellers())
+
+
+def label_source(name: str, options: Mapping[str, str] | None = None, available: Mapping[str, Any] | None = None) -> LabelSource:
+    """The source of that name; ``options`` and ``available`` are a labeller's, see ``choose``.
+
+    Raises ``UserError`` listing the known ones, ``UnreadableLabels``.
+    """
     kind, colon, path = name.partition(":")
     if kind == "file" and path:
         return FromFile(Path(path).expanduser())
     if not colon and kind == "truth":
         return FromDataset()
-    if name in LABELLERS:
-        return FromReports(labeller_named(name, options))
-    raise UserError(f"no labels named {name!r}; known: {', '.join(KNOWN)}")
+    if name in known_labellers():
+        return FromReports(labeller_named(name, options, available))
+    raise UserError(f"no labels named {name!r}; known: {', '.join(known_sources())}")
 
 
 def short_name(name: str) -> str:
@@ -121,5 +128,5 @@ def _check(cases: Sequence[Case], found: Sequence[Lesions], what: str) -> None:
     if without:
         raise MissingLabels(
             f"{what} for {len(without)} of {len(cases)} cases, the first {without[0]!r}; "
-            f"name another source of labels ({', '.join(KNOWN)}), or give it those too"
+            f"name another source of labels ({', '.join(known_sources())}), or give it those too"
         )

@@ -46,6 +46,7 @@ def test_the_built_in_models_come_through_the_same_door_as_foreign_ones() -> Non
     assert known.entries["models"]["constant"].plugin == "adapters"
     assert {"lesions", "meteor", "rouge_l", "bleu"} <= set(known.entries["metrics"])
     assert {"phantom", "chest_imagenome", "iu_xray", "manifest"} <= set(known.entries["datasets"])
+    assert {"rules", "language_model"} <= set(known.entries["labellers"])
 
 
 def test_every_built_in_name_leads_to_something() -> None:

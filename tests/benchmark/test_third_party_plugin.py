@@ -27,13 +27,14 @@ packages = ["{name}.py"]
 only-include = ["{name}.py"]
 """
 
-# The README's dozen lines, and a dataset, a metric and a trainer so that all four hooks are used.
+# The README's dozen lines, and a dataset, a metric, a labeller and a trainer so that all five hooks are used.
 AVIARY = """
 import json
 from pathlib import Path
 
 import numpy as np
-from benchmark import Case, Reference, Report, hookimpl
+from benchmark import Case, Lesion, Reference, Report, hookimpl
+from benchmark.vocabulary import LESIONS
 
 class Parrot:
     def __init__(self, words: int = 5) -> None:
@@ -70,6 +71,16 @@ class Length:
     def signature(self):
         return "length|by:space|v:1"
 
+class Ears:
+    def __init__(self, word: str, device: str = "auto") -> None:
+        self.word, self.device = word, device
+
+    def label(self, reports):
+        return [tuple(Lesion(name, "positive" if self.word in report else "negative") for name in LESIONS) for report in reports]
+
+    def signature(self):
+        return f"ears|word:{self.word}|device:{self.device}"
+
 def teach(training, *, out: Path, words: int = 3) -> Path:
     "Teach a parrot from what it hears."
     heard = [reference.report for reference in training.references("train")]
@@ -84,6 +95,10 @@ def register_models(register):
 @hookimpl
 def register_trainers(register):
     register("lesson", "aviary:teach", summary="teaches a parrot")
+
+@hookimpl
+def register_labellers(register):
+    register("ears", "aviary:Ears", summary="hears one word")
 
 @hookimpl
 def register_datasets(register):
@@ -133,7 +148,7 @@ def aviary(folder: Path) -> Path:
 
 
 def test_what_an_installed_plugin_registers_is_listed_among_ours(folder: Path, aviary: Path) -> None:
-    for kind, line in (("models", "parrot "), ("datasets", "cages "), ("metrics", "length "), ("trainers", "lesson ")):
+    for kind, line in (("models", "parrot "), ("datasets", "cages "), ("metrics", "length "), ("labellers", "ears "), ("trainers", "lesson ")):
         listed = benchmark(folder, aviary, "list", kind)
         assert listed.returncode == 0, listed.stderr
         assert any(found.strip().startswith(line) for found in listed.stdout.splitlines()), listed.stdout
@@ -158,6 +173,26 @@ def test_a_plugins_model_runs_on_a_plugins_dataset_by_a_plugins_metric(folder: P
     assert "length|by:space|v:1" in rows
     [mean] = [line for line in rows.splitlines() if line.startswith("parrot,length,words,")]
     assert mean.split(",")[3] in ("7", "7.0")
+
+
+def test_a_plugins_labeller_labels_a_file_and_measures_a_run(folder: Path, aviary: Path) -> None:
+    (folder / "heard.csv").write_text("id,report\na,The lungs are clear.\nb,The heart is large.\n")
+    done = benchmark(folder, aviary, "label", "heard.csv", "--labeller", "ears", "--set", "ears.word=heart", "--out", "heard.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "labelled by ears|word:heart|device:auto" in done.stdout
+    lines = [json.loads(line) for line in (folder / "heard.jsonl").read_text().splitlines()]
+    assert [(line["id"], {lesion["status"] for lesion in line["lesions"]}) for line in lines] == [("a", {"negative"}), ("b", {"positive"})]
+    words = ["run", "--models", "parrot", "--dataset", "cages", "--metrics", "lesions", "--labeller", "ears", "--device", "cpu", "--workers", "1"]
+    refused = benchmark(folder, aviary, *words, "--out", "unheard")
+    assert refused.returncode == 2
+    assert "labeller 'ears' needs the setting 'word' (--set NAME.word=...)" in refused.stderr
+    assert not (folder / "unheard").exists()
+    done = benchmark(folder, aviary, *words, "--set", "ears.word=lungs", "--out", "heard")
+    assert done.returncode == 0, done.stderr
+    rows = (folder / "heard" / "rows.csv").read_text()
+    assert "labeller:(ears|word:lungs|device:cpu)" in rows
+    [f1] = [line for line in rows.splitlines() if line.startswith("parrot,lesions,macro f1,")]
+    assert f1.split(",")[3] in ("1", "1.0")
 
 
 def test_a_plugins_model_runs_beside_a_dataset_of_ours(folder: Path, aviary: Path) -> None:
