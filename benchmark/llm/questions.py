@@ -74,3 +74,10 @@ class Ask(Protocol):
 
     def signature(self) -> str:
         """The model and what else decides its answers: ``gpt-4o-mini|temperature:0|max_tokens:2048``."""
+
+
+class LanguageModels(Protocol):
+    """Makes what asks. A factory that asks for ``llm`` by name is handed one of these."""
+
+    def asking(self, task: str, model: str | None = None) -> Ask:
+        """What asks on behalf of a task; ``model`` in place of the one that the user chose for it. Raises ``UserError`` if none can be had."""

@@ -14,7 +14,8 @@ whose sides agree; left against bilateral is a disagreement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,6 +41,13 @@ class LesionScores:
     def __init__(self, labeller: Labeller) -> None:
         self._labeller = labeller
         self._codes: dict[str, np.ndarray | None] = {}  # text -> its labels: a text that recurs, in another model too, is asked about once
+        self.failures: Counter[str] = Counter()
+        """why how many cases of the last ``statistics`` have no score; ``no answer`` where the labeller does not say"""
+
+    @property
+    def asks(self) -> bool:
+        """True if the labeller sends questions to a language model."""
+        return bool(getattr(self._labeller, "asks", False))
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 5 * 14) counts, see ``COUNTS``; a row of NaN where the labeller had no answer (an empty tuple) for one of the texts."""
@@ -52,6 +60,7 @@ class LesionScores:
         if scored:
             index, ours, theirs = zip(*scored, strict=True)
             rows[list(index)] = _counts(np.stack(ours), np.stack(theirs))
+        self.failures = self._failures(hypotheses, references)
         return rows.reshape(len(hypotheses), len(COUNTS) * len(LESIONS))
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -77,6 +86,16 @@ class LesionScores:
         texts = _distinct(hypotheses, references)
         found = dict(zip(texts, self._labeller.label(texts), strict=True))
         return [(found[hypothesis], found[reference]) for hypothesis, reference in zip(hypotheses, references, strict=True)]
+
+    def _failures(self, hypotheses: Sequence[str], references: Sequence[str]) -> Counter[str]:
+        """Of each case that has no labels of one of its texts: why, the hypothesis first."""
+        unlabelled = (
+            hypothesis if self._codes[hypothesis] is None else reference
+            for hypothesis, reference in zip(hypotheses, references, strict=True)
+            if self._codes[hypothesis] is None or self._codes[reference] is None
+        )
+        why: Mapping[str, str] = getattr(self._labeller, "failed", {})
+        return Counter(why.get(text, "no answer") for text in unlabelled)
 
     def _ask(self, *groups: Iterable[str]) -> None:
         new = [text for text in _distinct(*groups) if text not in self._codes]

@@ -1,0 +1,147 @@
+"""Label reports by a language model: 14 lesions with status, side and the words that decided, as the paper does it (Noh et al. 2026, Sect. 4.2).
+
+Which model the paper asked, and with which words, is not printed; the prompt is ours (``prompts/label.md``) and follows what is: the 14 lesions,
+expressions for and against each, step by step, JSON. It states the conventions of the labeller by rules: hedged but affirmed is positive;
+what only cannot be excluded, is past, or is not mentioned is negative; left and right make bilateral; negatives carry no side.
+
+The words that decide are written before the decision, the other way round than the paper lists them: a model writes from left to right, and a
+reason that follows a status can only defend it. How sure a report is, the model is not asked: certainty is ``stated`` throughout, but for a text
+without words, which mentions nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.llm import prompts
+from benchmark.llm.json_answers import plain, read_object, shown
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable
+from benchmark.progress import progress
+from benchmark.records import Lesion, Lesions
+from benchmark.vocabulary import LESIONS, SIDES, STATUSES
+
+VERSION = 1
+REMEMBERED = 50_000
+"""texts whose lesions are kept between calls; the answers themselves are kept by who asks"""
+
+# Neither a count of items nor a form that depends on another field: endpoints that take a schema refuse different parts of its language, and what
+# it leaves open is checked here.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "lesions": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "lesion": {"type": "string", "enum": list(LESIONS)},
+                    "rationale": {"type": "string"},
+                    "status": {"type": "string", "enum": list(STATUSES)},
+                    "location": {"type": "string", "enum": list(SIDES)},
+                },
+                "required": ["lesion", "rationale", "status", "location"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["lesions"],
+    "additionalProperties": False,
+}
+_UNMENTIONED: Lesions = tuple(Lesion(name, "negative", certainty="not mentioned") for name in LESIONS)
+_NEGATIVE = {name: Lesion(name, "negative") for name in LESIONS}  # shared: most lesions of most reports are this
+
+
+class LanguageModelLabeller:
+    """Turns reports into lesions by asking a language model. Raises ``UserError`` if none can be had, or the prompt cannot be used."""
+
+    asks = True
+    """sends questions: is measured in one process, and what it could not say is asked again"""
+
+    def __init__(self, llm: LanguageModels, *, prompt: Path | None = None) -> None:
+        """``prompt`` is a text in place of ``prompts/label.md``."""
+        self._prompt = prompts.load("label", prompt)
+        self._ask = llm.asking("label")
+        self._known: dict[str, Lesions] = {}
+        self.failed: dict[str, Kind] = {}
+        """text -> why there is no answer about it"""
+
+    @property
+    def failures(self) -> Counter[Kind]:
+        """Why how many texts, each counted once, have no answer so far."""
+        return Counter(self.failed.values())
+
+    def label(self, reports: Sequence[str]) -> list[Lesions]:
+        """14 lesions for each report, in order; none (an empty tuple) where there is no answer. Equal reports are asked about once.
+
+        A report without words mentions nothing, and nobody is asked.
+        """
+        texts = dict.fromkeys(text for text in reports if text.strip())
+        new = [text for text in texts if text not in self._known]
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known = {text: self._known[text] for text in texts if text in self._known}
+        if new:
+            self._label(new)
+        return [self._known.get(text, ()) if text.strip() else _UNMENTIONED for text in reports]
+
+    def signature(self) -> str:
+        """Back end, model, and prompt."""
+        return f"language_model|{self._ask.signature()}|prompt:{self._prompt.digest}|v{VERSION}"
+
+    def _label(self, texts: Sequence[str]) -> None:
+        questions = (Question("label", self._prompt.fill(report=text), SCHEMA) for text in texts)
+        with progress("label by language model", len(texts), unit="reports") as advance:
+            for text, outcome in zip(texts, self._ask(questions, read_lesions), strict=True):
+                if isinstance(outcome, Failed):
+                    self.failed[text] = outcome.kind
+                else:
+                    self._known[text] = outcome.value
+                    self.failed.pop(text, None)
+                advance(1)
+
+
+def read_lesions(answer: str) -> Lesions:
+    """The 14 lesions of an answer, in the order of the vocabulary. Raises ``Unusable`` unless each is there once, with a known status and location.
+
+    Case, and an underscore or a hyphen for a blank, make no difference; another word for a lesion or a status does. The side of a negative lesion
+    is left out: where something is absent is no place of it.
+    """
+    listed = read_object(answer).get("lesions")
+    if not isinstance(listed, list):
+        raise Unusable('there is no list under the key "lesions"')
+    found: dict[str, Lesion] = {}
+    twice: list[str] = []
+    for item in listed:
+        if not isinstance(item, Mapping):
+            raise Unusable(f"{shown(item)} under lesions is no object with the keys lesion, rationale, status and location")
+        lesion = _read_lesion(item)
+        twice += [lesion.name] if lesion.name in found else []
+        found[lesion.name] = lesion
+    if twice:
+        raise Unusable(f"{', '.join(dict.fromkeys(twice))}: listed more than once; list each of the 14 lesions once")
+    if missing := [name for name in LESIONS if name not in found]:
+        raise Unusable(f"{', '.join(missing)}: not listed; list all 14 lesions, also those that the report does not mention")
+    return tuple(found[name] for name in LESIONS)
+
+
+def _read_lesion(item: Mapping[str, Any]) -> Lesion:
+    name = plain(item.get("lesion"))
+    if name not in LESIONS:
+        raise Unusable(f"{shown(item.get('lesion'))} is none of the 14 lesions: {', '.join(LESIONS)}")
+    status, side = (_choice(item, key, known, name) for key, known in (("status", STATUSES), ("location", SIDES)))
+    rationale = item.get("rationale")
+    if not isinstance(rationale, str):
+        raise Unusable(f"the rationale of {name} is {shown(rationale)}; it must be a text, an empty one where the report does not mention it")
+    rationale = rationale.strip()
+    if status == "negative":
+        return Lesion(name, status, rationale=rationale) if rationale else _NEGATIVE[name]
+    return Lesion(name, status, side, rationale=rationale)
+
+
+def _choice(item: Mapping[str, Any], key: str, known: Sequence[str], name: str) -> str:
+    value = plain(item.get(key))
+    if value not in known:
+        raise Unusable(f"the {key} of {name} is {shown(item.get(key))}; it must be one of: {', '.join(known)}")
+    return value
