@@ -1,4 +1,4 @@
-"""The models that come with the project, and the parts of CLALA-Net that are trained apart."""
+"""The models that come with the project, the parts of CLALA-Net that are trained apart, and the labeller that is a published network."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ def register_models(register: Register) -> None:
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
+
+
+@hookimpl
+def register_labellers(register: Register) -> None:
+    """The one that most papers measure with."""
+    register(
+        "chexbert", "adapters.chexbert.labeller:Chexbert", summary="CheXbert (Smit et al., 2020): needs chexbert.pth, knows 11 of the 14 lesions"
+    )
 
 
 @hookimpl

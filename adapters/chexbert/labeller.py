@@ -1,0 +1,178 @@
+"""CheXbert as a labeller: reports to its 14 observations, and those to the 14 lesions, so that tables can be set beside those of papers that use it.
+
+python -m benchmark label reports.csv --labeller chexbert --set chexbert.weights=chexbert.pth --out labels.jsonl
+python -m benchmark run --models clala --labeller chexbert --device cuda
+
+Which observation stands for which lesion, ``observations`` says. Emphysema, hernia and fibrosis are negative in every report, whatever it says, for
+CheXbert does not know them; sides it does not tell.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from adapters.chexbert.files import find_vocabulary, find_weights, vocabulary_file, weights_file
+from adapters.chexbert.observations import CLASSES, MAPPINGS, OBSERVATIONS
+from benchmark.records import Lesion, Lesions, UserError
+from benchmark.vocabulary import LESIONS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
+REMEMBERED = 500_000
+"""reports whose labels are kept; a memory that is full is emptied"""
+
+
+class Chexbert:
+    """Labels reports by the published network."""
+
+    asks = False
+    """no language model is asked"""
+    observations = OBSERVATIONS
+    """the columns of ``raw``"""
+
+    def __init__(
+        self,
+        *,
+        weights: Path | None = None,
+        vocab: Path | None = None,
+        device: str = "auto",
+        mapping: Literal["d14", "exact7"] = "d14",
+        uncertain: Literal["positive", "negative"] = "positive",
+        precision: Literal["fp32", "bf16"] = "fp32",
+        batch_tokens: int = 8_192,
+        attention_heads: int | None = None,
+        download: bool = False,
+        trust_pickle: bool = False,
+    ) -> None:
+        """Load the network.
+
+        weights          chexbert.pth, or safetensors of the same names, or a folder with one; None = where programs keep it, see ``files``
+        vocab            vocab.txt of bert-base-uncased, or its folder; None = beside the weights, or where programs keep it
+        mapping          d14 = 11 lesions from 10 observations; exact7 = those of the same name alone
+        uncertain        what a lesion is that CheXbert calls uncertain
+        precision        bf16 is faster where the machine has it, and may change a label
+        batch_tokens     tokens that are read at once, filling included
+        attention_heads  of the network; None = one per 64 numbers of width, as BERT has them
+        download         fetch from the Hugging Face hub what is not on this machine
+        trust_pickle     open a file of weights that could run code
+
+        Raises UserError for what is not there, does not fit, or names no device.
+        """
+        for option, value, known in (
+            ("mapping", mapping, tuple(MAPPINGS)),
+            ("uncertain", uncertain, ("positive", "negative")),
+            ("precision", precision, ("fp32", "bf16")),
+        ):
+            if value not in known:
+                raise UserError(f"chexbert has no {option}={value!r}; known: {', '.join(known)}")
+        if batch_tokens < 1:
+            raise UserError(f"chexbert: batch_tokens is {batch_tokens}; it must be at least 1, a report that is longer is read alone")
+        file = weights_file(weights, download=download)
+        vocab_file = vocabulary_file(vocab, beside=file, download=download)
+        import torch
+
+        from adapters.chexbert.vocabulary import Vocabulary
+        from adapters.chexbert.weights import load
+
+        try:
+            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+            raise UserError(
+                f"chexbert: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
+            ) from error
+        self.network, self.sha256 = load(file, self.device, attention_heads=attention_heads, trust_pickle=trust_pickle)
+        self.vocabulary = Vocabulary(vocab_file, words=self.network.sizes.words, places=self.network.sizes.places)
+        self.mapping, self.uncertain, self.precision, self.batch_tokens = mapping, uncertain, precision, batch_tokens
+        self._kept: dict[str, bytes] = {}
+        self._lesions = lru_cache(maxsize=None)(self._decide)
+
+    @staticmethod
+    def needs() -> list[tuple[bool, str]]:
+        """For ``doctor``: whether a thing is there, what it is, and how to get it."""
+        packages = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        found = find_weights()
+        findings = [
+            (not packages, "packages" if not packages else f"{', '.join(packages)} not installed: pip install 'clala-benchmark[models]'"),
+        ]
+        for what, setting, path in (("weights", "weights", found), ("vocabulary", "vocab", find_vocabulary(found))):
+            remedy = "" if path else f" (not here; name the file: --set chexbert.{setting}=PATH, or fetch it: --set chexbert.download=yes)"
+            findings.append((path is not None, f"{what}{remedy}"))
+        return findings
+
+    def label(self, reports: Sequence[str]) -> list[Lesions]:
+        """14 lesions for each report, in order. Emphysema, hernia and fibrosis are always negative, and no lesion has a side."""
+        return [self._lesions(row.tobytes()) for row in self.raw(reports)]
+
+    def raw(self, reports: Sequence[str]) -> np.ndarray:
+        """(n, 14) int8, what CheXbert itself says: ``observations`` in their order, 0 blank, 1 positive, 2 negative, 3 uncertain."""
+        from adapters.chexbert.vocabulary import one_line
+
+        texts = [one_line(report) for report in reports]
+        if len(self._kept) >= REMEMBERED:
+            self._kept.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in self._kept]
+        # Neighbours in length share a batch, the longest first: filling costs as much as words, and what does not fit into memory is known at once.
+        numbered = sorted(zip(new, self.vocabulary.numbers(new), strict=True), key=lambda pair: len(pair[1]), reverse=True)
+        for batch in _batches(numbered, self.batch_tokens):
+            found = self._classes([tokens for _, tokens in batch])
+            self._kept.update((text, row.tobytes()) for (text, _), row in zip(batch, found, strict=True))
+        return np.frombuffer(b"".join(self._kept[text] for text in texts), dtype=np.int8).reshape(-1, len(OBSERVATIONS))
+
+    def signature(self) -> str:
+        """Weights by their checksum, vocabulary, mapping, and the lesions that it cannot find."""
+        never = "+".join(name for name in LESIONS if name not in MAPPINGS[self.mapping])
+        return (
+            f"chexbert|weights:{self.sha256[:12]}|vocab:{self.vocabulary.name}|mapping:{self.mapping}|uncertain:{self.uncertain}|"
+            f"always_negative:{never}|precision:{self.precision}|v{VERSION}"
+        )
+
+    def _classes(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
+        """(M, 14) int8 of one batch of token numbers."""
+        import torch
+
+        tokens, padding = self._padded(rows)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            classes: Tensor = self.network(tokens, padding).argmax(dim=2)
+        return classes.to("cpu", torch.int8).numpy()
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+        """(M, T) tokens, and where they are filling; None if nowhere: attention is faster without a mask."""
+        import torch
+
+        longest = max(map(len, rows))
+        filled = torch.tensor([[*row, *[self.vocabulary.pad] * (longest - len(row))] for row in rows])
+        if all(len(row) == longest for row in rows):
+            return filled.to(self.device), None
+        padding = torch.arange(longest) >= torch.tensor([len(row) for row in rows])[:, None]
+        return filled.to(self.device), padding.to(self.device)
+
+    def _decide(self, row: bytes) -> Lesions:
+        """The lesions of one row of ``raw``. Rows repeat themselves: a million reports share a few thousand records."""
+        said = {observation: CLASSES[number] for observation, number in zip(OBSERVATIONS, row, strict=True)}
+        sources = MAPPINGS[self.mapping]
+        return tuple(Lesion(name, *self._stated(said[sources[name]] if name in sources else "blank")) for name in LESIONS)
+
+    def _stated(self, said: str) -> tuple[str, str, str]:
+        """Status, side and certainty of a lesion whose observation is of that class."""
+        if said == "uncertain":
+            return self.uncertain, "not mentioned", "hedged"
+        return ("positive" if said == "positive" else "negative"), "not mentioned", ("not mentioned" if said == "blank" else "stated")
+
+
+def _batches(numbered: Sequence[tuple[str, list[int]]], most: int) -> Iterator[Sequence[tuple[str, list[int]]]]:
+    """Runs of texts, longest first, that with their filling are at most so many tokens; one alone may be more."""
+    start = 0
+    while start < len(numbered):
+        count = max(1, most // len(numbered[start][1]))
+        yield numbered[start : start + count]
+        start += count
