@@ -137,8 +137,10 @@ class Misbehaving:
             "POST /v1/chat/completions": self.chat,
             "GET /v1/models": self.models,
             "POST /v1/elsewhere": self.chat,
-            # Files and batches go here: "POST /v1/files": ..., and where a name follows, by the beginning: "GET /v1/batches/": ...
         }
+        from llm_server_batches import Batches  # which imports this file
+
+        self.routes |= Batches(self).routes
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection until it is closed."""

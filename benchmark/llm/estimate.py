@@ -1,0 +1,97 @@
+"""What asking would take, before anything is asked: calls, tokens and dollars, learnt from earlier answers where there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmark.llm.cache import Size
+from benchmark.llm.prices import Price
+
+CHARACTERS_PER_TOKEN = 4.0  # of English prose; help.openai.com, "What are tokens and how to count them?"
+ENOUGH_ANSWERS = 20
+"""earlier answers from which on their mean is better than a guess"""
+ANSWER_TOKENS = {"label": 900, "judge": 400, "green": 350, "aggregate": 120}
+"""guesses of one answer's length, for tasks of which no answer is kept"""
+ANSWER_TOKENS_OF_OTHERS = 300
+
+
+class Expected(NamedTuple):
+    """What one task would take of one model."""
+
+    task: str
+    model: str
+    calls: int
+    """different questions without an answer; questions to mend an answer and further tries come on top"""
+    cached: int
+    """different questions that were answered before"""
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    """dollars; None where the price is unknown"""
+    batch_cost: float | None
+    """dollars, if all of it were handed in as a batch"""
+    price: str
+    """where the price is from; empty if there is none"""
+    basis: str
+    """what the numbers of tokens rest on"""
+
+
+@dataclass
+class _Task:
+    calls: int = 0
+    cached: int = 0
+    characters: int = 0
+
+
+class Estimate:
+    """Counts the questions to one model that would be asked, each once."""
+
+    def __init__(self, model: str, kept: Iterable[Size], *, price: Price | None, batch_price: Price | None, max_tokens: int) -> None:
+        """``kept`` as ``AnswerCache.sizes`` gives it: what earlier answers teach about lengths."""
+        self.model, self.price, self.batch_price, self.max_tokens = model, price, batch_price, max_tokens
+        self._kept = [size for size in kept if size.model == model]
+        self._tasks: dict[str, _Task] = {}
+        self._seen: set[int] = set()
+
+    def add(self, key: str, task: str, characters: int, *, is_cached: bool) -> None:
+        """One question, of so many characters; a second with the same key is the same question."""
+        short = int(key[:16], 16)  # enough to tell a million questions apart, at a third of the memory
+        if short in self._seen:
+            return
+        self._seen.add(short)
+        row = self._tasks.setdefault(task, _Task())
+        if is_cached:
+            row.cached += 1
+        else:
+            row.calls += 1
+            row.characters += characters
+
+    def rows(self) -> list[Expected]:
+        """What it comes to, by task in the order in which they came."""
+        return [self._row(task, counted) for task, counted in self._tasks.items()]
+
+    def _row(self, task: str, counted: _Task) -> Expected:
+        answers, characters, tokens = (sum(getattr(size, name) for size in self._kept) for name in ("answers", "prompt_characters", "prompt_tokens"))
+        is_learnt = answers >= ENOUGH_ANSWERS and characters > 0 and tokens > 0
+        per_token = characters / tokens if is_learnt else CHARACTERS_PER_TOKEN
+        same_task = next((size for size in self._kept if size.task == task and size.completion_tokens > 0), None)
+        per_answer = same_task.completion_tokens / same_task.answers if same_task else ANSWER_TOKENS.get(task, ANSWER_TOKENS_OF_OTHERS)
+        ins, outs = round(counted.characters / per_token), round(counted.calls * min(per_answer, self.max_tokens))
+        basis = (
+            f"{per_token:.2f} characters per token ({f'of {answers:,} answers' if is_learnt else 'guessed'}), "
+            f"{per_answer:,.0f} tokens per answer ({f'mean of {same_task.answers:,}' if same_task else 'guessed'})"
+        )
+        return Expected(
+            task,
+            self.model,
+            counted.calls,
+            counted.cached,
+            ins,
+            outs,
+            self.price.of(ins, outs) if self.price else None,
+            self.batch_price.of(ins, outs) if self.batch_price else None,
+            self.price.source if self.price else "",
+            basis,
+        )
