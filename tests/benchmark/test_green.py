@@ -1,0 +1,156 @@
+"""GREEN: reading of answers and score as the published code has them, and what we refuse where it counts 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripted_model import ScriptedModels
+
+from benchmark.llm.prompts import load
+from benchmark.llm.questions import Failed, Question, Unusable
+from benchmark.metrics.green import CATEGORIES, Counts, Green, count_as_published, first_words, read_counts
+
+GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "parity" / "green_golden.json"
+NAMES = ("Finding not in the reference", "Finding left out", "Wrong place or side", "Wrong severity or size", "Comparison", "Change left out")
+
+
+def errors(counts: list[int]) -> str:
+    said = ("0.", "1. a thing", "2. a thing; another", "3. this; that; those")
+    return "\n".join(f"({letter}) {name}: {said[count]}" for letter, name, count in zip("abcdef", NAMES, counts, strict=True))
+
+
+def answer(significant: list[int], matched: int, insignificant: list[int] | None = None) -> str:
+    return (
+        f"[Explanation]:\nThey differ.\n\n[Clinically Significant Errors]:\n{errors(significant)}\n\n"
+        f"[Clinically Insignificant Errors]:\n{errors(insignificant or [0] * 6)}\n\n[Matched Findings]:\n{matched}. what both say"
+    )
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="needs ../shared/parity/green_golden.json")
+def test_answers_are_counted_as_the_published_code_counts_them() -> None:
+    """16 answers through Stanford-AIMI/GREEN d72c195, the odd ones among them: counts without a full stop, empty lines, numbers for letters."""
+    for name, case in json.loads(GOLDEN.read_text(encoding="utf-8")).items():
+        counts = count_as_published(case["text"])
+        assert [*counts.significant, counts.matched] == case["counts_abcdef_matched"], name
+        assert counts.green == pytest.approx(case["green"], abs=1e-12), name
+
+
+@pytest.mark.parametrize(
+    ("significant", "matched", "green"),
+    [
+        ([2, 3, 0, 1, 0, 0], 0, 0.0),
+        ([2, 1, 2, 0, 0, 0], 1, 0.1667),
+        ([0, 2, 1, 1, 0, 0], 2, 0.3333),
+        ([1, 0, 0, 0, 0, 0], 1, 0.5),
+        ([1, 0, 1, 1, 0, 0], 1, 0.25),
+    ],
+)
+def test_the_five_counts_of_the_published_test_give_its_scores(significant: list[int], matched: int, green: float) -> None:
+    """Counts and scores of tests/test_repro.py of the same repository, in answers of our own."""
+    for counts in (count_as_published(answer(significant, matched)), read_counts(answer(significant, matched))):
+        assert counts == Counts(tuple(significant), (0,) * 6, matched)
+        assert counts.green == pytest.approx(green, abs=5e-5)
+
+
+def test_insignificant_errors_are_counted_and_do_not_enter() -> None:
+    counts = read_counts(answer([0] * 6, 2, [3, 0, 0, 0, 0, 1]))
+    assert (counts.green, counts.insignificant) == (1.0, (3, 0, 0, 0, 0, 1))
+
+
+def test_the_marks_of_a_chat_and_the_question_given_back_are_left_out() -> None:
+    body = answer([1, 0, 0, 0, 0, 0], 3)
+    counts = read_counts(body)
+    assert read_counts(f"[Matched Findings]:\n9. the question <|assistant|>\n{body}</s>") == counts
+    assert read_counts(f"<think>[Matched Findings]: many</think>{body}") == counts
+    assert read_counts(f"[Explanation]:\ndraft [Matched Findings]:\n7. x\n\n{body}") == counts
+
+
+def test_a_list_may_say_that_there_is_nothing() -> None:
+    text = answer([0] * 6, 2).replace(errors([0] * 6), "No clinically significant errors.")
+    assert read_counts(text) == Counts((0,) * 6, (0,) * 6, 2)
+    assert read_counts(answer([1, 0, 0, 0, 0, 0], 0).replace("0. what both say", "None")).green == 0.0
+
+
+GOOD = answer([1, 0, 0, 0, 0, 0], 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "[Clinically Significant Errors]: is missing or empty"),
+        ("I cannot compare medical reports.", "[Clinically Significant Errors]: is missing or empty"),
+        (GOOD[: GOOD.index("[Matched")], "[Matched Findings]: is missing or empty"),
+        (GOOD.replace(errors([1, 0, 0, 0, 0, 0]), ""), "[Clinically Significant Errors]: is missing or empty"),
+        (GOOD.replace("1. a thing", "1 a thing"), "[Clinically Significant Errors]: (a) has no count"),
+        (GOOD.replace("1. a thing", "1. a thing\n"), "[Clinically Significant Errors]: has 0 lines that begin with (b)"),
+        (GOOD.replace("(f) Change left out: 0.\n\n[Matched", "\n\n[Matched"), "[Clinically Insignificant Errors]: has 0 lines that begin with (f)"),
+        (GOOD.replace("(b) Finding left out", "(a) Finding left out", 1), "has 2 lines that begin with (a)"),
+        (GOOD.replace("2. what", "2 findings: what"), "[Matched Findings]: begins with '2 findings: what both say'"),
+        (GOOD.replace("2. what both say", "No edema; no effusion"), "[Matched Findings]: begins with 'No edema; no effusion'"),
+        (GOOD.replace("[Matched Findings]:\n2", "**[Matched Findings]:**\n2"), "[Matched Findings]: begins with"),
+        (GOOD.replace("2. what", f"{'9' * 5000}. what"), "a count is above 1000"),
+    ],
+)
+def test_a_count_that_cannot_be_read_is_not_nothing(text: str, message: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        read_counts(text)
+    assert message in str(caught.value)
+
+
+def numbers(metric: Green, rows: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in metric.values(np.nansum(rows, axis=0)).items()}
+
+
+def test_the_metric_is_the_mean_over_cases_with_an_answer() -> None:
+    def script(question: Question, problem: str) -> str | Failed:
+        if "silent" in question.prompt:
+            return Failed("timeout", "no answer after 120 s")
+        if "broken" in question.prompt:
+            return "no idea"
+        return answer([1, 0, 0, 1, 0, 0], 2, [0, 1, 0, 0, 0, 0]) if "half" in question.prompt else answer([0] * 6, 3)
+
+    llm = ScriptedModels(script)
+    metric = Green(llm)
+    rows = metric.statistics(["half", "whole", "silent", "broken", "whole"], ["r", "r", "r", "r", "r"])
+    assert np.isnan(rows).all(axis=1).tolist() == [False, False, True, True, False]
+    found = numbers(metric, rows)
+    assert list(found) == ["green", *(f"significant.{name}" for name in CATEGORIES), "matched", "insignificant"]
+    assert found["green"] == pytest.approx((0.5 + 1 + 1) / 3)
+    assert found["significant.false_finding"] == found["significant.severity"] == found["insignificant"] == pytest.approx(1 / 3)
+    assert found["significant.location"] == 0
+    assert found["matched"] == pytest.approx(8 / 3)
+    assert metric.failures == {"timeout": 1, "unusable": 1}
+    assert len(llm.asked) == 4  # equal pairs once
+    assert metric.values(np.zeros((2, 10)))["green"].tolist() == pytest.approx([np.nan] * 2, nan_ok=True)
+
+
+def test_each_report_is_cut_at_300_words_and_the_candidate_is_the_hypothesis() -> None:
+    llm = ScriptedModels(lambda question, problem: GOOD)
+    long = "  word\n" * 400
+    Green(llm).statistics(["candidate {reference}"], [long])
+    (question,) = llm.asked
+    assert question == Question("green", load("green").fill(reference="word " * 299 + "word", candidate="candidate {reference}"))
+    assert first_words(long) == "word " * 299 + "word"
+
+
+def test_equal_texts_and_an_empty_candidate_are_asked_about() -> None:
+    llm = ScriptedModels(lambda question, problem: GOOD)
+    assert Green(llm).statistics(["same", ""], ["same", "other"]).shape == (2, 10)
+    assert len(llm.asked) == 2
+    assert Green(llm).statistics([], []).shape == (0, 10)
+
+
+def test_the_signature_names_the_model_and_the_prompt() -> None:
+    metric = Green(ScriptedModels(lambda question, problem: GOOD))
+    assert metric.judge == "scripted"
+    assert metric.asks
+    assert metric.signature() == f"green|judge:language_model|model:(scripted|temperature:0)|prompt:{load('green').digest}|words:300|v1"
+
+
+def test_the_example_in_the_prompt_is_an_answer_that_could_be_used() -> None:
+    """Else the question would show models how not to answer."""
+    example = load("green").text.split("Form of the answer")[1].split("The lines above")[0]
+    assert read_counts(example) == Counts((1, 2, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0), 2)
