@@ -210,6 +210,59 @@ def label(
         show_labels(label_file(reports, out, labeller, _options(settings), id_column=id_column, text_column=text_column))
 
 
+@app.command()
+def agreement(
+    labels: Annotated[
+        list[str],
+        typer.Option("--labels", "-l", metavar="FILES", help="Files as `label` writes them, two or more: a.jsonl b.jsonl, or name=a.jsonl."),
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="The files after the first.")] = None,
+    truth: Annotated[str, typer.Option(metavar="NAME", help="Whose labels count as true; the others then have precision and recall.")] = "",
+    reports: Annotated[Path | None, typer.Option(help="File of the reports, so that a disagreement comes with its sentence.")] = None,
+    patients: Annotated[Path | None, typer.Option(help="File that names the patient of each case, where the reports file does not.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the tables. Default: results/runs/agreement-<names>.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient; cases of one patient are resampled together.")] = None,
+    missing: Annotated[
+        Literal["fail", "unscored"], typer.Option(help="Ids that not every file has: refuse, or leave them unscored and count them.")
+    ] = "fail",
+    draws: Draws = 1000,
+    level: Level = 0.95,
+    seed: Seed = 42,
+    public: Annotated[
+        bool, typer.Option("--public", help="The text may be seen by all: the folder is not kept from commits and other users.")
+    ] = False,
+) -> None:
+    """Say how far labellers of the same reports agree, and list where they do not.
+
+    python -m benchmark agreement --labels rules.jsonl truth.jsonl --truth truth --reports reports.csv
+    """
+    from benchmark.agreement import agree
+    from benchmark.shows import show_agreement
+
+    named = [_named(word) for word in (*labels, *(more or []))]
+    if len({name for name, _ in named}) < len(named):
+        raise UserError("two files of labels have the same name; name them: --labels first=a/labels.jsonl second=b/labels.jsonl")
+    found = agree(
+        dict(named),
+        out,
+        truth=truth,
+        reports=reports,
+        patients=patients,
+        id_column=id_column,
+        text_column=text_column,
+        patient_column=patient_column,
+        missing=missing,
+        draws=draws,
+        level=level,
+        seed=seed,
+        is_public=public,
+        command=_command_line(),
+    )
+    show_agreement(found)
+
+
 @app.command(name="list")
 def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets or trainers; all of them if not given.")] = None) -> None:
     """List the models, metrics and datasets that are there, and what can be trained."""

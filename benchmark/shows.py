@@ -14,6 +14,7 @@ from benchmark.vocabulary import LESIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from benchmark.agreement import Agreement
     from benchmark.doctor import Finding
     from benchmark.evaluator import Outcome
     from benchmark.labels import Labelled
@@ -86,6 +87,29 @@ def show_labels(labelled: Labelled) -> None:
         table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
     out.print(table)
     out.print(f"labels: [bold]{escape(str(labelled.out))}[/]")
+
+
+def show_agreement(found: Agreement, count: int = 5) -> None:
+    """How far labellers agree, and the first few cases in which they do not."""
+    from benchmark.tables.agreement import for_terminal
+    from benchmark.tables.terminal import show
+
+    out = console()
+    counted = " of ".join(f"{number:,} {name}" for name, number in found.counts.items())
+    out.print(f"\n[bold]{escape(', '.join(found.names))}[/]: {counted}")
+    for note in found.notes:
+        out.print(escape(note), style="yellow")
+    show(for_terminal(found.table), out)
+    out.print(f"\ndisagreements: [bold]{len(found.differing):,}[/]{', the lesion with the worst agreement first' if found.differing else ''}")
+    for one in found.differing[:count]:
+        out.print(escape(f"  {one.case_id}: {one.lesion}"), style="bold")
+        for name, lesion in zip(found.names, one.said, strict=True):
+            said = f"{lesion.status}, side {lesion.side}, {lesion.certainty}" if lesion else "no answer"
+            quoted = f": {lesion.rationale}" if lesion and lesion.rationale else ""
+            out.print(escape(textwrap.fill(f"{name} {said}{quoted}", out.width - 4, initial_indent="    ", subsequent_indent="      ")))
+        if one.sentence:
+            out.print(escape(textwrap.fill(f"the report: {one.sentence}", out.width - 4, initial_indent="    ", subsequent_indent="      ")))
+    out.print(f"tables and all disagreements: [bold]{escape(str(found.folder))}[/]")
 
 
 def show_trained(trained: Trained) -> None:

@@ -108,6 +108,13 @@ def test_a_file_of_labels_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_labels(tmp_path / "deep" / "labels.jsonl").lesions == labels
 
 
+def test_a_rationale_may_hold_signs_that_end_lines_elsewhere(tmp_path: Path) -> None:
+    """U+2028, U+0085 and a carriage return, as texts copied from web pages and old systems have them."""
+    quoted = tuple(Lesion(lesion.name, lesion.status, rationale="No\u2028edema\x85at\rall") for lesion in stating())
+    write_labels(tmp_path / "labels.jsonl", [("a", quoted), ("b", stating())])
+    assert read_labels(tmp_path / "labels.jsonl").lesions == {"a": quoted, "b": stating()}
+
+
 def test_lesions_may_stand_in_any_order_and_need_no_more_than_name_and_status(tmp_path: Path) -> None:
     lesions = [{"name": name, "status": "positive" if name == "mass" else "negative"} for name in reversed(LESIONS)]
     (tmp_path / "labels.jsonl").write_text("\n" + json.dumps({"id": "a", "lesions": lesions}) + "\n\n")
