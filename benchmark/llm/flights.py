@@ -1,0 +1,297 @@
+"""Questions in flight: each is asked once at a time, tried again for named causes, paid from the budget, and kept before anybody hears of the answer.
+
+Everything here but ``start`` and ``abandon`` runs in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from benchmark.llm.background import event_loop
+from benchmark.llm.budget import Budget
+from benchmark.llm.cache import AnswerCache, Kept
+from benchmark.llm.endpoint import Endpoint
+from benchmark.llm.failures import AGAIN, EndpointDown, Refusals
+from benchmark.llm.limits import FIRST_PAUSE_SECONDS, Gate
+from benchmark.llm.prices import Price, most_tokens
+from benchmark.llm.questions import Failed
+from benchmark.llm.structured import WEAKER, response_format
+from benchmark.llm.wire import Call, Manner, Reply, Trouble, Wire
+
+CHARACTERS_PER_TOKEN = 4.0
+"""of English text, as OpenAI counts (help.openai.com, "What are tokens and how to count them?"); for limits, and where an endpoint does not count"""
+LONGEST_PAUSE_SECONDS = 30.0
+IN_A_ROW = 30
+"""so many questions without an answer, and no other one between them, are the endpoint's doing"""
+
+Arrival = tuple[str, Kept | Failed] | tuple[None, BaseException]
+"""key and outcome, or what ends it all"""
+Arrivals = SimpleQueue[Arrival]
+
+
+class Paid(NamedTuple):
+    """What a call took."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+    """dollars; None where nobody knows the price"""
+
+
+class Asked(NamedTuple):
+    """A question on its way."""
+
+    key: str
+    call: Call
+
+
+@dataclass
+class Tally:
+    """What happened on the way, for the closing line and the record of a run."""
+
+    sent: int = 0
+    """questions, those to mend an answer included, each counted once however often it was tried"""
+    retried: Counter[str] = field(default_factory=Counter)
+    """further tries, by cause"""
+    tokens_estimated: int = 0
+    """answers whose endpoint did not count tokens"""
+    cost: float = 0.0
+    """dollars, as far as prices are known"""
+    unpriced: int = 0
+    """answers whose price is not known"""
+
+
+@dataclass
+class _Flight:
+    task: asyncio.Task[None]
+    arrivals: list[Arrivals]
+
+
+class Flights:
+    """All questions of one client that are under way."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        wire: Wire,
+        refusals: Refusals,
+        *,
+        cache: AnswerCache,
+        budget: Budget,
+        price: Price | None,
+        tally: Tally,
+        look_first: bool,
+        first_pause: float = FIRST_PAUSE_SECONDS,
+    ) -> None:
+        """``look_first``: someone else may have asked meanwhile, so the cache is looked at once more before a question leaves."""
+        self.tally = tally
+        self._endpoint, self._wire, self._refusals = endpoint, wire, refusals
+        self._cache, self._budget, self._price, self._look_first = cache, budget, price, look_first
+        self._gate = Gate(endpoint.concurrency, endpoint.requests_per_minute, endpoint.tokens_per_minute, first_pause=first_pause)
+        self._first_pause = first_pause
+        self._flying: dict[str, _Flight] = {}
+        self._reserved = 0
+        self._settled = asyncio.Event()
+        self._manner: Manner = "json_schema" if endpoint.structured == "auto" else endpoint.structured
+        self._is_manner_certain = False
+        self._answer_tokens = 0.0  # a running mean
+        self._in_a_row = 0
+        self._chance = random.Random()
+
+    # ---- from the caller's thread
+
+    def start(self, asked: Sequence[Asked], arrivals: Arrivals) -> None:
+        """Send these; their outcomes come in ``arrivals``, in the order in which they are there."""
+        event_loop().call_soon_threadsafe(self._take_off, asked, arrivals)
+
+    def abandon(self, arrivals: Arrivals) -> None:
+        """Nobody listens there any more: call off what nobody else waits for. Does not wait for it: a generator may be closed in any thread."""
+        event_loop().call_soon_threadsafe(self._call_off, arrivals)
+
+    # ---- in the event loop
+
+    def _take_off(self, asked: Sequence[Asked], arrivals: Arrivals) -> None:
+        try:
+            fresh = [one.key for one in asked if one.key not in self._flying]
+            known = self._cache.get_many(fresh) if self._look_first else {}
+        except Exception as error:
+            arrivals.put((None, error))
+            return
+        for one in asked:
+            if (flight := self._flying.get(one.key)) is not None:
+                flight.arrivals.append(arrivals)
+            elif one.key in known:
+                arrivals.put((one.key, known[one.key]))
+            else:
+                self.tally.sent += 1
+                self._flying[one.key] = _Flight(asyncio.get_running_loop().create_task(self._fly(one)), [arrivals])
+
+    def _call_off(self, arrivals: Arrivals) -> None:
+        for flight in self._flying.values():
+            if arrivals in flight.arrivals:
+                flight.arrivals.remove(arrivals)
+                if not flight.arrivals:
+                    flight.task.cancel()
+
+    async def _fly(self, asked: Asked) -> None:
+        try:
+            outcome = await self._outcome(asked.call)
+            if isinstance(outcome, Kept):
+                self._cache.put(asked.key, outcome)
+        except asyncio.CancelledError:
+            self._flying.pop(asked.key, None)
+            raise
+        except Exception as error:
+            self._end_all(asked, error)
+            return
+        for arrivals in self._flying.pop(asked.key).arrivals:
+            arrivals.put((asked.key, outcome))
+
+    def _end_all(self, asked: Asked, error: Exception) -> None:
+        """Asking on is pointless."""
+        own = self._flying.pop(asked.key, None)
+        ended = [*self._flying.values(), *([own] if own is not None else [])]
+        for arrivals in {id(arrivals): arrivals for flight in ended for arrivals in flight.arrivals}.values():
+            arrivals.put((None, error))
+        for flight in self._flying.values():
+            flight.arrivals.clear()
+            flight.task.cancel()
+
+    async def _outcome(self, call: Call) -> Kept | Failed:
+        """Try until there is an answer, or a failure that is final."""
+        manner = self._manner
+        for tries in itertools.count():
+            try:
+                reply, paid = await self._try(call, manner, again=tries > 0)
+            except Trouble as caught:
+                trouble = caught
+            else:
+                self._in_a_row = 0
+                if call.schema is not None and not self._is_manner_certain:
+                    self._manner, self._is_manner_certain = manner, True
+                return self._kept(call, reply, paid)
+            if (weaker := self._weaker(manner, call, trouble)) is not None:
+                manner = weaker
+                continue
+            if not trouble.may_pass or tries >= self._endpoint.retries:
+                return self._failed(trouble, tries)
+            self.tally.retried[trouble.kind] += 1
+            if not trouble.too_much:  # else the gate makes everybody wait
+                await asyncio.sleep(self._chance.uniform(0, min(LONGEST_PAUSE_SECONDS, self._first_pause * 2**tries)))
+        raise AssertionError("unreachable")
+
+    async def _try(self, call: Call, manner: Manner, *, again: bool) -> tuple[Reply, Paid]:
+        """One call, when its turn comes. Raises ``Trouble``, ``EndpointRefuses``, ``BudgetReached``."""
+        ins = int(characters_of(call) / CHARACTERS_PER_TOKEN)
+        expected = ins + (self._answer_tokens or self._endpoint.max_tokens)
+        era = await self._gate.enter(expected, again=again)
+        try:
+            reserved = await self._reserve(call)
+            paid: Paid | None = None
+            try:
+                reply = await self._wire.send(call, manner)
+                paid = self._paid(ins, reply)
+            except Trouble as trouble:
+                if trouble.may_be_billed:  # the answer is lost, but it may have been written: better to count the question than to cross a limit
+                    paid = Paid(ins, 0, self._price.of(ins, 0) if self._price else None)
+                if trouble.too_much:
+                    self._gate.too_much(era, trouble.wait)
+                raise
+            finally:
+                self._settle(call, reserved, paid)
+            self._gate.correct(paid.prompt_tokens + paid.completion_tokens - expected)
+            self._gate.went_well()
+        finally:
+            self._gate.leave()
+        if (failed := failure_of(reply, self._endpoint.max_tokens)) is not None and failed.kind == "empty":
+            raise Trouble(failed.kind, failed.what)
+        return reply, paid
+
+    async def _reserve(self, call: Call) -> float:
+        """The most that the call can cost, put aside. Raises ``BudgetReached`` where nothing under way could make room for it."""
+        amount = 0.0
+        if self._price is not None:
+            amount = most_of(call, self._price, self._endpoint.max_tokens)
+        while not self._budget.try_reserve(amount):
+            if not self._reserved:
+                raise self._budget.reached(len(self._flying))
+            self._settled.clear()
+            await self._settled.wait()
+        self._reserved += 1
+        return amount
+
+    def _settle(self, call: Call, reserved: float, paid: Paid | None) -> None:
+        if paid is None:
+            self._budget.release(reserved)
+        else:
+            self._budget.settle(reserved, call.task, self._endpoint.model, *paid)
+            self.tally.cost += paid.cost or 0.0
+            self.tally.unpriced += paid.cost is None
+        self._reserved -= 1
+        self._settled.set()
+
+    def _paid(self, ins_guessed: int, reply: Reply) -> Paid:
+        ins, outs = reply.prompt_tokens, reply.completion_tokens
+        self.tally.tokens_estimated += ins is None or outs is None
+        ins = ins_guessed if ins is None else ins
+        outs = int(len(reply.text) / CHARACTERS_PER_TOKEN) if outs is None else outs
+        self._answer_tokens = 0.9 * (self._answer_tokens or outs) + 0.1 * outs
+        return Paid(ins, outs, self._price.of(ins, outs) if self._price else None)
+
+    def _kept(self, call: Call, reply: Reply, paid: Paid) -> Kept | Failed:
+        """The answer for the cache. One that is cut short or refused is not kept: a failure is asked again by the next run."""
+        return failure_of(reply, self._endpoint.max_tokens) or Kept(
+            reply.text, reply.served_by, *paid, call.task, self._endpoint.model, characters_of(call)
+        )
+
+    def _weaker(self, manner: Manner, call: Call, trouble: Trouble) -> Manner | None:
+        """The next manner of asking for JSON to try, where this one may be what the endpoint does not take."""
+        weaker = WEAKER.get(manner)
+        if self._endpoint.structured != "auto" or weaker is None or call.schema is None or not trouble.may_be_format:
+            return None
+        if trouble.is_format:
+            if self._manner == manner:
+                self._manner = weaker
+            return weaker
+        return None if self._is_manner_certain else weaker
+
+    def _failed(self, trouble: Trouble, tries: int) -> Failed:
+        """The final failure of one question. Raises ``EndpointDown`` after too many in a row."""
+        self._in_a_row += not trouble.is_about_question
+        what = trouble.what if not tries else f"{trouble.what}; tried {tries + 1} times"
+        if self._in_a_row >= IN_A_ROW:
+            raise EndpointDown(
+                f"asked {self._refusals.where}: {IN_A_ROW} questions in a row have no answer, the last because: {what}; see to the endpoint, {AGAIN}"
+            )
+        return Failed(trouble.kind, what)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._wire.close()
+
+
+def failure_of(reply: Reply, max_tokens: int) -> Failed | None:
+    """Why a reply holds no answer; None if it does."""
+    if reply.finish == "filter":
+        return Failed("refused", "the model, or its provider's filter, would not answer")
+    if reply.finish == "length":
+        return Failed("cut short", f"the answer was not finished after {max_tokens:,} tokens; raise llm.max_tokens")
+    return None if reply.text.strip() else Failed("empty", "an answer without text")
+
+
+def most_of(call: Call, price: Price, max_tokens: int) -> float:
+    """Dollars that a call can cost at most."""
+    written = sum(len(text.encode("utf-8", "surrogatepass")) for text in call.texts) + len(str(call.schema or ""))
+    return price.of(most_tokens(written, len(call.messages)), max_tokens)
+
+
+def characters_of(call: Call) -> int:
+    """Of everything that is sent and counted: messages and schema."""
+    return sum(map(len, call.texts)) + (len(str(response_format("json_schema", call.schema))) if call.schema is not None else 0)

@@ -1,0 +1,151 @@
+"""Every provider with a protocol of its own (Azure, Anthropic, Bedrock, Vertex, Gemini, ...), through LiteLLM.
+
+LiteLLM only carries: trying again, limits, prices and cache are ours, and its own are switched off, so that a question is asked as often as is
+counted. It takes seconds to import and about FIGURES of our time a call, which is why servers that speak OpenAI's protocol are spoken to directly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from typing import Any
+
+from benchmark.llm.data_use import is_this_machine
+from benchmark.llm.endpoint import Endpoint
+from benchmark.llm.failures import EndpointRefuses, Refusals
+from benchmark.llm.openai_wire import read_reply
+from benchmark.llm.routes import Route
+from benchmark.llm.structured import response_format
+from benchmark.llm.wire import Call, Manner, Reply, Trouble
+from benchmark.records import UserError
+
+
+class NoLiteLLM(UserError):
+    """The provider is reached through LiteLLM, which is not installed."""
+
+
+class LiteLLMWire:
+    """Asks through ``litellm.acompletion``."""
+
+    def __init__(self, endpoint: Endpoint, route: Route, refusals: Refusals) -> None:
+        self._endpoint, self._route, self._refusals = endpoint, route, refusals
+        self._litellm = load_litellm()
+
+    async def send(self, call: Call, manner: Manner) -> Reply:
+        """One try."""
+        problem: Trouble | EndpointRefuses
+        try:
+            async with asyncio.timeout(self._endpoint.timeout):
+                response = await self._litellm.acompletion(**self._arguments(call, manner))
+            return read_reply(response.model_dump())
+        except Trouble:
+            raise
+        except TimeoutError:
+            problem = self._late()
+        except Exception as error:  # LiteLLM's own quote the question and sometimes the key: none of them goes any further
+            problem = self._explained(error, call)
+        raise problem
+
+    def _arguments(self, call: Call, manner: Manner) -> dict[str, Any]:
+        settings, route = self._endpoint, self._route
+        given: dict[str, Any] = {"temperature": settings.temperature, "top_p": settings.top_p, "max_tokens": settings.max_tokens}
+        given["seed"] = settings.seed + call.sample if settings.seed is not None else None  # the same seed would give the same sample again
+        given["response_format"] = response_format(manner, call.schema)
+        given["api_base"] = route.url or None
+        given["api_key"] = route.key or ("none" if route.url else None)  # a server of one's own wants none, LiteLLM does
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return {"model": route.model, "messages": list(call.messages), "timeout": settings.timeout, "num_retries": 0, "max_retries": 0, **chosen}
+
+    def _explained(self, error: Exception, call: Call) -> Trouble | EndpointRefuses:
+        """What LiteLLM's exception means, by its status and by what the provider said."""
+        litellm = self._litellm
+        response = getattr(error, "response", None)
+        headers = {name.lower(): value for name, value in dict(getattr(response, "headers", None) or {}).items()}
+        headers |= {name.lower(): value for name, value in dict(getattr(error, "litellm_response_headers", None) or {}).items()}
+        if (redirect := _refused_redirect(error)) is not None:
+            return self._refusals.redirect(redirect)
+        if isinstance(error, litellm.exceptions.Timeout):
+            return self._late()
+        if isinstance(error, litellm.exceptions.ContentPolicyViolationError):
+            return Trouble("refused", "the provider's filter would not let the question through", may_pass=False, is_about_question=True)
+        if isinstance(error, litellm.exceptions.APIConnectionError):
+            said = self._refusals.told(str(error), call)
+            return Trouble("unreachable", f"no connection, or one that was cut ({said})", may_be_billed=True)
+        status = getattr(error, "status_code", None)
+        code = " ".join(filter(None, (str(getattr(error, name, None) or "") for name in ("code", "type"))))
+        body = {"error": {"message": str(getattr(error, "message", error)), "code": code, "param": getattr(error, "param", None)}}
+        if not isinstance(status, int) or status < 400:
+            return Trouble("server error", self._refusals.told(f"{type(error).__name__}: {error}", call), may_be_billed=True)
+        return self._refusals.of_status(status, headers, json.dumps(body), call)
+
+    def _late(self) -> Trouble:
+        return Trouble("timeout", f"no whole answer within {self._endpoint.timeout:g} s", may_be_billed=True)
+
+    async def close(self) -> None:
+        """LiteLLM keeps its own connections, and closes them when the process ends."""
+
+
+class RefusedRedirect(Exception):
+    """A provider sent a question on to another address."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__("redirect")
+        self.location = location
+
+
+def load_litellm() -> Any:
+    """The package, silent, with nothing fetched and no redirect followed. Raises ``NoLiteLLM``."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches one while it is imported
+    os.environ["DISABLE_AIOHTTP_TRANSPORT"] = "False"  # its other transport could not be held back from redirects
+    try:
+        import litellm
+        from litellm.llms.custom_httpx import aiohttp_transport
+    except ImportError as error:
+        raise NoLiteLLM(
+            f"this provider is reached through LiteLLM, which cannot be imported ({error.name}); pip install 'clala-benchmark[llm]'"
+        ) from None
+    if not hasattr(aiohttp_transport.LiteLLMAiohttpTransport, "is_careful"):
+        aiohttp_transport.LiteLLMAiohttpTransport = _careful(aiohttp_transport.LiteLLMAiohttpTransport)
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    litellm.turn_off_message_logging = True
+    litellm.disable_aiohttp_transport = False
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return litellm
+
+
+def _careful(transport: Any) -> Any:
+    """LiteLLM's transport, with which it opens every connection, made to refuse redirects and proxies to this machine.
+
+    httpx, which stands above it, would follow a redirect with text and all.
+    """
+
+    class Careful(transport):  # type: ignore[misc]
+        is_careful = True
+
+        async def handle_async_request(self, request: Any) -> Any:
+            response = await super().handle_async_request(request)
+            if 300 <= response.status_code < 400 and "location" in response.headers:
+                raise RefusedRedirect(response.headers["location"])
+            return response
+
+        async def _get_proxy_settings(self, request: Any) -> Any:
+            if request.url.scheme != "https" or is_this_machine(request.url.host):
+                return None
+            return await super()._get_proxy_settings(request)
+
+    return Careful
+
+
+def _refused_redirect(error: BaseException | None) -> str | None:
+    """Where it was to be sent, if that is what lies behind the exception."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, RefusedRedirect):
+            return error.location
+        error = error.__cause__ or error.__context__
+    return None
