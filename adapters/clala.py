@@ -4,11 +4,11 @@ python -m benchmark run --models clala                       the demo weights th
 python -m benchmark run --models clala:path/to/weights       others
 python -m benchmark train clala --preset demo --dataset phantom --out path/to/weights
 python -m benchmark run --models clala --grant lesions --set clala.lesions=truth --set clala.label_f1=0.7       Figure 3
+python -m benchmark run --models clala --set clala.aggregator=language_model --llm openai/gpt-4o-mini            as in the paper
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +21,14 @@ import numpy as np
 from adapters.clala_told import ToldLesions, names_of, rows_of, told_lesions
 from benchmark.datasets.images import read_radiograph
 from benchmark.labelling.sources import LabelSource, label_source, short_name
-from benchmark.places import shipped
+from benchmark.llm import prompts
+from benchmark.llm.json_answers import without_thoughts
+from benchmark.llm.questions import Ask, Failed, LanguageModels, Question, Unusable
 from benchmark.progress import progress
 from benchmark.records import Case, Granted, Lesions, Reference, Report, TrainingData, UserError
 
 if TYPE_CHECKING:
+    from clala.aggregate import NoAnswer
     from clala.checkpoint import Bundle
     from clala.crops import Gray
     from clala.data import IndexLine
@@ -44,18 +47,21 @@ class CLALA:
         weights: Path | None = None,
         beams: int = 3,
         boxes: Literal["predicted", "truth"] = "predicted",
-        aggregator: Literal["rules"] | Callable[[str], str] = "rules",
+        aggregator: Literal["rules", "language_model"] | Callable[[str], str] = "rules",
+        prompt: Path | None = None,
         batch_size: int = 16,
         threshold: float | None = None,
         lesions: str = "predicted",
         label_f1: float | None = None,
         granted: Granted | None = None,
+        llm: LanguageModels | None = None,
         seed: int = 42,
     ) -> None:
         """Load the weights of the folder ``argument`` (or ``weights``); the demo's if neither is given.
 
         boxes       predicted = by the model's detector; truth = those that the experiment grants with the case
-        aggregator  who makes a report of the sentences: rules, or a language model as a function from a prompt to its answer
+        aggregator  who makes a report of the sentences: rules, a language model, or in Python a function from a prompt to its answer
+        prompt      a text in place of prompts/aggregate.md
         threshold   a lesion is present from this probability on; None = the threshold of each lesion that was tuned on validation images
         lesions     what LCA is told: predicted = by the model's classifier; truth, rules or file:PATH = what the references say, if the run grants it
         label_f1    those labels made wrong to this F1 per lesion, a share (D13); None = as they are
@@ -71,8 +77,10 @@ class CLALA:
             raise UserError(f"clala: beams is {beams} and batch_size {batch_size}; both must be at least 1")
         if boxes not in ("predicted", "truth"):
             raise UserError(f"clala: boxes is {boxes!r}; it must be predicted or truth")
-        if aggregator != "rules" and not callable(aggregator):
-            raise UserError(f"clala: aggregator is {aggregator!r}; it must be rules, or in Python a function that asks a language model")
+        if aggregator not in ("rules", "language_model") and not callable(aggregator):
+            raise UserError(f"clala: aggregator is {aggregator!r}; it must be rules or language_model, or in Python a function that asks one")
+        if prompt is not None and aggregator == "rules":
+            raise UserError(f"clala: prompt={prompt} is for a language model, but aggregator is rules; set clala.aggregator=language_model too")
         if label_f1 is not None and lesions == "predicted":
             raise UserError(
                 f"clala: label_f1={label_f1} makes labels wrong that are handed in, but lesions=predicted takes the classifier's; "
@@ -87,7 +95,9 @@ class CLALA:
             self.bundle.thresholds.fill_(threshold)
         self.bundle.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device))
         self.folder, self.beams, self.boxes, self.batch_size = folder, beams, boxes, batch_size
-        self.ask = aggregator if callable(aggregator) else None
+        self.aggregator = "rules"
+        if aggregator != "rules":
+            self._ask_for_reports(aggregator, prompt, llm)
         self.checksum = sha256(folder)
         self.told: dict[str, np.ndarray] | None = None
         self.about_told: dict[str, Any] = {"lesions": short_name(lesions)}
@@ -122,6 +132,19 @@ class CLALA:
                 f"corrupted to F1 {label_f1:.2f} (reached: {told.macro_f1:.2f}, mean of {len(told.f1)} lesions, {len(labels):,} cases)"
             )
 
+    def _ask_for_reports(self, aggregator: str | Callable[[str], str], prompt: Path | None, llm: LanguageModels | None) -> None:
+        """Choose who is asked to make reports of sentences, and with which words."""
+        self._prompt = prompts.load("aggregate", prompt)
+        if callable(aggregator):
+            self._ask_all = _one_by_one(aggregator)
+            self.aggregator = f"language_model|prompt:{self._prompt.digest}"
+        elif llm is None:
+            raise UserError("clala: aggregator=language_model needs one to ask; give llm, an object with asking(task)")
+        else:
+            ask = llm.asking("aggregate")
+            self._ask_all = _together(ask)
+            self.aggregator = f"language_model|{ask.signature()}|prompt:{self._prompt.digest}"
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, handed out batch by batch."""
         for start in range(0, len(cases), self.batch_size):
@@ -134,13 +157,13 @@ class CLALA:
         opened = [self._open(case) for case in cases]
         usable = [one for one in opened if isinstance(one, Opened)]
         hints = None if self.told is None or not usable else np.stack([one.hints for one in usable])
-        written = iter(write(self.bundle, [one.image for one in usable], boxes=[one.boxes for one in usable], lesions=hints, beams=self.beams))
+        written = list(write(self.bundle, [one.image for one in usable], boxes=[one.boxes for one in usable], lesions=hints, beams=self.beams))
+        answers = iter(zip(written, self._put_together([said.sentences for said in written]), strict=True))
         for case, one in zip(cases, opened, strict=True):
             if not isinstance(one, Opened):
                 yield Report(case.id, failure=one)
                 continue
-            said = next(written)
-            text, failure = self._put_together(said.sentences)
+            said, (text, failure) = next(answers)
             details: dict[str, Any] = {
                 "told": [name for name, present in said.present.items() if present],
                 "boxes": {name: [round(edge, 1) for edge in box] for name, box in said.boxes.items()},
@@ -150,18 +173,14 @@ class CLALA:
                 details["lesions"] = {name: round(value, 4) for name, value in said.lesions.items()}
             yield Report(case.id, text=text, failure=failure, regions=said.sentences, details=details)
 
-    def _put_together(self, sentences: Mapping[str, str]) -> tuple[str, str]:
-        """A report of the sentences and no failure, or no report and why."""
-        from clala.aggregate import NotAggregated, aggregate, aggregate_by_model
+    def _put_together(self, cases: Sequence[Mapping[str, str]]) -> list[tuple[str, str]]:
+        """For each case a report of its sentences and no failure, or no report and why: never one by rules where a model was to write it."""
+        from clala.aggregate import NotAggregated, aggregate, aggregate_all_by_model
 
-        if self.ask is None:
-            return aggregate(sentences), ""
-        try:
-            return aggregate_by_model(sentences, self.ask, _prompt()), ""
-        except NotAggregated as error:
-            if isinstance(error.__cause__, UserError):  # an endpoint that is not there, or not approved: no case after this one would fare better
-                raise error.__cause__ from None
-            return "", str(error)
+        if self.aggregator == "rules":
+            return [(aggregate(sentences), "") for sentences in cases]
+        reports = aggregate_all_by_model(cases, self._ask_all, self._prompt.text)
+        return [("", str(report)) if isinstance(report, NotAggregated) else (report, "") for report in reports]
 
     def _open(self, case: Case) -> Opened | str:
         """The case's image and granted boxes, or why it cannot be answered."""
@@ -191,7 +210,7 @@ class CLALA:
             "config": to_json(self.bundle.config),
             "beams": self.beams,
             "boxes": self.boxes,
-            "aggregator": "rules" if self.ask is None else f"language_model|prompt:{hashlib.sha256(_prompt().encode()).hexdigest()[:8]}",
+            "aggregator": self.aggregator,
             "thresholds": [round(value, 4) for value in self.bundle.thresholds.tolist()],
             "labels_in_training": self.bundle.about.get("labels", {}),
             **self.about_told,
@@ -210,8 +229,41 @@ class Opened:
     """(14,) what LCA is told; empty = what the classifier sees"""
 
 
-def _prompt() -> str:
-    return shipped("prompts", "aggregate.md").read_text(encoding="utf-8")
+def _together(ask: Ask) -> Callable[[Sequence[str]], list[str | NoAnswer]]:
+    """Asks for all reports of a batch at once, as many at a time as the endpoint takes."""
+    from clala.aggregate import NoAnswer
+
+    def ask_all(filled: Sequence[str]) -> list[str | NoAnswer]:
+        outcomes = ask((Question("aggregate", prompt) for prompt in filled), read_report)
+        return [
+            NoAnswer(f"the language model gave no report: {outcome.kind}: {outcome.what}") if isinstance(outcome, Failed) else outcome.value
+            for outcome in outcomes
+        ]
+
+    return ask_all
+
+
+def _one_by_one(ask: Callable[[str], str]) -> Callable[[Sequence[str]], list[str | NoAnswer]]:
+    """Asks a function, and stops at an endpoint that is not there or not approved: no case after this one would fare better."""
+    from clala.aggregate import answer_of
+
+    def ask_all(filled: Sequence[str]) -> list[str | NoAnswer]:
+        answers = []
+        for prompt in filled:
+            answer = answer_of(ask, prompt)
+            if isinstance(answer, Exception) and isinstance(answer.__cause__, UserError):
+                raise answer.__cause__
+            answers.append(answer)
+        return answers
+
+    return ask_all
+
+
+def read_report(answer: str) -> str:
+    """The report in an answer. Raises ``Unusable`` if there is none."""
+    if not (report := without_thoughts(answer).strip()):
+        raise Unusable("the report is empty; write the report")
+    return report
 
 
 def train(

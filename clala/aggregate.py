@@ -94,7 +94,7 @@ class NotAggregated(ValueError):
 
 
 class NoAnswer(NotAggregated):
-    """A language model that raised an error, or answered with nothing; the error is the cause."""
+    """A language model that raised an error, or answered with nothing; the error, if there was one, is the cause."""
 
 
 class LostFindings(NotAggregated):
@@ -104,30 +104,56 @@ class LostFindings(NotAggregated):
 def aggregate_by_model(regions: Mapping[str, str], ask: Callable[[str], str], prompt: str, *, read: Read = read_findings) -> str:
     """The report that a language model makes of the sentences, by the same rules.
 
-    ``ask`` takes a prompt and returns the answer; ``prompt`` is the text of ``prompts/aggregate.md``. An answer that lacks a positive finding is
-    asked for once more, naming what was lost. Raises LostFindings if it is lost again: an incomplete report is a failure, not a report. Raises
-    NoAnswer if there is none.
+    ``ask`` takes a prompt and returns the answer; for the rest see ``aggregate_all_by_model``, of which this is the one-case form. Raises
+    LostFindings if a finding is lost again, NoAnswer if there is none.
     """
-    statements = "\n".join(f"- {region}: {text}" for region, text in regions.items() if text.strip())
-    if not statements:
-        return ""
-    filled = prompt.replace("{regions}", statements)
-    report = _answer(ask, filled)
-    if lost := lost_findings(regions.values(), report, read=read):
-        report = _answer(ask, f"{filled}\n\nAn earlier answer left out: {'; '.join(lost)}. Write the whole report again with them.")
-        if lost := lost_findings(regions.values(), report, read=read):
-            raise LostFindings(f"the report lacks {'; '.join(lost)}, which the region sentences state")
+    (report,) = aggregate_all_by_model([regions], lambda prompts: [answer_of(ask, prompt) for prompt in prompts], prompt, read=read)
+    if isinstance(report, NotAggregated):
+        raise report
     return report
 
 
-def _answer(ask: Callable[[str], str], prompt: str) -> str:
+def aggregate_all_by_model(
+    cases: Sequence[Mapping[str, str]], ask: Callable[[Sequence[str]], Sequence[str | NoAnswer]], prompt: str, *, read: Read = read_findings
+) -> list[str | NotAggregated]:
+    """The reports that a language model makes of the sentences of several cases, or why there is none, in order; many are asked for at a time.
+
+    ``ask`` takes prompts and returns as many answers; ``prompt`` is the text of ``prompts/aggregate.md``. An answer that lacks a positive finding
+    is asked for once more, naming what was lost. If it is lost again, that is LostFindings: an incomplete report is a failure, not a report.
+    A case without sentences has an empty report, and nobody is asked.
+    """
+    filled = [prompt.replace("{regions}", said) if (said := _statements(regions)) else "" for regions in cases]
+    reports: list[str | NotAggregated] = [""] * len(cases)
+    due = [case for case, question in enumerate(filled) if question]
+    lost: dict[int, list[str]] = {}
+    for _ in range(2):
+        questions = [f"{filled[case]}{_once_more(lost[case])}" if case in lost else filled[case] for case in due]
+        for case, answer in zip(due, ask(questions) if questions else (), strict=True):
+            reports[case] = answer
+            lost[case] = [] if isinstance(answer, NoAnswer) else lost_findings(cases[case].values(), answer, read=read)
+        due = [case for case in due if lost[case]]
+    for case in due:
+        reports[case] = LostFindings(f"the report lacks {'; '.join(lost[case])}, which the region sentences state")
+    return reports
+
+
+def _statements(regions: Mapping[str, str]) -> str:
+    return "\n".join(f"- {region}: {text}" for region, text in regions.items() if text.strip())
+
+
+def _once_more(lost: Sequence[str]) -> str:
+    return f"\n\nAn earlier answer left out: {'; '.join(lost)}. Write the whole report again with them."
+
+
+def answer_of(ask: Callable[[str], str], prompt: str) -> str | NoAnswer:
+    """What ``ask`` answers, or that it does not: whatever it raises is the cause."""
     try:
         answer = ask(prompt).strip()
     except Exception as error:  # whatever a foreign client raises, there is no report
-        raise NoAnswer(f"the language model gave no answer: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
-    if not answer:
-        raise NoAnswer("the language model answered with nothing")
-    return answer
+        none = NoAnswer(f"the language model gave no answer: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        none.__cause__ = error
+        return none
+    return answer or NoAnswer("the language model answered with nothing")
 
 
 def lost_findings(texts: Iterable[str], report: str, *, read: Read = read_findings) -> list[str]:

@@ -216,7 +216,7 @@ def test_a_language_model_makes_the_report_of_the_shipped_prompt(weights: Path, 
     assert not report.failure
     (asked,) = endpoint.prompts
     assert asked == prompt.replace("{regions}", "\n".join(f"- {region}: {text}" for region, text in report.regions.items() if text))
-    assert model.provenance()["aggregator"] == f"language_model|prompt:{hashlib.sha256(prompt.encode()).hexdigest()[:8]}"
+    assert model.provenance()["aggregator"] == f"language_model|prompt:{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
 
 
 def refuse(error: Exception) -> Callable[[str], str]:
@@ -243,10 +243,9 @@ def test_an_answer_that_is_none_is_a_failed_case_and_its_sentences_are_kept(
 
 def test_a_report_that_lost_a_finding_is_a_failed_case(weights: Path, dataset: FakeDataset) -> None:
     model = CLALA(str(weights), device="cpu", aggregator=Endpoint(lambda prompt: "Normal chest."))
-    assert model._put_together({"left lung": "left pleural effusion."}) == (
-        "",
-        "the report lacks left pleural effusion, which the region sentences state",
-    )
+    assert model._put_together([{"left lung": "left pleural effusion."}]) == [
+        ("", "the report lacks left pleural effusion, which the region sentences state")
+    ]
 
 
 def test_an_endpoint_that_is_not_to_be_had_stops_the_model_instead_of_failing_every_case(weights: Path, dataset: FakeDataset) -> None:

@@ -45,9 +45,9 @@ REFERENCE = "The heart is enlarged. There is a small left pleural effusion. No p
 
 
 def test_a_report_by_hand() -> None:
-    """Stated 2, denied 1. The candidate states both, one on the wrong side: 1 of 2; covers 2 x 2 of 5; subjects heart, pleura of heart, pleura, bones."""
+    """Stated 2, denied 1. The candidate states both, one on the wrong side: 1 of 2; it covers 2 x 2 of 2 x 2 + 1."""
     candidate = "The heart is enlarged. There is a small right pleural effusion."
-    # structure: 0.6 x 2 x 2 / 5 + 0.25 x 11 / 18 + 0.15 x 1 = 0.78
+    # structure: heart, pleura of heart, pleura, bones: 0.6 x 2 x 2 / 5 + 0.25 x 11 / 17 + 0.15 x 1 = 0.79
     assert judged(candidate, REFERENCE) == (3, 4, 5, 4)
 
 
