@@ -82,7 +82,7 @@ class BatchServer:
                 page = await self._json("GET", "/batches", query={"limit": "100", **({"after": after} if after else {})})
             except Gone:
                 raise NoBatches(
-                    f"{host_of(self.url)} does not list its batches, so it cannot be told whether one that was handed in is there; ask without --batch"
+                    f"{host_of(self.url)} does not list its batches, and so cannot say whether one that was handed in is there; ask without --batch"
                 ) from None
             for batch in page.get("data", []):
                 is_ours = (batch.get("metadata") or {}).get(TAG) == tag or (file_id and batch.get("input_file_id") == file_id)
