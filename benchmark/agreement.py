@@ -28,14 +28,13 @@ from benchmark.records import Lesions, Row, UserError
 from benchmark.report_files import MismatchedIds, read_patients, read_reports
 from benchmark.runs import FORMAT, NoRunFolder, check_same, folder_name, opened, read_json, sha256, write_atomically, write_json, writing
 from benchmark.statistics import PatientBootstrap, holm
-from benchmark.tables.agreement import Pair, agreement_table
+from benchmark.tables.agreement import METRIC, Pair, agreement_table
 from benchmark.tables.latex import latex
 from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
 from benchmark.tables.table import Table
 from benchmark.vocabulary import LESIONS
 
-METRIC = "agreement"
 CONVENTIONS = "agreement|unit:case|scale:nominal|count:status|unanswered:left_out|absent_on_both:left_out|zero_division:0|macro:mean_of_lesions"
 SEALED_BY = "agreement.json"
 WITH_TEXT = "disagreements.csv"

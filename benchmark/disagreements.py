@@ -1,7 +1,7 @@
 """The cases in which labellers disagree, each with the sentence of the report that it is about.
 
 They disagree about a lesion of a case by its status or, where all affirm it, by its side. Certainty is told and makes no disagreement: labellers
-draw that line where they like. Who had no answer does not disagree.
+draw that line where they like. Who had no answer does not disagree, and who never states a side does not disagree about one.
 """
 
 from __future__ import annotations

@@ -48,12 +48,15 @@ def answered(codes: np.ndarray) -> np.ndarray:
 
 
 def differing(codes: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Twice (n, 14): True where labellers that answered differ by status; and where all of them affirm the lesion but differ by side."""
+    """Twice (n, 14): True where labellers that answered differ by status; and where all of them affirm the lesion but differ by side.
+
+    A labeller that never states a side knows none, and differs from nobody by it.
+    """
     status, side = (np.stack([labeller[:, what] for labeller in codes]) for what in (0, 1))
     by_status = (status == 1).any(axis=0) & (status == 0).any(axis=0)
-    sides = [np.where(status == 1, side, of_others) for of_others in (len(SIDES), UNANSWERED)]
-    by_side = (status == 1).any(axis=0) & ~by_status & (sides[0].min(axis=0) != sides[1].max(axis=0))
-    return by_status, by_side
+    has_side = (status == 1) & (side != UNSTATED).any(axis=(1, 2), where=status == 1)[:, None, None]
+    lowest, highest = np.where(has_side, side, len(SIDES)).min(axis=0), np.where(has_side, side, UNANSWERED).max(axis=0)
+    return by_status, has_side.any(axis=0) & ~by_status & (lowest != highest)
 
 
 def pair_statistics(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -67,20 +67,27 @@ def agreement_table(
     for pair in pairs:
         blocks += [_status(given, pair), *([_side(given, pair)] if given.has_sides(pair) else [])]
     title = f"Agreement of {pairs[0].model} on 14 lesions" if not together else f"Agreement of {', '.join(names[:-1])} and {names[-1]} on 14 lesions"
-    notes = _notes(rows, pairs, together, counts, level, draws)
-    if without := [pair.model for pair in pairs if not given.has_sides(pair)]:
-        notes = (Note(f"Side is left out: of no lesion that both affirm do both state one ({'; '.join(without)})."), *notes)
+    without = [pair.model for pair in pairs if not given.has_sides(pair)]
+    notes = _notes(rows, pairs, without, together, counts, level, draws)
     return Table("agreement", title, "", tuple(blocks), notes, tuple(rows), adjusted)
 
 
 def for_terminal(table: Table) -> Table:
-    """What a window has room for: of two labellers status and side, of more what sums them up; fewer columns."""
+    """What a window has room for: of two labellers status and side, of more what sums them up; fewer columns, shorter cells."""
     blocks = []
     for block in table.blocks[:2]:
         kept = [place for place, column in enumerate(block.columns) if place == 0 or column.title not in LEFT_TO_FILES]
-        lines = tuple(replace(line, cells=tuple(line.cells[place - 1] for place in kept[1:])) for line in block.lines)
-        blocks.append(replace(block, columns=tuple(block.columns[place] for place in kept), lines=lines))
+        columns = tuple(block.columns[place] for place in kept)
+        lines = tuple(replace(line, cells=tuple(_short(line.cells[place - 1], block.columns[place]) for place in kept[1:])) for line in block.lines)
+        blocks.append(replace(block, columns=columns, lines=lines))
     return replace(table, blocks=tuple(blocks))
+
+
+def _short(cell: Cell, column: Column) -> Cell:
+    """A count without its share, PABAK without its interval: both follow from what stands beside them."""
+    if isinstance(cell, str):
+        return cell.partition(" (")[0]
+    return Number(cell.value, decimals=cell.decimals) if column.title == TITLES["pabak"] else cell
 
 
 class _Given(NamedTuple):
@@ -167,14 +174,16 @@ def _everyone(given: _Given, together: str) -> Block:
     return Block((LABEL, *(Column(TITLES[name]) for name in shown)), tuple(lines), f"All together: {together}")
 
 
-def _notes(rows: Sequence[Row], pairs: Sequence[Pair], together: str, counts: Mapping[str, int], level: float, draws: int) -> tuple[Note, ...]:
+def _notes(
+    rows: Sequence[Row], pairs: Sequence[Pair], without_sides: Sequence[str], together: str, counts: Mapping[str, int], level: float, draws: int
+) -> tuple[Note, ...]:
     counted = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     drawn = "patients" if "patients" in counts else "cases (whose they are was not said)"
     tests = sum(row.p_value is not None and not math.isnan(row.p_value) for row in rows)
     truth = next((pair.second for pair in pairs if pair.has_truth), "")
     notes = [
         f"{counted}. In brackets: {level * 100:g} % intervals from {draws:,} bootstrap draws of {drawn}.",
-        "+: the reports in which a labeller affirms the lesion, and their share of those that both labelled.",
+        "+: how many of the reports that both labelled affirm the lesion, by each of the two and by both at once.",
         "Kappa is the agreement beyond chance. Where a lesion is rare it collapses: chance alone would agree on nearly every report, and a few "
         "disagreements halve it. PABAK (2 x raw agreement - 1) takes prevalence and bias out, and flatters where nearly all is negative. "
         "Read both beside the counts, and F1, which looks at the positives alone.",
@@ -182,9 +191,14 @@ def _notes(rows: Sequence[Row], pairs: Sequence[Pair], together: str, counts: Ma
         "p: McNemar's exact test, whether one of the two affirms the lesion more often than the other. It takes cases for independent, those of "
         f"one patient too. Holm's correction: over all lesions of all pairs that show a difference ({tests}).",
         "Macro: mean over the lesions that one of the two affirms at least once. Micro: the decisions on all 14 lesions pooled.",
-        "Same side: share of the reports in which both state a side (left, right, bilateral). Kappa of the side: where both affirm the lesion, "
-        "with 'not mentioned' as a fourth side.",
     ]
+    if len(without_sides) < len(pairs):
+        notes.append(
+            "Same side: share of the reports in which both state a side (left, right, bilateral). Kappa of the side: where both affirm the lesion, "
+            "with 'not mentioned' as a fourth side."
+        )
+    if without_sides:
+        notes.append(f"Side is left out: of no lesion that both affirm do both state one ({'; '.join(without_sides)}).")
     if together:
         notes.append("Fleiss' kappa is over the cases that all labellers answered, Krippendorff's alpha over those that at least two did.")
     unscored = {row.model: (row.unscored, row.scored) for row in rows if row.unscored and row.model != together}

@@ -26,6 +26,7 @@ from benchmark.metrics.lesions import LesionScores
 from benchmark.records import Lesion, Lesions, UserError
 from benchmark.report_files import MismatchedIds
 from benchmark.runs import NoRunFolder, OtherRun
+from benchmark.tables.agreement import for_terminal
 from benchmark.vocabulary import LESIONS, SIDES
 
 
@@ -159,6 +160,7 @@ def test_of_a_labeller_that_never_states_a_side_kappa_of_the_side_is_undefined_a
     values = {row.value_name: row.value for row in found.measured.rows}
     assert all(math.isnan(value) for name, value in values.items() if name.endswith(("side_kappa", "side_agreement")))
     assert values["micro_kappa"] == 1.0
+    assert not found.differing
     assert [block.title for block in found.table.blocks] == ["Positive or negative: ours and sideless"]
     assert "Side is left out" in (folder / "out" / "agreement.md").read_text()
 
@@ -493,6 +495,15 @@ def test_what_the_user_can_mend_is_one_line_and_exit_status_2(folder: Path, word
     assert answer.returncode == 2
     assert message in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+def test_the_terminal_shows_the_counts_and_leaves_what_follows_from_them_to_the_files(folder: Path) -> None:
+    shown = for_terminal(agreed(folder).table).blocks[0]
+    titles = [column.title for column in shown.columns]
+    assert titles == ["Lesion", "ours +", "theirs +", "both +", "Kappa", "PABAK", "F1", "p (Holm)"]
+    (mass,) = (line for line in shown.lines if line.label == "Mass")
+    assert mass.cells[:3] == ("2", "1", "1")
+    assert "2 (40.0%)" in (folder / "out" / "agreement.md").read_text()
 
 
 def test_the_latex_table_has_every_lesion_and_no_bare_percent_sign(folder: Path) -> None:
