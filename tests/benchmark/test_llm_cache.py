@@ -87,7 +87,8 @@ def test_half_a_character_has_a_key() -> None:
 
 def test_what_was_put_is_found_again_also_by_another_process(file: Path) -> None:
     AnswerCache(file).put(key(1), kept(1))
-    code = "import sys; from pathlib import Path; from benchmark.llm.cache import AnswerCache\nprint(AnswerCache(Path(sys.argv[1])).get_many([sys.argv[2]]))"
+    code = "import sys; from pathlib import Path; from benchmark.llm.cache import AnswerCache\n"
+    code += "print(AnswerCache(Path(sys.argv[1])).get_many([sys.argv[2]]))"
     other = subprocess.run([sys.executable, "-c", code, str(file), key(1)], capture_output=True, text=True, check=True, timeout=60)
     assert other.stdout.strip() == repr({key(1): kept(1)})
 
