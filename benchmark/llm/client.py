@@ -18,7 +18,7 @@ from concurrent.futures import TimeoutError as TooLate
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from benchmark.llm.background import event_loop
 from benchmark.llm.budget import Budget, dollars
@@ -35,6 +35,9 @@ from benchmark.llm.routes import Route
 from benchmark.llm.served import is_the_model
 from benchmark.llm.structured import mending
 from benchmark.llm.wire import Call, Wire
+
+if TYPE_CHECKING:
+    from benchmark.llm.batch import Pauses
 
 T = TypeVar("T")
 
@@ -89,6 +92,7 @@ class Client:
         secrets: Sequence[str] = (),
         may_send: Callable[[], None] | None = None,
         first_pause: float = FIRST_PAUSE_SECONDS,
+        pauses: Pauses | None = None,
     ) -> None:
         """Nothing is opened and nothing sent.
 
@@ -97,8 +101,9 @@ class Client:
         secrets      what no message may contain, beside the route's key
         may_send     called before anything is sent; raises ``UserError`` where the text may not travel or a key is missing
         first_pause  seconds before the second try, at most; the longest pause doubles with every try
+        pauses       between looks at a batch
         """
-        self.endpoint, self.route, self.mode = endpoint, route, mode
+        self.endpoint, self.route, self.mode, self.pauses = endpoint, route, mode, pauses
         self.counts = Counts()
         self.tally = Tally()
         self.cache, self.budget = cache, budget

@@ -6,7 +6,6 @@ Everything here but ``start`` and ``abandon`` runs in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -66,6 +65,18 @@ class Tally:
     """dollars, as far as prices are known"""
     unpriced: int = 0
     """answers whose price is not known"""
+
+
+@dataclass
+class _Attempt:
+    """How one question stands."""
+
+    manner: Manner = "json_schema"
+    """how JSON was asked for at the last try"""
+    own: Manner | None = None
+    """another manner than all others use, to find out"""
+    is_again: bool = False
+    """True if it was sent before"""
 
 
 @dataclass
@@ -166,37 +177,40 @@ class Flights:
 
     async def _outcome(self, call: Call) -> Kept | Failed:
         """Try until there is an answer, or a failure that is final."""
-        manner = self._manner
-        for tries in itertools.count():
+        attempt, tries = _Attempt(), 0
+        while True:
             try:
-                reply, paid = await self._try(call, manner, again=tries > 0)
+                reply, paid = await self._try(call, attempt)
             except Trouble as caught:
                 trouble = caught
             else:
                 self._in_a_row = 0
                 if call.schema is not None and not self._is_manner_certain:
-                    self._manner, self._is_manner_certain = manner, True
+                    self._manner, self._is_manner_certain = attempt.manner, True
                 return self._kept(call, reply, paid)
-            if (weaker := self._weaker(manner, call, trouble)) is not None:
-                manner = weaker
+            if (weaker := self._weaker(attempt.manner, call, trouble)) is not None:
+                attempt.own = weaker
+                attempt.is_again = True
                 continue
             if not trouble.may_pass or tries >= self._endpoint.retries:
                 return self._failed(trouble, tries)
+            tries += 1
+            attempt.is_again = True
             self.tally.retried[trouble.kind] += 1
             if not trouble.too_much:  # else the gate makes everybody wait
-                await asyncio.sleep(self._chance.uniform(0, min(LONGEST_PAUSE_SECONDS, self._first_pause * 2**tries)))
-        raise AssertionError("unreachable")
+                await asyncio.sleep(self._chance.uniform(0, min(LONGEST_PAUSE_SECONDS, self._first_pause * 2 ** (tries - 1))))
 
-    async def _try(self, call: Call, manner: Manner, *, again: bool) -> tuple[Reply, Paid]:
+    async def _try(self, call: Call, attempt: _Attempt) -> tuple[Reply, Paid]:
         """One call, when its turn comes. Raises ``Trouble``, ``EndpointRefuses``, ``BudgetReached``."""
         ins = int(characters_of(call) / CHARACTERS_PER_TOKEN)
         expected = ins + (self._answer_tokens or self._endpoint.max_tokens)
-        era = await self._gate.enter(expected, again=again)
+        era = await self._gate.enter(expected, again=attempt.is_again)
         try:
             reserved = await self._reserve(call)
+            attempt.manner = attempt.own or self._manner  # now: others may have found out while this one waited for its turn
             paid: Paid | None = None
             try:
-                reply = await self._wire.send(call, manner)
+                reply = await self._wire.send(call, attempt.manner)
                 paid = self._paid(ins, reply)
             except Trouble as trouble:
                 if trouble.may_be_billed:  # the answer is lost, but it may have been written: better to count the question than to cross a limit

@@ -139,7 +139,14 @@ async def _fill(client: Client, calls: Iterable[Call]) -> dict[str, Failed]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session:
         server = BatchServer(session, route.url, route.key, more=proxy_of(route))
         return await fill(
-            asked, server, endpoint.model, client.cache, client.budget, price=price, read=lambda body: _answer(body, endpoint.max_tokens)
+            asked,
+            server,
+            endpoint.model,
+            client.cache,
+            client.budget,
+            price=price,
+            read=lambda body: _answer(body, endpoint.max_tokens),
+            pauses=client.pauses,
         )
 
 
