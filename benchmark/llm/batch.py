@@ -352,8 +352,9 @@ def _left_out(found: Mapping[str, Any]) -> Failed:
 def _tell(model: str, pending: list[Pending]) -> None:
     if pending:
         count = sum(len(batch.keys) for batch in pending)
+        batches = f"in {len(pending)} batch{'es' if len(pending) > 1 else ''}"
         print(
-            f"batch {model}: {count:,} questions are handed in, in {len(pending)} batch{'es' if len(pending) > 1 else ''}, and may take a day; "
+            f"batch {model}: {count:,} question{'s are' if count > 1 else ' is'} handed in, {batches}, which may take a day; "
             "this command may be ended meanwhile: run again, it fetches the answers",
             file=sys.stderr,
         )

@@ -77,11 +77,13 @@ class Estimate:
         is_learnt = answers >= ENOUGH_ANSWERS and characters > 0 and tokens > 0
         per_token = characters / tokens if is_learnt else CHARACTERS_PER_TOKEN
         same_task = next((size for size in self._kept if size.task == task and size.completion_tokens > 0), None)
-        per_answer = same_task.completion_tokens / same_task.answers if same_task else ANSWER_TOKENS.get(task, ANSWER_TOKENS_OF_OTHERS)
-        ins, outs = round(counted.characters / per_token), round(counted.calls * min(per_answer, self.max_tokens))
+        mean = same_task.completion_tokens / same_task.answers if same_task else ANSWER_TOKENS.get(task, ANSWER_TOKENS_OF_OTHERS)
+        per_answer = min(mean, self.max_tokens)
+        ins, outs = round(counted.characters / per_token), round(counted.calls * per_answer)
+        learnt = "max_tokens" if mean > self.max_tokens else f"mean of {same_task.answers:,}" if same_task else "guessed"
         basis = (
             f"{per_token:.2f} characters per token ({f'of {answers:,} answers' if is_learnt else 'guessed'}), "
-            f"{per_answer:,.0f} tokens per answer ({f'mean of {same_task.answers:,}' if same_task else 'guessed'})"
+            f"{per_answer:,.0f} tokens per answer ({learnt})"
         )
         return Expected(
             task,

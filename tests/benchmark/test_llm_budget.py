@@ -243,6 +243,7 @@ def test_few_answers_teach_no_rate_and_an_answer_is_never_longer_than_it_may_be(
     estimate = Estimate("any", known, price=None, batch_price=None, max_tokens=64)
     estimate.add(key(1), "label", 1_000, is_cached=False)
     assert [(row.prompt_tokens, row.completion_tokens) for row in estimate.rows()] == [(250, 64)]
+    assert estimate.rows()[0].basis == "4.00 characters per token (guessed), 64 tokens per answer (max_tokens)"
 
 
 def test_the_same_question_counts_once() -> None:
