@@ -23,7 +23,7 @@ from benchmark.datasets.images import read_radiograph
 from benchmark.labelling.sources import LabelSource, label_source, short_name
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
-from benchmark.llm.questions import Ask, Failed, LanguageModels, Question, Unusable
+from benchmark.llm.questions import Ask, Failed, LanguageModels, Question, Unusable, ask_for
 from benchmark.progress import progress
 from benchmark.records import Case, Granted, Lesions, Reference, Report, TrainingData, UserError
 
@@ -138,10 +138,8 @@ class CLALA:
         if callable(aggregator):
             self._ask_all = _one_by_one(aggregator)
             self.aggregator = f"language_model|prompt:{self._prompt.digest}"
-        elif llm is None:
-            raise UserError("clala: aggregator=language_model needs one to ask; give llm, an object with asking(task)")
         else:
-            ask = llm.asking("aggregate")
+            ask = ask_for("aggregate", llm)
             self._ask_all = _together(ask)
             self.aggregator = f"language_model|{ask.signature()}|prompt:{self._prompt.digest}"
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import plain, read_object, shown
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
 from benchmark.progress import progress
 from benchmark.records import Lesion, Lesions
 from benchmark.vocabulary import LESIONS, SIDES, STATUSES
@@ -60,10 +60,10 @@ class LanguageModelLabeller:
     asks = True
     """sends questions: is measured in one process, and what it could not say is asked again"""
 
-    def __init__(self, llm: LanguageModels, *, prompt: Path | None = None) -> None:
+    def __init__(self, llm: LanguageModels | None, *, prompt: Path | None = None) -> None:
         """``prompt`` is a text in place of ``prompts/label.md``."""
         self._prompt = prompts.load("label", prompt)
-        self._ask = llm.asking("label")
+        self._ask = ask_for("label", llm)
         self._known: dict[str, Lesions] = {}
         self.failed: dict[str, Kind] = {}
         """text -> why there is no answer about it"""

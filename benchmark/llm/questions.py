@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from benchmark.records import UserError
+
 T = TypeVar("T")
 
 Kind = Literal["refused", "unusable", "cut short", "empty", "timeout", "unreachable", "rate limit", "server error", "rejected", "not asked"]
@@ -81,3 +83,14 @@ class LanguageModels(Protocol):
 
     def asking(self, task: str, model: str | None = None) -> Ask:
         """What asks on behalf of a task; ``model`` in place of the one that the user chose for it. Raises ``UserError`` if none can be had."""
+
+
+class NobodyToAsk(UserError):
+    """Something needs a language model, and was handed nothing that could make one."""
+
+
+def ask_for(task: str, llm: LanguageModels | None, model: str | None = None) -> Ask:
+    """What asks on behalf of a task. Raises ``NobodyToAsk`` without ``llm``, and what ``asking`` raises."""
+    if llm is None:
+        raise NobodyToAsk(f"{task} by a language model needs one to ask, and got none; give llm, an object with asking(task)")
+    return llm.asking(task, model)

@@ -22,10 +22,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.hookspecs import Labeller
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import plain, read_object, shown
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
 from benchmark.metrics.consistency_rules import AXES, RuleJudge, axis_values
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
@@ -55,8 +54,7 @@ class Consistency:
 
     def __init__(
         self,
-        llm: LanguageModels,
-        labeller: Labeller | None = None,
+        llm: LanguageModels | None = None,
         *,
         judge: Literal["rules", "language_model"] = "rules",
         judges: str = "",
@@ -77,7 +75,7 @@ class Consistency:
                     "consistency: judges, samples, swap and prompt are for a judge that is a language model; the judge by rules has no such "
                     "settings: add consistency.judge=language_model, or leave them"
                 )
-            self._judge: RuleJudge | ModelJudges = RuleJudge(labeller)
+            self._judge: RuleJudge | ModelJudges = RuleJudge()
         else:
             self._judge = ModelJudges(llm, model_names(judges), samples=samples, swap=swap, prompt=prompt)
 
@@ -109,13 +107,15 @@ class ModelJudges:
 
     asks = True
 
-    def __init__(self, llm: LanguageModels, models: Sequence[str] = (), *, samples: int = 1, swap: bool = False, prompt: Path | None = None) -> None:
+    def __init__(
+        self, llm: LanguageModels | None, models: Sequence[str] = (), *, samples: int = 1, swap: bool = False, prompt: Path | None = None
+    ) -> None:
         """``models`` is empty for the one that judges by default. Raises ``UserError``."""
         if samples < 1:
             raise UserError(f"consistency: samples is {samples}; it must be at least 1")
         self.models, self.samples, self.swap = tuple(models), samples, swap
         self._prompt = prompts.load("judge", prompt)
-        self._asked = [llm.asking("judge", model) for model in models or (None,)]
+        self._asked = [ask_for("judge", llm, model) for model in models or (None,)]
         self._of_each = ("spread",) * (samples > 1) + ("swap_bias",) * swap
         self.failures: Counter[Kind] = Counter()
 

@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.hookspecs import Labeller
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.llm.questions import Kind
 from benchmark.metrics.tokens import check_pairs
@@ -87,9 +86,9 @@ class RuleJudge:
 
     asks = False
 
-    def __init__(self, labeller: Labeller | None = None) -> None:
-        """``labeller`` is taken if it is one by rules, with its settings and what it has read; a judge by rules is by rules throughout."""
-        self._labeller = labeller if isinstance(labeller, RuleLabeller) else RuleLabeller()
+    def __init__(self, labeller: RuleLabeller | None = None) -> None:
+        """``labeller`` is one by rules, whoever else labels in a run: a judge by rules is by rules throughout."""
+        self._labeller = labeller or RuleLabeller()
         self._read: dict[str, Read] = {}
         self.failures: Counter[Kind] = Counter()
         """always empty: rules have an answer to everything"""

@@ -27,9 +27,10 @@ import numpy as np
 
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
+from benchmark.records import UserError
 
 VERSION = 1
 WORDS = 300  # of each report; make_prompt in green_score/utils.py
@@ -68,11 +69,17 @@ class Green:
     asks = True
     """sends questions: is measured in one process, and what it could not say is asked again"""
 
-    def __init__(self, llm: LanguageModels, *, judge: Literal["language_model"] = "language_model", prompt: Path | None = None) -> None:
-        """``prompt`` is a text in place of ``prompts/green.md``. Raises ``UserError`` if there is no model to ask."""
-        self._judge = judge
+    def __init__(
+        self, llm: LanguageModels | None, *, judge: Literal["rules", "language_model"] = "language_model", prompt: Path | None = None
+    ) -> None:
+        """``prompt`` is a text in place of ``prompts/green.md``. Raises ``UserError`` if there is no model to ask, or ``judge`` is none."""
+        if judge != "language_model":
+            raise UserError(
+                f"green counts errors by a language model, and the judge is {judge}; add --judge language_model, or for this metric alone "
+                "--set green.judge=language_model"
+            )
         self._prompt = prompts.load("green", prompt)
-        self._ask = llm.asking("green")
+        self._ask = ask_for("green", llm)
         self.failures: Counter[Kind] = Counter()
         """why how many cases of the last ``statistics`` have no score"""
 
@@ -112,7 +119,7 @@ class Green:
 
     def signature(self) -> str:
         """Model, prompt and cut."""
-        return f"green|judge:{self._judge}|model:({self._ask.signature()})|prompt:{self._prompt.digest}|words:{WORDS}|v{VERSION}"
+        return f"green|judge:language_model|model:({self._ask.signature()})|prompt:{self._prompt.digest}|words:{WORDS}|v{VERSION}"
 
 
 def first_words(text: str) -> str:

@@ -148,7 +148,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         CLALA(device="cpu", aggregator="gpt")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"is for a language model, but aggregator is rules; set clala\.aggregator=language_model too"):
         CLALA(device="cpu", prompt=tmp_path / "mine.md")
-    with pytest.raises(UserError, match="aggregator=language_model needs one to ask; give llm"):
+    with pytest.raises(UserError, match="aggregate by a language model needs one to ask, and got none; give llm"):
         CLALA(device="cpu", aggregator="language_model")
     (tmp_path / "mine.md").write_text("Write a report.")
     with pytest.raises(BadPrompt, match="has no place for the regions"):

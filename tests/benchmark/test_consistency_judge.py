@@ -186,6 +186,11 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], messa
         Consistency(ScriptedModels(by_candidate, a=by_candidate, b=by_candidate), **settings)
 
 
+def test_without_anybody_to_ask_that_is_said() -> None:
+    with pytest.raises(UserError, match="judge by a language model needs one to ask, and got none; give llm, an object with asking"):
+        Consistency(judge="language_model")
+
+
 def test_the_judge_by_rules_asks_nobody_and_names_itself_in_every_number() -> None:
     llm = ScriptedModels(by_candidate)
     metric = Consistency(llm)

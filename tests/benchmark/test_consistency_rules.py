@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -148,19 +147,11 @@ def test_numbers_are_means_over_cases_and_say_rules() -> None:
     assert JUDGE.statistics([], []).shape == (0, 5)
 
 
-def test_the_labeller_that_is_handed_in_is_used_if_it_is_one_by_rules() -> None:
-    class Foreign:
-        def label(self, reports: Sequence[str]) -> list[Lesions]:
-            raise AssertionError("a judge by rules asked somebody else")
-
-        def signature(self) -> str:
-            return "foreign|v0"
-
-    assert RuleJudge(RuleLabeller(hedges="gold_openi")).signature() != JUDGE.signature()
-    assert RuleJudge(Foreign()).signature() == JUDGE.signature()
-    assert RuleJudge(Foreign()).statistics(["x"], ["y"]).shape == (1, 5)
+def test_another_convention_of_the_labeller_is_another_signature_and_another_score() -> None:
+    gold = RuleJudge(RuleLabeller(hedges="gold_openi"))
     possible, denied = "Possible pneumonia in the left lung.", "No pneumonia is seen in the left lung."
-    assert [RuleJudge(labeller).statistics([possible], [denied])[0, 1] for labeller in (None, RuleLabeller(hedges="gold_openi"))] == [1, 5]
+    assert [judge.statistics([possible], [denied])[0, 1] for judge in (JUDGE, gold)] == [1, 5]
+    assert gold.signature() != JUDGE.signature()
 
 
 def test_a_memory_that_is_full_changes_no_score(monkeypatch: pytest.MonkeyPatch) -> None:

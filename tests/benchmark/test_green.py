@@ -12,6 +12,7 @@ from scripted_model import ScriptedModels
 from benchmark.llm.prompts import load
 from benchmark.llm.questions import Failed, Question, Unusable
 from benchmark.metrics.green import CATEGORIES, Counts, Green, count_as_published, first_words, read_counts
+from benchmark.records import UserError
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "parity" / "green_golden.json"
 NAMES = ("Finding not in the reference", "Finding left out", "Wrong place or side", "Wrong severity or size", "Comparison", "Change left out")
@@ -148,6 +149,11 @@ def test_the_signature_names_the_model_and_the_prompt() -> None:
     assert metric.judge == "scripted"
     assert metric.asks
     assert metric.signature() == f"green|judge:language_model|model:(scripted|temperature:0)|prompt:{load('green').digest}|words:300|v1"
+
+
+def test_there_is_no_green_by_rules() -> None:
+    with pytest.raises(UserError, match="green counts errors by a language model, and the judge is rules; add --judge language_model"):
+        Green(ScriptedModels(lambda question, problem: GOOD), judge="rules")
 
 
 def test_the_example_in_the_prompt_is_an_answer_that_could_be_used() -> None:
