@@ -15,11 +15,14 @@ from typing import Any
 from benchmark.llm.data_use import is_this_machine
 from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.failures import EndpointRefuses, Refusals
-from benchmark.llm.openai_wire import read_reply
+from benchmark.llm.openai_wire import not_connected, read_reply
 from benchmark.llm.routes import Route
 from benchmark.llm.structured import response_format
 from benchmark.llm.wire import Call, Manner, Reply, Trouble
 from benchmark.records import UserError
+
+TALKATIVE = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "anthropic", "botocore", "urllib3", "google", "azure")
+"""logs that quote questions, answers or headers, at level debug at least"""
 
 
 class NoLiteLLM(UserError):
@@ -32,6 +35,11 @@ class LiteLLMWire:
     def __init__(self, endpoint: Endpoint, route: Route, refusals: Refusals) -> None:
         self._endpoint, self._route, self._refusals = endpoint, route, refusals
         self._litellm = load_litellm()
+        import aiohttp
+        import httpx
+
+        self._unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+        self._cut = (httpx.TransportError, aiohttp.ClientError)
 
     async def send(self, call: Call, manner: Manner) -> Reply:
         """One try."""
@@ -64,15 +72,16 @@ class LiteLLMWire:
         response = getattr(error, "response", None)
         headers = {name.lower(): value for name, value in dict(getattr(response, "headers", None) or {}).items()}
         headers |= {name.lower(): value for name, value in dict(getattr(error, "litellm_response_headers", None) or {}).items()}
-        if (redirect := _refused_redirect(error)) is not None:
-            return self._refusals.redirect(redirect)
+        if (redirect := _behind(error, RefusedRedirect)) is not None:
+            return self._refusals.redirect(redirect.location)
         if isinstance(error, litellm.exceptions.Timeout):
             return self._late()
+        if (unconnected := _behind(error, self._unconnected)) is not None:
+            return not_connected(unconnected, self._route, self._refusals)
+        if _behind(error, self._cut) is not None:
+            return Trouble("unreachable", "the connection was cut before the whole answer was there", may_be_billed=True)
         if isinstance(error, litellm.exceptions.ContentPolicyViolationError):
             return Trouble("refused", "the provider's filter would not let the question through", may_pass=False, is_about_question=True)
-        if isinstance(error, litellm.exceptions.APIConnectionError):
-            said = self._refusals.told(str(error), call)
-            return Trouble("unreachable", f"no connection, or one that was cut ({said})", may_be_billed=True)
         status = getattr(error, "status_code", None)
         code = " ".join(filter(None, (str(getattr(error, name, None) or "") for name in ("code", "type"))))
         body = {"error": {"message": str(getattr(error, "message", error)), "code": code, "param": getattr(error, "param", None)}}
@@ -112,7 +121,7 @@ def load_litellm() -> Any:
     litellm.telemetry = False
     litellm.turn_off_message_logging = True
     litellm.disable_aiohttp_transport = False
-    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return litellm
 
@@ -140,12 +149,12 @@ def _careful(transport: Any) -> Any:
     return Careful
 
 
-def _refused_redirect(error: BaseException | None) -> str | None:
-    """Where it was to be sent, if that is what lies behind the exception."""
+def _behind(error: BaseException | None, kind: Any) -> Any:
+    """The exception of that kind which the others were made of, None if there is none: LiteLLM calls most things an error of the server."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, RefusedRedirect):
-            return error.location
+        if isinstance(error, kind):
+            return error
         error = error.__cause__ or error.__context__
     return None

@@ -26,6 +26,7 @@ CONNECT_SECONDS = 15.0
 BODY_OF_FAILURE = 1 << 16
 """bytes of an error that are read"""
 JSON = {"Content-Type": "application/json"}
+UNKNOWN_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 FINISH = {"length": "length", "max_tokens": "length", "content_filter": "filter"}
 
 
@@ -74,7 +75,7 @@ class OpenAIWire:
                 content = await response.read() if response.status == 200 else await response.content.read(BODY_OF_FAILURE)
                 return response.status, headers, content
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-            problem = self._not_connected(error)
+            problem = not_connected(error, self._route, self._refusals)
         except TimeoutError:
             problem = Trouble("timeout", f"no whole answer within {self._endpoint.timeout:g} s", may_be_billed=True)
         except aiohttp.ClientPayloadError:
@@ -82,19 +83,6 @@ class OpenAIWire:
         except (aiohttp.ClientError, OSError) as error:
             problem = Trouble("unreachable", f"the connection was cut before the answer ({type(error).__name__})", may_be_billed=True)
         raise problem
-
-    def _not_connected(self, error: Exception) -> Trouble | EndpointRefuses:
-        import aiohttp
-
-        if isinstance(error, aiohttp.ClientConnectorDNSError) and getattr(error.os_error, "errno", None) in (socket.EAI_NONAME, socket.EAI_NODATA):
-            return self._refusals.refuses(f"there is no host {self._route.host!r}", "mind the URL")
-        if isinstance(error, aiohttp.ClientSSLError):
-            return self._refusals.refuses(
-                f"no safe connection ({type(error).__name__})", "mind http or https in the URL, or name its certificate with SSL_CERT_FILE"
-            )
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return Trouble("unreachable", f"no connection ({error.os_error.strerror or 'refused'})")
-        return Trouble("unreachable", "no connection in time")
 
     def _reply(self, content: bytes, call: Call) -> Reply:
         try:
@@ -142,8 +130,24 @@ def read_reply(body: dict[str, Any]) -> Reply:
     text = message.get("content") or ""
     if isinstance(text, list):  # in parts
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
+    refusal = message.get("refusal") or (message.get("provider_specific_fields") or {}).get("refusal")  # the second is LiteLLM's place for it
     finish: Any = FINISH.get(str(choice.get("finish_reason")), "stop")
-    return Reply(str(text), "filter" if message.get("refusal") else finish, served_by, tokens[0], tokens[1])
+    return Reply(str(text), "filter" if refusal else finish, served_by, tokens[0], tokens[1])
+
+
+def not_connected(error: Exception, route: Route, refusals: Refusals) -> Trouble | EndpointRefuses:
+    """What it means that aiohttp got no connection."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and getattr(error.os_error, "errno", None) in UNKNOWN_HOST:
+        return refusals.refuses(f"there is no host {route.host or 'of that name'!r}", "mind the URL")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return refusals.refuses(
+            f"no safe connection ({type(error).__name__})", "mind http or https in the URL, or name its certificate with SSL_CERT_FILE"
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Trouble("unreachable", f"no connection ({error.os_error.strerror or 'refused'})")
+    return Trouble("unreachable", "no connection in time")
 
 
 def proxy_of(route: Route) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class Misbehaving:
         self.routes: dict[str, Callable[[Request], Awaitable[None]]] = {
             "POST /v1/chat/completions": self.chat,
             "GET /v1/models": self.models,
-            "POST /v1/elsewhere": self.chat,
+            "POST /v1/messages": self.chat,  # Anthropic's path, for orders that come before any answer
         }
         from llm_server_batches import Batches  # which imports this file
 

@@ -1,0 +1,126 @@
+"""LiteLLM as the carrier: the same server, the same outcomes, no trying again of its own, no redirect followed, nothing given away."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llm_server import Server, serve
+
+from benchmark.llm.budget import Budget
+from benchmark.llm.cache import AnswerCache
+from benchmark.llm.client import Client
+from benchmark.llm.endpoint import Endpoint
+from benchmark.llm.failures import EndpointRefuses
+from benchmark.llm.questions import Answered, Failed, Question
+from benchmark.llm.routes import route_of
+
+pytest.importorskip("litellm")
+KEY = "sk-not-a-real-key-7Qx"
+SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"], "additionalProperties": False}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    monkeypatch.setenv("PHANTOM_KEY", KEY)
+    return client(server, tmp_path)
+
+
+def client(server: Server, folder: Path, **more: Any) -> Client:
+    settings = {"model": "phantom-1", "api_base": server.url, "key_env": "PHANTOM_KEY", "transport": "litellm", "timeout": 10.0, "retries": 1}
+    endpoint = Endpoint(**{**settings, **more})
+    cache = AnswerCache(folder / "answers" / "answers.sqlite")
+    return Client(endpoint, route_of(endpoint), cache=cache, budget=Budget(None), first_pause=0.02)
+
+
+def test_the_same_is_asked_as_by_the_direct_way(server: Server, ask: Client, tmp_path: Path) -> None:
+    question = Question("label", "both ways", SCHEMA)
+    outcomes = [*ask([question], str), *client(server, tmp_path / "direct", transport="direct")([question], str)]
+    through, direct = (request for request in server.requests() if request["prompt"] == "both ways")
+    assert through["body"] == direct["body"]
+    assert through["authorization"] == direct["authorization"] == f"Bearer {KEY}"
+    assert outcomes[0] == outcomes[1]
+    assert isinstance(outcomes[0], Answered)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "tries"),
+    [
+        ("429", "rate limit", 2),
+        ("500", "server error", 2),
+        ("503", "server error", 2),
+        ("cut before", "unreachable", 2),
+        ("cut", "unreachable", 2),
+        ("half", "server error", 2),
+        ("empty text", "empty", 2),
+        ("400 code=context_length_exceeded", "rejected", 1),
+        ("length", "cut short", 1),
+        ("filter", "refused", 1),
+        ("refusal", "refused", 1),
+    ],
+)
+def test_it_tries_as_often_as_is_counted_and_fails_by_kind(server: Server, ask: Client, order: str, kind: str, tries: int) -> None:
+    prompt = f"{{{{{order}}}}} through litellm"
+    (outcome,) = ask([Question("label", prompt)], str)
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, server.asked()[prompt]) == (kind, tries)
+
+
+def test_a_slow_answer_is_a_timeout(server: Server, tmp_path: Path) -> None:
+    (outcome,) = client(server, tmp_path, timeout=0.3, retries=0)([Question("label", "{{slow 3}} through litellm")], str)
+    assert isinstance(outcome, Failed)
+    assert (outcome.kind, outcome.what) == ("timeout", "no whole answer within 0.3 s")
+
+
+def test_what_the_endpoint_asks_to_wait_is_waited(server: Server, ask: Client) -> None:
+    prompt = "{{429 times=1 retry-after=0.5}} through litellm"
+    (outcome,) = ask([Question("label", prompt)], str)
+    assert isinstance(outcome, Answered)
+    first, second = (request["at"] for request in server.requests() if request["prompt"] == prompt)
+    assert second - first >= 0.5
+
+
+@pytest.mark.parametrize("order", ["401 echo=1", "404 echo=1", "400 echo=1", "500 echo=1"])
+def test_it_gives_neither_key_nor_report_away(ask: Client, order: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its own exceptions quote the question, and its log quotes everything."""
+    caplog.set_level(logging.DEBUG)
+    prompt = f"{{{{{order}}}}} There is a small pleural effusion on the left."
+    try:
+        (outcome,) = ask([Question("label", prompt)], str)
+        assert isinstance(outcome, Failed)
+        said = outcome.what
+    except EndpointRefuses as error:
+        said = "".join(traceback.format_exception(error)) + repr(error.__context__)
+    assert order.split()[0] in said
+    for text in (said, caplog.text, *capfd.readouterr()):
+        assert KEY not in text
+        assert "effusion" not in text
+
+
+@pytest.mark.parametrize("model", ["phantom-1", "anthropic/claude-sonnet-4-5"])
+def test_a_redirect_is_not_followed(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """By neither of the two ways in which LiteLLM sends: the openai package and its own."""
+    monkeypatch.setenv("PHANTOM_KEY", KEY)
+    url = server.url if model == "phantom-1" else server.url.removesuffix("/v1")
+    ask = client(server, tmp_path, model=model, api_base=url)
+    with serve(tmp_path / "other") as other:
+        prompt = f"{{{{redirect {other.url}/chat/completions}}}} There is a small pleural effusion."
+        with pytest.raises(EndpointRefuses, match="which is not followed"):
+            list(ask([Question("label", prompt)], str))
+        assert other.requests() == []
+
+
+def test_a_server_on_this_machine_is_spoken_to_without_a_proxy(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert [type(outcome) for outcome in ask([Question("label", "without a proxy")], str)] == [Answered]
