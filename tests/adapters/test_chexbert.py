@@ -432,6 +432,7 @@ def test_the_signature_says_which_weights_and_what_is_never_found_and_names_no_f
         "what exact7 leaves out is negative too"
     )
     assert chexbert(folder, batch_tokens=7).signature() == signature
+    assert chexbert(folder).batch_tokens == 1024
 
 
 def test_16_bits_change_scores_by_little(folder: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_plugins_labeller_labels_a_file_and_measures_a_run(folder: Path, aviar
     assert done.returncode == 0, done.stderr
     rows = (folder / "heard" / "rows.csv").read_text()
     assert "labeller:(ears|word:lungs|device:cpu)" in rows
-    [f1] = [line for line in rows.splitlines() if line.startswith("parrot,lesions,macro f1,")]
+    [f1] = [line for line in rows.splitlines() if line.startswith("parrot,lesions,macro_f1,")]
     assert f1.split(",")[3] in ("1", "1.0")
 
 
