@@ -81,8 +81,9 @@ class _Attempt:
 
 @dataclass
 class _Flight:
-    task: asyncio.Task[None]
     arrivals: list[Arrivals]
+    """who waits for it"""
+    task: asyncio.Task[None] | None = None
 
 
 class Flights:
@@ -142,38 +143,39 @@ class Flights:
                 arrivals.put((one.key, known[one.key]))
             else:
                 self.tally.sent += 1
-                self._flying[one.key] = _Flight(asyncio.get_running_loop().create_task(self._fly(one)), [arrivals])
+                flight = self._flying[one.key] = _Flight([arrivals])
+                flight.task = asyncio.get_running_loop().create_task(self._fly(one, flight))
 
     def _call_off(self, arrivals: Arrivals) -> None:
-        for flight in self._flying.values():
+        for key, flight in list(self._flying.items()):
             if arrivals in flight.arrivals:
                 flight.arrivals.remove(arrivals)
                 if not flight.arrivals:
-                    flight.task.cancel()
+                    self._cancel(key)
 
-    async def _fly(self, asked: Asked) -> None:
+    def _cancel(self, key: str) -> None:
+        """Off the list at once: who asks the same in the next moment must not wait for a flight that is being called off."""
+        flight = self._flying.pop(key)
+        if flight.task is not None:
+            flight.task.cancel()
+
+    async def _fly(self, asked: Asked, flight: _Flight) -> None:
         try:
             outcome = await self._outcome(asked.call)
             if isinstance(outcome, Kept):
                 self._cache.put(asked.key, outcome)
-        except asyncio.CancelledError:
+        except Exception as error:  # asking on is pointless, or we have a fault: either is for the callers, all of them
+            for arrivals in {id(one): one for other in self._flying.values() for one in other.arrivals}.values():
+                arrivals.put((None, error))
+            for key, other in list(self._flying.items()):
+                if other is not flight:
+                    self._cancel(key)
             self._flying.pop(asked.key, None)
-            raise
-        except Exception as error:
-            self._end_all(asked, error)
             return
-        for arrivals in self._flying.pop(asked.key).arrivals:
+        if self._flying.get(asked.key) is flight:
+            del self._flying[asked.key]
+        for arrivals in flight.arrivals:
             arrivals.put((asked.key, outcome))
-
-    def _end_all(self, asked: Asked, error: Exception) -> None:
-        """Asking on is pointless."""
-        own = self._flying.pop(asked.key, None)
-        ended = [*self._flying.values(), *([own] if own is not None else [])]
-        for arrivals in {id(arrivals): arrivals for flight in ended for arrivals in flight.arrivals}.values():
-            arrivals.put((None, error))
-        for flight in self._flying.values():
-            flight.arrivals.clear()
-            flight.task.cancel()
 
     async def _outcome(self, call: Call) -> Kept | Failed:
         """Try until there is an answer, or a failure that is final."""
