@@ -289,10 +289,11 @@ def train(
     half: bool = True,
     tensorboard: bool = False,
     settings: str = "",
+    llm: Any = None,
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights.
 
-    labels      who says which lesions a training report states: truth, where the dataset knows; rules; file:PATH, labels by case id
+    labels      who says which lesions a training report states: truth, where the dataset knows; file:PATH, labels by id; rules and other labellers
     label_f1    what LCA is told in training, made wrong to this F1 per lesion, a share (D13); sentences, LLCL and classifier keep to the labels
     classifier  folder of a trained one (`train classifier`); else one is trained first
     detector    folder of a trained one (`train detector`); else one is trained first
@@ -306,8 +307,9 @@ def train(
     Raises UserError for a setting that does not exist, a split that is empty, labels that are not there.
     """
     needs_torch()
+    from clala.beside import PartsFailed
     from clala.checkpoint import BadCheckpoint, load, save
-    from clala.config import BadConfig, with_settings
+    from clala.config import BadConfig, read_settings, with_settings
     from clala.data import write_index
     from clala.state import OtherTraining
     from clala.train import Job, NonFiniteLoss
@@ -315,8 +317,8 @@ def train(
 
     named = {"epochs_stage1": epochs, "epochs_stage2": epochs_stage2, "lca": lca, "llcl": llcl, "batch": batch}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    changes |= dict(item.strip().split("=", 1) for item in settings.split(";") if "=" in item)
     try:
+        changes |= read_settings(settings)
         config, recipe = with_settings(preset, changes)
     except BadConfig as error:
         raise UserError(f"train clala: {error}") from error
@@ -324,7 +326,7 @@ def train(
         raise UserError(
             f"train clala: the preset {preset!r} has the detector yolov10, which is trained apart: `train detector`, then --detector FOLDER"
         )
-    source = label_source(labels)
+    source = label_source(labels, available={"device": device, "seed": seed, "llm": llm})
     lines: list[IndexLine] = []
     record: dict[str, Any] = {"source": short_name(labels), "signature": source.signature()}
     for split in ("train", "validate"):
@@ -358,7 +360,7 @@ def train(
     )
     try:
         train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    except (BadCheckpoint, OtherTraining, NonFiniteLoss) as error:
+    except (BadCheckpoint, OtherTraining, NonFiniteLoss, PartsFailed) as error:
         raise UserError(f"train clala: {error}") from error
     save(load(out), out, half=half, labels=record)
     return out

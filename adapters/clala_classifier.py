@@ -36,10 +36,11 @@ def train_classifier(
     predictions: bool = False,
     tensorboard: bool = False,
     settings: str = "",
+    llm: Any = None,
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights, which ``train clala`` takes as its classifier.
 
-    labels        who says which lesions a training report states: truth, where the dataset knows; rules; file:PATH, labels by case id
+    labels        who says which lesions a training report states: truth, where the dataset knows; file:PATH, labels by id; rules and other labellers
     kind          None = the preset's: biovil_t for paper, small for demo
     biovil        BioViL-T starts from this file, biovil_t_image_model_proj_size_128.pt of microsoft/BiomedVLP-BioViL-T
     published     have that file downloaded from the Hugging Face hub
@@ -54,18 +55,18 @@ def train_classifier(
     """
     needs_torch()
     from clala.biovil_t import NotFetched, published_weights
-    from clala.config import BadConfig, with_settings
+    from clala.config import BadConfig, read_settings, with_settings
     from clala.train_classifier import Diverged, train
 
     named = {"classifier": kind, "classifier_epochs": epochs, "classifier_batch": batch}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    changes |= dict(item.strip().split("=", 1) for item in settings.split(";") if "=" in item)
     try:
+        changes |= read_settings(settings)
         config, recipe = with_settings(preset, changes)
         weights = published_weights(biovil) if biovil is not None or published else None
     except (BadConfig, FileNotFoundError, NotFetched) as error:
         raise UserError(f"train classifier: {error}") from error
-    source = label_source(labels)
+    source = label_source(labels, available={"device": device, "seed": seed, "llm": llm})
     splits = ("train", "validate")
     lines = [line for split in splits for line in index_lines(training.cases(split), training.references(split), split, source, config.compat)]
     if not any(line.split == "train" for line in lines):

@@ -60,7 +60,7 @@ def train_detector(
     import torch
 
     from clala.checkpoint import BadCheckpoint, save_part
-    from clala.config import BadConfig, with_settings
+    from clala.config import BadConfig, read_settings, with_settings
     from clala.detector import new_detector
     from clala.log import TrainingLog
     from clala.yolo import UltralyticsMissing
@@ -68,8 +68,8 @@ def train_detector(
     began = time.monotonic()
     named = {"detector": kind, "yolo_size": size, "detector_epochs": epochs}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    changes |= dict(item.strip().split("=", 1) for item in settings.split(";") if "=" in item)
     try:
+        changes |= read_settings(settings)
         config, recipe = with_settings(preset, changes)
         is_yolo = config.detector == "yolov10"
         if image_px is not None:

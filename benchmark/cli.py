@@ -19,6 +19,7 @@ from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
     from benchmark.evaluator import Outcome
+    from benchmark.llm.models import Manner
     from benchmark.report_files import ReportTexts
 
 app = typer.Typer(
@@ -66,6 +67,24 @@ Grant = Annotated[
     ),
 ]
 
+Judge = Annotated[str, typer.Option(help="Who judges reports, for metrics that need a judge: rules, or language_model. The tables name it.")]
+Llm = Annotated[
+    str,
+    typer.Option(
+        "--llm", metavar="MODEL", help="The language model that is asked: openai/gpt-4o-mini, anthropic/..., ollama/..., a name at --llm-url."
+    ),
+]
+LlmUrl = Annotated[str, typer.Option(metavar="URL", help="Where it is served, if not by its provider: http://127.0.0.1:8000/v1")]
+Budget = Annotated[
+    float | None, typer.Option(min=0, help="Dollars that this command may spend; it stops before, and the next one goes on from there.")
+]
+Estimate = Annotated[bool, typer.Option("--estimate", help="Ask nothing; say how many questions, tokens and dollars it would take.")]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="Hand questions in as batch files: half the price, an answer within a day. Killed, it waits on.")
+]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask language models anew what they answered before.")]
+Public = Annotated[bool, typer.Option("--public", help="The reports may be sent to others. Not said, they go to models on this machine alone.")]
+
 METRICS = ",".join(DEFAULT_METRICS)
 
 
@@ -88,6 +107,13 @@ def run(
     strict: Strict = False,
     training: Training = "",
     grant: Grant = "",
+    judge: Judge = "rules",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    refresh: Refresh = False,
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -97,9 +123,16 @@ def run(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, metrics, labeller, settings, draws, level, seed, device, workers, grant)
-    outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, training=training)
-    _show(outcome)
+    options = _with_llm(_options(settings), llm, llm_url)
+    config = _config(models, dataset, split, limit, metrics, labeller, options, draws, level, seed, device, workers, grant, judge)
+    folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
+    if estimate:
+        from benchmark.estimates import estimate_run
+        from benchmark.shows import show_estimate
+
+        show_estimate(estimate_run(config, folder, manner, strict=strict))
+        return
+    _show(evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, training=training, manner=manner))
 
 
 @app.command()
@@ -116,6 +149,10 @@ def generate(
     strict: Strict = False,
     training: Training = "",
     grant: Grant = "",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    refresh: Refresh = False,
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
@@ -123,8 +160,10 @@ def generate(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, METRICS, "rules", settings, 1000, 0.95, seed, device, 0, grant)
-    outcome = evaluator.run(config, out or _default_folder(config), retry_failed=retry_failed, strict=strict, only_generate=True, training=training)
+    config = _config(models, dataset, split, limit, METRICS, "rules", _with_llm(_options(settings), llm, llm_url), 1000, 0.95, seed, device, 0, grant)
+    manner = _manner(budget, False, False, refresh)
+    folder = out or _default_folder(config)
+    outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, only_generate=True, training=training, manner=manner)
     from benchmark.shows import show_reports
 
     show_reports(outcome)
@@ -154,6 +193,14 @@ def score(
     level: Level = 0.95,
     seed: Seed = 42,
     workers: Workers = 0,
+    judge: Judge = "rules",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    refresh: Refresh = False,
+    public: Public = False,
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
 
@@ -167,7 +214,15 @@ def score(
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
     truth = _read(references, id_column, text_column, "--text-column")
     read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
-    config = _config([], "", "", None, metrics, labeller, settings, draws, level, seed, "auto", workers)
+    options = _with_llm(_options(settings), llm, llm_url)
+    config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, "auto", workers, judge=judge)
+    manner = _manner(budget, estimate, batch, refresh)
+    if estimate:
+        from benchmark.estimates import estimate_scores
+        from benchmark.shows import show_estimate
+
+        show_estimate(estimate_scores(truth.texts, {name: found.texts for name, found in read.items()}, config, manner, is_public=public))
+        return
     outcome = evaluator.score_reports(
         truth.texts,
         {name: found.texts for name, found in read.items()},
@@ -177,6 +232,8 @@ def score(
         missing=missing,
         failures={name: found.failures for name, found in read.items()},
         sources={name: {"file": file.name, "sha256": read[name].source_sha256} for name, file in named},
+        manner=manner,
+        is_public=public,
     )
     _show(outcome)
 
@@ -191,6 +248,14 @@ def label(
     settings: Settings = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+    device: Device = "auto",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    refresh: Refresh = False,
+    public: Public = False,
 ) -> None:
     """Turn reports into 14 lesions with status and side.
 
@@ -204,10 +269,23 @@ def label(
     if (reports is None) == (not dataset):
         given = f"found {reports} and {dataset}" if dataset else "found neither"
         raise UserError(f"label takes the reports of a file or of a dataset, {given}; write `label reports.csv` or `label --dataset phantom`")
-    if reports is None:
-        show_labels(label_dataset(dataset, split, out, labeller, _options(settings)))
+    options, manner = _with_llm(_options(settings), llm, llm_url), _manner(budget, estimate, batch, refresh)
+    if estimate:
+        from benchmark.estimates import estimate_label_dataset, estimate_label_file
+        from benchmark.shows import show_estimate
+
+        if reports is None:
+            show_estimate(estimate_label_dataset(dataset, split, labeller, options, manner))
+        else:
+            found = estimate_label_file(reports, labeller, options, manner, id_column=id_column, text_column=text_column, is_public=public)
+            show_estimate(found)
+    elif reports is None:
+        show_labels(label_dataset(dataset, split, out, labeller, options, device=device, manner=manner))
     else:
-        show_labels(label_file(reports, out, labeller, _options(settings), id_column=id_column, text_column=text_column))
+        labelled = label_file(
+            reports, out, labeller, options, id_column=id_column, text_column=text_column, device=device, manner=manner, is_public=public
+        )
+        show_labels(labelled)
 
 
 @app.command()
@@ -264,8 +342,10 @@ def agreement(
 
 
 @app.command(name="list")
-def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets or trainers; all of them if not given.")] = None) -> None:
-    """List the models, metrics and datasets that are there, and what can be trained."""
+def list_things(
+    kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets, labellers or trainers; all if not given.")] = None,
+) -> None:
+    """List the models, metrics, datasets and labellers that are there, and what can be trained."""
     from benchmark import registry
 
     known = registry.load()
@@ -274,7 +354,7 @@ def list_things(kind: Annotated[str | None, typer.Argument(help="models, metrics
     for each in [kind] if kind else registry.KINDS:
         typer.echo(f"{each}:")
         for entry in known.entries[each].values():
-            foreign = "" if entry.plugin in ("adapters", "datasets", "metrics") else f"  [plugin {entry.plugin}]"
+            foreign = "" if entry.plugin in registry.OURS else f"  [plugin {entry.plugin}]"
             trainable = "" if entry.trainer is None else f"; train {entry.name}"
             typer.echo(f"  {entry.name:<16} {entry.summary}{trainable}{foreign}")
     for plugin, why in known.broken.items():
@@ -370,21 +450,22 @@ def _config(
     limit: int | None,
     metrics: str,
     labeller: str,
-    settings: list[str] | None,
+    options: dict[str, str],
     draws: int,
     level: float,
     seed: int,
     device: str,
     workers: int,
     grant: str = "",
+    judge: str = "rules",
 ) -> RunConfig:
     from benchmark.registry import split_names
 
     chosen = _all_models() if models == ["all"] else split_names(models)
     if models and not chosen:
         raise UserError("--models names no model; `list models` prints those that there are")
-    named, granted, options = split_names([metrics]), split_names([grant]), _options(settings)
-    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted)
+    named, granted = split_names([metrics]), split_names([grant])
+    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted, judge)
 
 
 def _all_models() -> tuple[str, ...]:
@@ -410,6 +491,22 @@ def _options(settings: list[str] | None) -> dict[str, str]:
     from benchmark.registry import parse_options
 
     return parse_options(settings or [])
+
+
+def _with_llm(options: dict[str, str], llm: str, llm_url: str) -> dict[str, str]:
+    """The short flags are settings too; they do not speak against one that was given in full."""
+    for name, value in (("llm.model", llm), ("llm.api_base", llm_url)):
+        if value and options.setdefault(name, value) != value:
+            raise UserError(
+                f"--set {name}={options[name]} and --{'llm' if name == 'llm.model' else 'llm-url'} {value} say different things; give one"
+            )
+    return options
+
+
+def _manner(budget: float | None, estimate: bool, batch: bool, refresh: bool) -> Manner:
+    from benchmark.llm.models import Manner
+
+    return Manner(budget, "estimate" if estimate else "batch" if batch else "ask", refresh)
 
 
 def _extra_settings(words: list[str]) -> dict[str, str]:

@@ -18,8 +18,10 @@ from typing import Any, Literal
 
 from benchmark import registry
 from benchmark.generation import ModelFailed, generate, unreadable
-from benchmark.hookspecs import Model
+from benchmark.hookspecs import Dataset, Model
 from benchmark.inputs import Data, HeldBack, Told, check_grant, learning_side, open_dataset, read
+from benchmark.llm.data_use import DataUse, approved_hosts
+from benchmark.llm.models import LanguageModels, Manner
 from benchmark.places import cache_folder
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, RunConfig, UserError
@@ -28,6 +30,7 @@ from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened
 from benchmark.scoring import Scored, build_metric, score
 from benchmark.tables import write_tables
 
+JUDGES = ("rules", "language_model")
 DEVICES = r"auto|cpu|mps|cuda(:\d+)?"
 
 
@@ -47,6 +50,8 @@ class Outcome:
     """what a reader of the numbers should know besides"""
     told: tuple[str, ...] = ()
     """what models were told of the cases that they are measured on; stands under every table"""
+    asked: tuple[str, ...] = ()
+    """what language models were asked, and what came of it, one line for each task and model"""
 
     def for_tables(self) -> dict[str, Any]:
         """What the tables say of the run, beside its numbers."""
@@ -61,18 +66,27 @@ class Outcome:
 
 
 def run(
-    config: RunConfig, out: Path, *, retry_failed: bool = False, strict: bool = False, only_generate: bool = False, training: str = ""
+    config: RunConfig,
+    out: Path,
+    *,
+    retry_failed: bool = False,
+    strict: bool = False,
+    only_generate: bool = False,
+    training: str = "",
+    manner: Manner | None = None,
 ) -> Outcome:
     """Run the models on the dataset, measure them, and leave the tables in ``out``; run again, it goes on where it stopped.
 
-    ``training`` names the dataset that models learn from, if it is not the one that is measured.
+    ``training`` names the dataset that models learn from, if it is not the one that is measured. ``manner`` says how language models are asked.
     Raises ``UserError`` for what the user can mend, before anything is generated where it can be known; a model that fails does not stop the
     others, its row says why.
     """
     started = time.time()
     specs = registry.parse_specs(config.models)
-    _check(config, specs, training, only_generate=only_generate)
+    _check_names(config, specs, training)
     dataset = open_dataset(config.dataset, config.options, strict=strict)
+    llm = LanguageModels(config.options, use_of_dataset(dataset), manner)
+    _check(config, specs, llm, only_generate=only_generate)
     learn_from = learning_side(dataset, config, training)
     data = read(dataset, config)
     with opened(out) as folder:
@@ -83,8 +97,8 @@ def run(
         told: list[str] = []
         for spec in specs:
             try:
-                granted = Told(spec.label, dataset, config)
-                model, about[spec.label] = _build_model(spec, config, learn_from, granted, folder.model(spec.label))
+                granted = Told(spec.label, dataset, config, llm)
+                model, about[spec.label] = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
                 told += granted.notes()
                 reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
             except ModelFailed as error:
@@ -99,7 +113,7 @@ def run(
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
         outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told))
-        return outcome if only_generate else _finish(folder, outcome, about, started)
+        return outcome if only_generate else _finish(folder, outcome, about, started, llm)
 
 
 def score_reports(
@@ -112,6 +126,8 @@ def score_reports(
     missing: Literal["fail", "unscored"] = "fail",
     failures: Mapping[str, Mapping[str, str]] | None = None,
     sources: Mapping[str, Any] | None = None,
+    manner: Manner | None = None,
+    is_public: bool = False,
 ) -> Outcome:
     """Score reports that already exist, matched by id.
 
@@ -122,9 +138,13 @@ def score_reports(
     failures      model -> id -> why there is no text
     sources       model -> where its reports come from, kept in ``run.json``
     out           the run folder, or None to write nothing
+    manner        how language models are asked, where a metric asks them
+    is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
     """
     started = time.time()
-    _check(config, (), "", only_generate=False)
+    _check_names(config, (), "")
+    llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
+    _check(config, (), llm, only_generate=False)
     cases = [Case(case_id, (patients or {}).get(case_id) or case_id, case_id, ()) for case_id in references]
     truth = [Reference(case_id, text) for case_id, text in references.items()]
     data = Data("reports", cases, truth, fingerprint_of(references), "", is_private=True, names_patients=patients is not None)
@@ -138,13 +158,23 @@ def score_reports(
     outcome = Outcome(out or Path(), config, data, Scored([], [], {}), reports, {}, tuple(notes))
     with opened(out) if out else nullcontext(None) as folder:
         if folder is None:
-            return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config))
+            return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm))
         folder.begin(_identity(config, data), cases, truth, is_private=data.is_private)
         about = {model: {"source": (sources or {}).get(model, "given in memory")} for model in predictions}
         for model, written in reports.items():
             folder.model(model).begin(about[model], replacing=True)
             folder.model(model).rewrite(written)
-        return _finish(folder, outcome, about, started)
+        return _finish(folder, outcome, about, started, llm)
+
+
+def use_of_dataset(dataset: Dataset) -> DataUse:
+    """What may be sent of a dataset's text, and of what models write about its images."""
+    return DataUse(dataset.is_credentialed, f"the text of {dataset.name}", approved_hosts())
+
+
+def use_of_texts(*, is_public: bool) -> DataUse:
+    """What may be sent of reports that were given in a file or in memory."""
+    return DataUse(not is_public, "text of which nobody said that it may travel (--public says so)", approved_hosts())
 
 
 def fingerprint_of(texts: Mapping[str, str]) -> str:
@@ -158,36 +188,51 @@ def check_device(device: str) -> None:
         raise UserError(f"no device {device!r}; name auto, cpu, mps, cuda, or one of several: cuda:1")
 
 
-def _check(config: RunConfig, specs: tuple[registry.Spec, ...], training: str, *, only_generate: bool) -> None:
-    """Names, arguments and settings, before anything is read or generated. Raises ``UserError``."""
-    known = registry.load()
+def _check_names(config: RunConfig, specs: tuple[registry.Spec, ...], training: str) -> None:
+    """What is named and what is set, before anything is opened. Raises ``UserError``."""
     check_device(config.device)
     check_grant(config.grant)
     metrics = registry.parse_specs(config.metrics)
     datasets = [registry.parse_spec(words).name for words in (config.dataset, training) if words]
     names = [name for spec in (*specs, *metrics) for name in (spec.name, spec.label)]
-    registry.check_options(config.options, [*names, *datasets, config.labeller])
+    registry.check_options(config.options, [*names, *datasets, config.labeller, "llm"])
+    if config.judge not in JUDGES:
+        raise UserError(f"no judge named {config.judge!r}; known: {', '.join(JUDGES)}")
+
+
+def _check(config: RunConfig, specs: tuple[registry.Spec, ...], llm: LanguageModels, *, only_generate: bool) -> None:
+    """Arguments and settings, before anything is read or generated. Raises ``UserError``."""
+    known = registry.load()
     for spec in specs:
-        known.check("models", spec, available=_available(config, None, None), options=_options(config, spec))
-    for spec in () if only_generate else metrics:
-        build_metric(spec, config)  # a metric that cannot be had is told before hours of generation, not after
+        known.check("models", spec, available=_available(config, None, None, llm), options=_options(config, spec))
+    for spec in () if only_generate else registry.parse_specs(config.metrics):
+        build_metric(spec, config, llm)  # a metric that cannot be had is told before hours of generation, not after
+    llm.preflight()
 
 
-def _available(config: RunConfig, training: HeldBack | None, granted: Told | None) -> dict[str, Any]:
-    return {"training": training, "granted": granted, "device": config.device, "seed": config.seed, "cache": cache_folder() / "models"}
+def _available(config: RunConfig, training: HeldBack | None, granted: Told | None, llm: LanguageModels) -> dict[str, Any]:
+    return {
+        "training": training,
+        "granted": granted,
+        "llm": llm,
+        "device": config.device,
+        "seed": config.seed,
+        "cache": cache_folder() / "models",
+    }
 
 
 def _options(config: RunConfig, spec: registry.Spec) -> dict[str, str]:
     return registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
 
 
-def _build_model(spec: registry.Spec, config: RunConfig, training: HeldBack, granted: Told, folder: ModelFolder) -> tuple[Model, dict[str, Any]]:
+def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str, Any], folder: ModelFolder) -> tuple[Model, dict[str, Any]]:
     """The model, and what decides its reports: name, settings, what it was told, and what it says of itself (checksums of weights).
 
     Raises ``UserError``, and ``ModelFailed`` for whatever else a guest does while it is made.
     """
+    granted: Told = available["granted"]
     try:
-        model: Model = registry.load().build("models", spec, available=_available(config, training, granted), options=_options(config, spec))
+        model: Model = registry.load().build("models", spec, available=available, options=_options(config, spec))
         granted.close()
         says: dict[str, Any] = getattr(model, "provenance", dict)()
     except UserError:
@@ -226,13 +271,13 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
     }
 
 
-def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], started: float) -> Outcome:
+def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], started: float, llm: LanguageModels) -> Outcome:
     """Steps five to eight: measure, resample, tabulate, seal."""
     config, data, reports, failed = outcome.config, outcome.data, outcome.reports, outcome.failed
     folder.unseal()
     folders = {model: folder.model(model) for model in reports}
-    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders)
-    outcome = replace(outcome, scored=scored)
+    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm)
+    outcome = replace(outcome, scored=scored, asked=tuple(llm.lines()))
     with writing(folder.path):
         write_tables([*scored.rows, *scored.differences], folder.path, **outcome.for_tables())
     records = {model: {**about.get(model, {}), **_reports_record(folders[model], written)} for model, written in reports.items()}
@@ -249,6 +294,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             },
             "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
             "signatures": scored.signatures,
+            "language_models": llm.record(),
             "notes": [*outcome.notes, *outcome.told],
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),

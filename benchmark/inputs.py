@@ -82,9 +82,9 @@ class NotGranted(UserError):
 class Told:
     """What one model is told of the measured cases, if the run grants it, and the record of it: ``records.Granted``."""
 
-    def __init__(self, label: str, dataset: Dataset, config: RunConfig) -> None:
-        """``label`` is the model's, for messages and notes."""
-        self._label, self._dataset, self._config = label, dataset, config
+    def __init__(self, label: str, dataset: Dataset, config: RunConfig, llm: Any = None) -> None:
+        """``label`` is the model's, for messages and notes; ``llm`` is for labellers that ask a language model."""
+        self._label, self._dataset, self._config, self._llm = label, dataset, config, llm
         self._is_closed = False
         self.asked: list[dict[str, str]] = []
         """what, from which source, of which signature, and what the model makes of it; one entry per question"""
@@ -98,7 +98,7 @@ class Told:
             )
         if self._is_closed:
             raise RuntimeError("a model is told lesions while it is made, and not later: what it was told is on record before the first report")
-        given = {"seed": self._config.seed, "device": self._config.device}
+        given = {"seed": self._config.seed, "device": self._config.device, "llm": self._llm}
         labels = label_source(source, registry.options_of(self._config.options, source), given)
         cases, references = self._dataset.cases(self._config.split), self._dataset.references(self._config.split)
         found = labels.lesions(cases, references)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import registry
+from benchmark.evaluator import use_of_dataset, use_of_texts
 from benchmark.inputs import open_dataset, read
 from benchmark.labelling.choose import labeller_named
 from benchmark.labelling.label_file import write_labels
-from benchmark.labelling.sources import label_source, label_texts
+from benchmark.labelling.sources import FromReports, label_source, label_texts
+from benchmark.llm.models import LanguageModels, Manner
 from benchmark.records import Lesions, RunConfig
 from benchmark.report_files import read_reports
 
@@ -28,6 +30,10 @@ class Labelled:
     """lesion -> reports that affirm it"""
     signature: str
     warnings: tuple[str, ...] = ()
+    unanswered: int = 0
+    """reports of which the labeller could not say anything; an empty list of lesions in the file, asked again by the next command"""
+    said: tuple[str, ...] = ()
+    """what language models did, one line for each"""
 
 
 def label_file(
@@ -38,32 +44,63 @@ def label_file(
     *,
     id_column: str | None = None,
     text_column: str | None = None,
+    device: str = "auto",
+    manner: Manner | None = None,
+    is_public: bool = False,
 ) -> Labelled:
-    """Label the reports of a file, by text; the ids are the file's. ``options`` as ``rules.hedges`` -> ``gold_openi``. Raises ``UserError``."""
-    registry.check_options(options or {}, [labeller])
-    chosen = labeller_named(labeller, registry.options_of(options or {}, labeller))
+    """Label the reports of a file, by text; the ids are the file's. ``options`` as ``rules.hedges`` -> ``gold_openi``. Raises ``UserError``.
+
+    ``manner`` says how a language model is asked; unless ``is_public`` the reports go to models on this machine or to approved hosts alone.
+    """
+    options = options or {}
+    registry.check_options(options, [labeller, "llm"])
+    llm = LanguageModels(options, use_of_texts(is_public=is_public), manner)
+    chosen = labeller_named(labeller, registry.options_of(options, labeller), {"device": device, "seed": 42, "llm": llm})
     given = read_reports(reports, id_column=id_column, text_column=text_column)
     labels = dict(zip(given.texts, label_texts(chosen, list(given.texts.values())), strict=True))
-    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings)
+    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings, llm)
 
 
-def label_dataset(dataset: str, split: str, out: Path, labels: str = "rules", options: Mapping[str, str] | None = None) -> Labelled:
+def label_dataset(
+    dataset: str,
+    split: str,
+    out: Path,
+    labels: str = "rules",
+    options: Mapping[str, str] | None = None,
+    *,
+    device: str = "auto",
+    manner: Manner | None = None,
+) -> Labelled:
     """Label the cases of a split from any source of ``labelling.sources``; the ids are the cases'. Raises ``UserError``."""
     options = options or {}
-    registry.check_options(options, [labels, registry.parse_spec(dataset).name])
-    source = label_source(labels, registry.options_of(options, labels))
-    data = read(open_dataset(dataset, options), RunConfig((), (), dataset, split))
-    found = dict(zip((case.id for case in data.cases), source.lesions(data.cases, data.references), strict=True))
+    registry.check_options(options, [labels, registry.parse_spec(dataset).name, "llm"])
+    opened = open_dataset(dataset, options)
+    llm = LanguageModels(options, use_of_dataset(opened), manner)
+    source = label_source(labels, registry.options_of(options, labels), {"device": device, "seed": 42, "llm": llm})
+    data = read(opened, RunConfig((), (), dataset, split))
+    if isinstance(source, FromReports):
+        found = label_texts(source.labeller, [reference.report for reference in data.references])
+    else:
+        found = source.lesions(data.cases, data.references)
+    by_id = dict(zip((case.id for case in data.cases), found, strict=True))
     warnings = ["the rationales quote reports whose text may not travel: keep the file where they are"] if data.is_private else []
     empty = sum(not reference.report.strip() for reference in data.references)
-    return _written(out, found, empty, source.signature(), tuple(warnings), is_private=data.is_private)
+    return _written(out, by_id, empty, source.signature(), tuple(warnings), llm, is_private=data.is_private)
 
 
 def _written(
-    out: Path, labels: Mapping[str, Lesions], empty: int, signature: str, warnings: tuple[str, ...], *, is_private: bool = False
+    out: Path,
+    labels: Mapping[str, Lesions],
+    empty: int,
+    signature: str,
+    warnings: tuple[str, ...],
+    llm: LanguageModels,
+    *,
+    is_private: bool = False,
 ) -> Labelled:
     write_labels(out, labels.items())
     if is_private:
         out.chmod(0o600)
     positives = Counter(lesion.name for lesions in labels.values() for lesion in lesions if lesion.status == "positive")
-    return Labelled(out, len(labels), empty, dict(positives), signature, warnings)
+    unanswered = sum(not lesions for lesions in labels.values())
+    return Labelled(out, len(labels), empty, dict(positives), signature, warnings, unanswered, tuple(llm.lines()))

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(label: str, total: int, *, done: int = 0, unit: str = "cases") -> Iterator[Callable[[int], None]]:
+def progress(label: str, total: int | None, *, done: int = 0, unit: str = "cases") -> Iterator[Callable[[int], None]]:
     """A function to call with the number of things just finished.
 
         with progress("generate clala", len(cases)) as advance:
             for report in reports:
                 advance(1)
 
-    ``done`` of ``total`` were finished before (a resumed run); they do not enter the rate.
+    ``done`` of ``total`` were finished before (a resumed run); they do not enter the rate. None where nobody knows how many there will be.
     """
     if sys.stderr.isatty():
         yield from _live(label, total, done, unit)
@@ -27,7 +27,7 @@ def progress(label: str, total: int, *, done: int = 0, unit: str = "cases") -> I
         yield from _plain(label, total, done, unit)
 
 
-def _live(label: str, total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
+def _live(label: str, total: int | None, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -52,10 +52,10 @@ def _live(label: str, total: int, done: int, unit: str) -> Iterator[Callable[[in
         yield advance
 
 
-def _plain(label: str, total: int, done: int, unit: str) -> Iterator[Callable[[int], None]]:
+def _plain(label: str, total: int | None, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     start, fresh = time.monotonic(), 0
     resumed = f", {done} done before" if done else ""
-    print(f"{label}: {total} {unit}{resumed}", file=sys.stderr, flush=True)
+    print(f"{label}: {unit if total is None else f'{total} {unit}'}{resumed}", file=sys.stderr, flush=True)
 
     def advance(count: int = 1) -> None:
         nonlocal fresh
@@ -63,7 +63,8 @@ def _plain(label: str, total: int, done: int, unit: str) -> Iterator[Callable[[i
 
     yield advance
     seconds = time.monotonic() - start
-    print(f"{label}: {done + fresh}/{total} {unit} in {seconds:.1f} s, {_rate(fresh, seconds, unit)}", file=sys.stderr, flush=True)
+    of = "" if total is None else f"/{total}"
+    print(f"{label}: {done + fresh}{of} {unit} in {seconds:.1f} s, {_rate(fresh, seconds, unit)}", file=sys.stderr, flush=True)
 
 
 def _rate(count: int, seconds: float, unit: str) -> str:

@@ -178,6 +178,8 @@ class RunConfig:
     """processes for scoring; 0 = one per core. Never changes a number."""
     grant: tuple[str, ...] = ()
     """what models may be told of the cases that they are measured on: ``lesions``, or nothing"""
+    judge: str = "rules"
+    """who judges reports, for metrics that need a judge: rules, or language_model"""
 
 
 class UserError(Exception):

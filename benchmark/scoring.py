@@ -2,6 +2,9 @@
 
 A case is scored if the model wrote a report (an empty one counts, and scores what nothing scores) and the reference has text.
 Every other case is a row of NaN: left out of the number, and counted beside it.
+
+A metric that asks a language model (``asks``) is measured in this process, after all others, and its kept statistics are taken only if they have
+no hole where an answer could be: the next run asks for what is missing, and for nothing else, since answers are kept too.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +26,9 @@ from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
 from benchmark.statistics import PatientBootstrap
+
+if TYPE_CHECKING:
+    from benchmark.llm.models import LanguageModels
 
 POOL_FROM = 20_000  # reports x metrics from which starting processes (about 2 s each) pays
 
@@ -49,14 +55,16 @@ def score(
     reports: Mapping[str, Sequence[Report]],
     config: RunConfig,
     folders: Mapping[str, ModelFolder] | None = None,
+    llm: LanguageModels | None = None,
 ) -> Scored:
     """Every number of every metric for every model, with patient-bootstrap intervals, and all paired differences.
 
     patients, references   one per case
     reports                model -> one report per case, in the same order
     folders                model -> where its statistics are kept; those that are there and of the same reports are not measured again
+    llm                    who makes what asks language models, for metrics that do
     """
-    metrics = {spec.label: build_metric(spec, config) for spec in registry.parse_specs(config.metrics)}
+    metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     statistics = _statistics(metrics, references, reports, config, folders or {})
     bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
     rows: list[Row] = []
@@ -73,12 +81,13 @@ def score(
     return Scored(rows, differences, {name: metric.signature() for name, metric in metrics.items()})
 
 
-def build_metric(spec: registry.Spec, config: RunConfig) -> Metric:
+def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | None = None) -> Metric:
     """The metric with its settings. Raises what ``Registry.build`` raises, and ``UserError`` for a label: a metric keeps its own name."""
     if spec.label not in (spec.name, f"{spec.name}:{spec.argument}"):
         raise UserError(f"metric {spec.name!r} is called {spec.label!r} here; a metric keeps its own name, in every table")
-    labeller = registry.Lazy(lambda: labeller_named(config.labeller, registry.options_of(config.options, config.labeller)))
-    available = {"labeller": labeller, "seed": config.seed, "device": config.device}
+    given = {"seed": config.seed, "device": config.device, "llm": llm}
+    labeller = registry.Lazy(lambda: labeller_named(config.labeller, registry.options_of(config.options, config.labeller), given))
+    available = {"labeller": labeller, "judge": config.judge, **given}
     options = registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
     metric: Metric = registry.load().build("metrics", spec, available=available, options=options)
     return metric
@@ -113,12 +122,15 @@ def _statistics(
     found: dict[tuple[str, str], np.ndarray] = {}
     for (name, model), key in made_of.items():
         kept = folders[model].read_statistics(name, key) if model in folders else None
-        if kept is not None and kept.shape[0] == len(references):
+        if kept is not None and kept.shape[0] == len(references) and not (asks(metrics[name]) and _has_holes(kept, reports[model], references)):
             found[name, model] = kept
-    tasks = []
+    tasks, asking = [], []
     for spec in registry.parse_specs(config.metrics):
         if missing := {model: list(written) for model, written in reports.items() if (spec.label, model) not in found}:
-            tasks.append((spec, config, missing, list(references)))
+            if asks(metrics[spec.label]):
+                asking += [(spec.label, model) for model in missing]
+            else:
+                tasks.append((spec, config, missing, list(references)))
     workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
     with progress("measure", sum(len(task[2]) for task in tasks) * len(references), unit="reports") as advance:
         for index, measured in each(measure, tasks, workers=workers):
@@ -128,7 +140,16 @@ def _statistics(
                 if model in folders:
                     folders[model].write_statistics(name, statistics, made_of[name, model])
                 advance(len(statistics))
+    for name, model in asking:
+        found[name, model] = statistics_of(metrics[name], reports[model], references)
+        if model in folders:
+            folders[model].write_statistics(name, found[name, model], made_of[name, model])
     return found
+
+
+def asks(metric: Metric) -> bool:
+    """True if the metric sends questions to a language model, itself or through its labeller."""
+    return bool(getattr(metric, "asks", False))
 
 
 def measure(spec: registry.Spec, config: RunConfig, reports: Mapping[str, Sequence[Report]], references: Sequence[str]) -> dict[str, np.ndarray]:
@@ -139,8 +160,7 @@ def measure(spec: registry.Spec, config: RunConfig, reports: Mapping[str, Sequen
 
 def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:
     """(n, k) statistics of one model's reports, NaN rows where there is nothing to compare. Raises ``BadMetric``."""
-    pairs = zip(reports, references, strict=True)
-    scorable = [index for index, (report, reference) in enumerate(pairs) if not report.failure and reference.strip()]
+    scorable = _scorable(reports, references)
     hypotheses = [reports[index].text for index in scorable]
     texts = [references[index] for index in scorable]
     rows = np.asarray(metric.statistics(hypotheses, texts))
@@ -152,6 +172,15 @@ def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequenc
     statistics = np.full((len(reports), rows.shape[1]), np.nan)
     statistics[scorable] = rows
     return statistics
+
+
+def _scorable(reports: Sequence[Report], references: Sequence[str]) -> list[int]:
+    """The cases in which there are two texts to compare."""
+    return [index for index, (report, reference) in enumerate(zip(reports, references, strict=True)) if not report.failure and reference.strip()]
+
+
+def _has_holes(statistics: np.ndarray, reports: Sequence[Report], references: Sequence[str]) -> bool:
+    return bool(np.isnan(statistics[_scorable(reports, references)]).all(axis=1).any())
 
 
 def digest_of(reports: Sequence[Report], references: Sequence[str]) -> str:

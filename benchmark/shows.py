@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from benchmark.agreement import Agreement
     from benchmark.doctor import Finding
+    from benchmark.estimates import Estimated
     from benchmark.evaluator import Outcome
     from benchmark.labels import Labelled
     from benchmark.training import Trained
@@ -53,6 +54,8 @@ def show_outcome(outcome: Outcome) -> None:
         if empty:
             out.print(f"{escape(model)}: {empty} reports are empty, and scored as such", style="yellow")
     print_summary([*outcome.scored.rows, *outcome.scored.differences], out, **outcome.for_tables())
+    for line in outcome.asked:
+        out.print(f"language model, {escape(line)}", soft_wrap=True)
     out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]")
 
 
@@ -86,6 +89,10 @@ def show_labels(labelled: Labelled) -> None:
         count = labelled.positives.get(lesion, 0)
         table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
     out.print(table)
+    if labelled.unanswered:
+        out.print(f"{labelled.unanswered:,} reports have no labels: no answer could be used; the same command asks again", style="yellow")
+    for line in labelled.said:
+        out.print(escape(line), soft_wrap=True)
     out.print(f"labels: [bold]{escape(str(labelled.out))}[/]")
 
 
@@ -110,6 +117,29 @@ def show_agreement(found: Agreement, count: int = 5) -> None:
         if one.sentence:
             out.print(escape(textwrap.fill(f"the report: {one.sentence}", out.width - 4, initial_indent="    ", subsequent_indent="      ")))
     out.print(f"tables and all disagreements: [bold]{escape(str(found.folder))}[/]")
+
+
+def show_estimate(estimated: Estimated) -> None:
+    """Questions, tokens and dollars by task and model; nothing was asked."""
+    out = console()
+    if not estimated.rows:
+        out.print("nothing here asks a language model: no call, no cost")
+        return
+    table = Table()
+    for name in ("task", "model", "calls", "in the cache", "tokens in", "tokens out", "dollars", "as a batch"):
+        table.add_column(name, justify="left" if name in ("task", "model") else "right")
+    for row in estimated.rows:
+        counts = (f"{count:,}" for count in (row.calls, row.cached, row.prompt_tokens, row.completion_tokens))
+        prices = ("unknown" if cost is None else f"{cost:,.2f}" for cost in (row.cost, row.batch_cost))
+        table.add_row(row.task, escape(row.model), *counts, *prices)
+    out.print(table)
+    for row in estimated.rows:
+        price = f"; price: {row.price}" if row.price else "; no price is known: give llm.input_price and llm.output_price, dollars per million tokens"
+        out.print(f"{row.task}: {row.basis}{price}", style="dim", soft_wrap=True)
+    for note in estimated.notes:
+        out.print(f"note: {escape(note)}", style="yellow", soft_wrap=True)
+    total = "unknown" if estimated.cost is None else f"${estimated.cost:,.2f}"
+    out.print(f"nothing was asked; asking would cost about [bold]{total}[/], further tries not counted", soft_wrap=True)
 
 
 def show_trained(trained: Trained) -> None:

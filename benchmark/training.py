@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark import registry
-from benchmark.evaluator import check_device
+from benchmark.evaluator import check_device, use_of_dataset
 from benchmark.inputs import HeldBack, open_dataset
+from benchmark.llm.models import LanguageModels
 from benchmark.records import UserError
 from benchmark.registry import Setting
 
-GIVEN = ("training", "out", "seed", "device", "command")
+GIVEN = ("training", "out", "seed", "device", "command", "llm")
 """what a trainer is handed if it names it; the rest of its parameters are settings"""
 
 
@@ -47,9 +48,11 @@ def train(
     began = time.monotonic()
     entry = _entry(name)
     check_device(device)
-    registry.check_options(options, [registry.parse_spec(dataset).name])
+    registry.check_options(options, [registry.parse_spec(dataset).name, "llm"])
+    opened = open_dataset(dataset, options)
     available = {
-        "training": HeldBack(open_dataset(dataset, options)),
+        "training": HeldBack(opened),
+        "llm": LanguageModels(options, use_of_dataset(opened)),
         "out": out or Path("results/runs") / f"train-{name}",
         "seed": seed,
         "device": device,

@@ -312,6 +312,19 @@ def with_settings(name: str, settings: Mapping[str, Any]) -> tuple[CLALAConfig, 
     )
 
 
+def read_settings(text: str) -> dict[str, str]:
+    """``NAME=VALUE;NAME=VALUE`` as a person types it, for ``with_settings``. Raises BadConfig for a word without a value, or a name that is twice."""
+    found: dict[str, str] = {}
+    for word in filter(None, (part.strip() for part in text.split(";"))):
+        name, sign, value = (part.strip() for part in word.partition("="))
+        if not sign or not name:
+            raise BadConfig(f"cannot read the setting {word!r}; write NAME=VALUE;NAME=VALUE")
+        if name in found:
+            raise BadConfig(f"the setting {name!r} is given twice, as {found[name]} and as {value}; give it once")
+        found[name] = value
+    return found
+
+
 def _typed(key: str, value: Any, current: Any) -> Any:
     if not isinstance(value, str) or isinstance(current, str):
         return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import pickle
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clala import checkpoint
+from clala import beside, checkpoint
 from clala.checkpoint import Bundle
 from clala.config import CLALAConfig, Recipe, to_json, with_settings
 from clala.crops import ReadImage, read_image
@@ -43,6 +44,7 @@ from clala.train_classifier import Images, cut_squares, fit, labels_of
 from clala.validation import validation_ce, validation_lesion_f1
 
 LOG_EVERY = 20
+PARTS = ("classifier", "detector")
 
 
 class NonFiniteLoss(RuntimeError):
@@ -116,12 +118,23 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
     how = {"processes": accelerator.num_processes, "precision": accelerator.mixed_precision}
     log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), **how, seconds=time.monotonic() - began)
     bundle.to(accelerator.device)
-    _parts_beside(bundle, job, parts, log, shown, accelerator)
-    for stage in (1, 2):
-        if stage == 2 and config.crop_px_stage2 != config.crop_px:
-            parts = cut(config.crop_px_stage2)
-        samples = {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
-        fit_stage(bundle, job, stage, samples, log, shown, accelerator)
+    other = _start_beside(job, len(splits["train"]), accelerator)
+    if other is None:
+        _train_parts(bundle, job, parts, log, shown, accelerator)
+    try:
+        for stage in (1, 2):
+            if stage == 2 and config.crop_px_stage2 != config.crop_px:
+                parts = cut(config.crop_px_stage2)
+            samples = {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
+            fit_stage(bundle, job, stage, samples, log, shown, accelerator)
+            if other is not None and stage == 1:
+                with shown("wait for classifier and detector", 1, "parts") as advance:
+                    other.wait()
+                    advance(1)
+    finally:
+        if other is not None:
+            other.stop()
+    _take_parts(bundle, job, log, accelerator)  # also where they were there: a state of stage 1 may hold them as they were before
     bundle.about = {
         "command": job.command,
         "seed": job.seed,
@@ -147,7 +160,36 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
     return tokenizer, replace(config, vocabulary_size=len(tokenizer))
 
 
-def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
+def _start_beside(job: Job, images: int, accelerator: Any) -> beside.Beside | None:
+    """A process for classifier and detector, where that is worth it and nothing is there of them yet."""
+    is_worth_it = images * job.recipe.classifier_epochs >= beside.WORK_FROM and torch.get_num_threads() > 1
+    is_alone = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+    is_given = job.classifier is not None or job.detector is not None
+    if not (is_worth_it and is_alone) or is_given or (job.out / "work" / "before" / checkpoint.ABOUT).exists():
+        return None
+    try:
+        found = beside.Beside(train_parts, job, job.out / "work" / "beside")
+    except (pickle.PicklingError, AttributeError, TypeError):  # a reader that is defined in a notebook
+        return None
+    torch.set_num_threads(torch.get_num_threads() - 1)
+    return found
+
+
+def train_parts(job: Job) -> None:
+    """Classifier and detector of a job alone, in a process of their own: the crops are cut already."""
+    torch.manual_seed(job.seed)
+    lines = read_index(job.index, compat=job.config.compat)
+    splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+    accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
+    tokenizer, config = vocabulary(job.config, splits["train"])
+    bundle = checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
+    silent: Progress = lambda label, total, unit: nullcontext(lambda count: None)  # noqa: E731
+    folder = job.crops or job.out / "work"
+    parts = cut_parts(splits, folder, config, config.crop_px, reader=job.reader, workers=job.workers, progress=silent)
+    _train_parts(bundle.to(accelerator.device), job, parts, TrainingLog(job.out / "log.jsonl"), silent, accelerator)
+
+
+def _train_parts(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
     """Classifier and detector: from the folders that are named, from an interrupted run of the same training, or trained now: the detector by the
     first process, the classifier by all together.
 
@@ -173,6 +215,12 @@ def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Trai
         if accelerator.is_main_process:
             checkpoint.save(bundle, before, key=_key(job), summary=log.summary)
     accelerator.wait_for_everyone()
+    _take_parts(bundle, job, log, accelerator)
+
+
+def _take_parts(bundle: Bundle, job: Job, log: TrainingLog, accelerator: Any) -> None:
+    """Classifier and detector as they were stored. Raises OtherTraining."""
+    before = job.out / "work" / "before"
     about = json.loads((before / checkpoint.ABOUT).read_text(encoding="utf-8"))
     if about["key"] != json.loads(json.dumps(_key(job))):
         raise OtherTraining(
@@ -180,7 +228,8 @@ def _parts_beside(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Trai
         )
     from safetensors.torch import load_file
 
-    checkpoint.load_state(bundle.modules(), load_file(before / checkpoint.WEIGHTS), str(before))
+    state = {name: value for name, value in load_file(before / checkpoint.WEIGHTS).items() if name.partition(".")[0] in PARTS}
+    checkpoint.load_state({name: module for name, module in bundle.modules().items() if name in PARTS}, state, str(before))
     bundle.thresholds = _thresholds(about).to(accelerator.device)
     log.summary.update(about["summary"])
 

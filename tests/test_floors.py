@@ -37,6 +37,7 @@ FLOORS = {
     "evaluator": 4,
     "training": 4,
     "labels": 4,
+    "estimates": 4,
     "disagreements": 4,
     "agreement": 4,
     "notebook": 4,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from benchmark.machine import BadConfigFile, machine_table
 from benchmark.records import UserError
 
 
@@ -44,6 +45,15 @@ class DataUse:
             "Ask a model on this machine (--llm NAME --llm-url http://127.0.0.1:8000/v1), or, if your agreement allows this host, add to "
             f'benchmark.toml under [data_use]: approved = ["{target or "host.name"}"]'
         )
+
+
+def approved_hosts() -> tuple[str, ...]:
+    """The hosts that ``benchmark.toml`` approves. Raises ``BadConfigFile``."""
+    table = machine_table("data_use")
+    found = table.get("approved", [])
+    if set(table) - {"approved"} or not isinstance(found, list) or not all(isinstance(host, str) and host for host in found):
+        raise BadConfigFile('benchmark.toml, [data_use]: it holds one line, a list of hosts: approved = ["hospital.openai.azure.com"]')
+    return tuple(found)
 
 
 def host_of(url: str) -> str:

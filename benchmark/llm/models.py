@@ -105,6 +105,17 @@ class LanguageModels:
         """Every client that was made."""
         return list(self._clients.values())
 
+    def lines(self) -> list[str]:
+        """One line for each client: what was asked, found in the cache, tried again, not answered, spent."""
+        return [f"{task}: {client.line()}" for (task, _), client in self._clients.items()]
+
+    def record(self) -> list[dict[str, Any]]:
+        """The same for ``run.json``, with what the models call themselves; without keys and texts."""
+        return [
+            {"task": task, "model": client.endpoint.model, "asked_as": client.signature(), **client.record()}
+            for (task, _), client in self._clients.items()
+        ]
+
     def _client(self, endpoint: Endpoint) -> Client:
         from benchmark.llm.budget import Budget
         from benchmark.llm.cache import AnswerCache, default_file

@@ -126,12 +126,39 @@ def _checked(url: str) -> str:
 
 
 def _without_user(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", url)
+    return url.rpartition("@")[2]
 
 
 # Providers with a protocol of their own: a URL beside one of these names is the provider's, and LiteLLM speaks to it. Of all others at a URL
 # (Qwen/Qwen2.5-7B-Instruct) the whole is the name of a model.
 _ELSEWHERE = frozenset(
-    "azure azure_ai anthropic bedrock bedrock_converse vertex_ai gemini cohere cohere_chat mistral groq deepseek together_ai fireworks_ai openrouter "
-    "replicate huggingface databricks watsonx sagemaker sagemaker_chat ollama_chat xai perplexity nvidia_nim cerebras sambanova".split()
+    (
+        "azure",
+        "azure_ai",
+        "anthropic",
+        "bedrock",
+        "bedrock_converse",
+        "vertex_ai",
+        "gemini",
+        "cohere",
+        "cohere_chat",
+        "mistral",
+        "groq",
+        "deepseek",
+        "together_ai",
+        "fireworks_ai",
+        "openrouter",
+        "replicate",
+        "huggingface",
+        "databricks",
+        "watsonx",
+        "sagemaker",
+        "sagemaker_chat",
+        "ollama_chat",
+        "xai",
+        "perplexity",
+        "nvidia_nim",
+        "cerebras",
+        "sambanova",
+    )
 )

@@ -7,7 +7,7 @@ from benchmark.hookspecs import Register, hookimpl
 
 @hookimpl
 def register_metrics(register: Register) -> None:
-    """Lexical metrics and the lesion table."""
+    """Lexical metrics, the lesion table, and what a judge says."""
     register("lesions", "benchmark.metrics.lesions:LesionScores", summary="precision, recall, F1 for each of 14 lesions, macro and micro")
     register("meteor", "benchmark.metrics.meteor:Meteor", summary="METEOR 1.5, system score and segment mean")
     register(
@@ -15,3 +15,9 @@ def register_metrics(register: Register) -> None:
     )
     register("rouge_l", "benchmark.metrics.rouge:RougeL", summary="ROUGE-L F1 as google's rouge-score computes it")
     register("bleu", "benchmark.metrics.bleu:Bleu", summary="BLEU-1 to BLEU-4 over the corpus, as the COCO caption toolkit computes them")
+    register(
+        "consistency",
+        "benchmark.metrics.consistency_judge:Consistency",
+        summary="four axes from 1 to 5 (accuracy, completeness, language, structure) by a judge: rules, or a language model",
+    )
+    register("green", "benchmark.metrics.green:Green", summary="GREEN(<model>): errors and matched findings, counted by a language model")
