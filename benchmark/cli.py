@@ -370,6 +370,38 @@ def doctor() -> None:
     show_findings(examine())
 
 
+@app.command()
+def answers(
+    forget: Annotated[bool, typer.Option("--forget", help="Throw away what the other options name; all of it if they name nothing.")] = False,
+    task: Annotated[str, typer.Option(help="Of this task alone: label, judge, green, aggregate.")] = "",
+    model: Annotated[str, typer.Option(help="Of this model alone, as it was named when it was asked.")] = "",
+    before: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="From before this day alone.")] = "",
+) -> None:
+    """Say which answers of language models are kept, how large they are and what they cost; a kept answer is never paid for again.
+
+    python -m benchmark answers
+
+    python -m benchmark answers --forget --task judge --before 2026-01-01
+    """
+    from benchmark.llm.cache import AnswerCache, default_file
+    from benchmark.shows import show_answers
+
+    cache = AnswerCache(default_file())
+    if forget:
+        gone = cache.forget(task=task or None, model=model or None, before=_day(before) if before else None)
+        typer.echo(f"{gone:,} answers thrown away")
+    show_answers([size for size in cache.sizes() if (not task or size.task == task) and (not model or size.model == model)], default_file())
+
+
+def _day(text: str) -> float:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        raise UserError(f"--before {text!r} is no day; write it as 2026-01-31") from None
+
+
 class TrainCommand(TyperCommand):  # contexts are typer's own or click's, by its version
     """Its help knows the settings of the trainer that is named: ``train clala --help``."""
 

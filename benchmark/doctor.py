@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark import registry
+from benchmark.llm.data_use import DataUse, approved_hosts
+from benchmark.llm.models import TASKS, LanguageModels, check_key
+from benchmark.llm.routes import NoEndpoint, route_of
 from benchmark.places import cache_folder
 from benchmark.provenance import version_of
 from benchmark.records import UserError
@@ -20,7 +23,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "models": (("torch", "torchvision", "timm", "transformers", "safetensors", "accelerate"), "run and train CLALA-Net and the other networks"),
     "detector": (("ultralytics",), "YOLOv10 region detector; AGPL-3.0, imported only when it is used"),
     "dicom": (("pylibjpeg",), "DICOM files whose pixels are compressed"),
-    "llm": (("litellm", "openai"), "labeller, judge and aggregator by a language model"),
+    "llm": (("aiohttp", "litellm", "openai"), "labeller, judge and aggregator by a language model"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),
     "viewer": (("jinja2", "matplotlib"), "pages and figures"),
@@ -41,7 +44,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at the machine; nothing is downloaded, no model is loaded."""
-    return [*_core(), *_extras(), *_device(), *_plugins(), *_cache()]
+    return [*_core(), *_extras(), *_device(), *_plugins(), *_language_models(), *_cache()]
 
 
 def _core() -> list[Finding]:
@@ -93,6 +96,32 @@ def _plugins() -> list[Finding]:
             found += [Finding(kind, name, "ok" if is_there else "missing", what) for is_there, what in needs]
             if not needs:
                 found.append(Finding(kind, name, "ok", entry.summary))
+    return found
+
+
+def _language_models() -> list[Finding]:
+    """What each task would ask, where it is served, and whether there is a key; nothing is sent."""
+    found = []
+    llm = LanguageModels({}, DataUse(False, ""))
+    try:
+        hosts = approved_hosts()
+        endpoints = {task: llm.endpoint(task) for task in TASKS}
+    except NoEndpoint:
+        what = "none named in benchmark.toml under [llm]; a command names one with --llm"
+        return [Finding("language models", "model", "note", what)]
+    except UserError as error:
+        return [Finding("language models", "benchmark.toml", "missing", str(error))]
+    for task, endpoint in endpoints.items():
+        try:
+            route = route_of(endpoint)
+            check_key(route)
+        except UserError as error:
+            found.append(Finding("language models", task, "missing", str(error)))
+            continue
+        where = "on this machine" if route.is_here else f"at {route.host or route.provider}"
+        may = "any text" if route.is_here or {route.host, route.provider} & set(hosts) else "public text alone, until [data_use] approves it"
+        key = f"; key in {route.key_env}" if route.key else ""
+        found.append(Finding("language models", task, "ok", f"{endpoint.model}, {where}: {may}{key}"))
     return found
 
 

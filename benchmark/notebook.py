@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark.evaluator import score_reports
+from benchmark.llm.models import Manner
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 from benchmark.report_files import read_reports
 
@@ -36,12 +37,19 @@ def score_frame(
     missing: Literal["fail", "unscored"] = "fail",
     options: Mapping[str, str] | None = None,
     workers: int = 1,
+    judge: str = "rules",
+    manner: Manner | None = None,
+    is_public: bool = False,
 ) -> pd.DataFrame:
     """A DataFrame with one line per model, metric and number: value, interval, cases scored and not, signature.
 
     references    {id: text}, a pandas Series, a list (ids are then 0, 1, ...) or the path of a file of reports
     predictions   the same, or {model: any of these} for several models, matched by id
     patients      {id: patient}, a Series or a list beside ``references``; cases of one patient are resampled together
+    judge         who judges, for metrics that need a judge: rules or language_model
+    options       settings, as on the command line: {"llm.model": "openai/gpt-4o-mini", "llm.judge.temperature": "0.5"}
+    manner        how language models are asked: a budget in dollars, as a batch, anew
+    is_public     the texts may be sent to others; not said, they go to models on this machine and approved hosts alone
     workers       processes; more than one only from a script that guards its start with ``if __name__ == "__main__"``
 
     Raises ``UserError`` where ids do not match, a file cannot be read or a name is not known.
@@ -54,7 +62,9 @@ def score_frame(
     models = predictions if _is_several(predictions) else {"predictions": predictions}
     given = {str(model): texts_by_id(reports, str(model)) for model, reports in models.items()}
     chosen = tuple(metrics.split(",")) if isinstance(metrics, str) else tuple(metrics)
-    config = RunConfig((), chosen, "", options=dict(options or {}), labeller=labeller, draws=draws, level=level, seed=seed, workers=workers)
+    config = RunConfig(
+        (), chosen, "", options=dict(options or {}), labeller=labeller, draws=draws, level=level, seed=seed, workers=workers, judge=judge
+    )
     outcome = score_reports(
         truth,
         {model: reports.texts for model, reports in given.items()},
@@ -63,6 +73,8 @@ def score_frame(
         patients=None if patients is None else _patients(patients, truth),
         missing=missing,
         failures={model: reports.failures for model, reports in given.items()},
+        manner=manner,
+        is_public=is_public,
     )
     return pd.DataFrame([asdict(row) for row in (*outcome.scored.rows, *outcome.scored.differences)])
 

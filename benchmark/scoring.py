@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,8 @@ def _statistics(
             else:
                 tasks.append((spec, config, missing, list(references)))
     workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
-    with progress("measure", sum(len(task[2]) for task in tasks) * len(references), unit="reports") as advance:
+    count = sum(len(task[2]) for task in tasks) * len(references)
+    with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
         for index, measured in each(measure, tasks, workers=workers):
             name = tasks[index][0].label
             for model, statistics in measured.items():

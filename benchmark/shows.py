@@ -13,12 +13,14 @@ from benchmark.vocabulary import LESIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from benchmark.agreement import Agreement
     from benchmark.doctor import Finding
     from benchmark.estimates import Estimated
     from benchmark.evaluator import Outcome
     from benchmark.labels import Labelled
+    from benchmark.llm.cache import Size
     from benchmark.training import Trained
 
 MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
@@ -140,6 +142,23 @@ def show_estimate(estimated: Estimated) -> None:
         out.print(f"note: {escape(note)}", style="yellow", soft_wrap=True)
     total = "unknown" if estimated.cost is None else f"${estimated.cost:,.2f}"
     out.print(f"nothing was asked; asking would cost about [bold]{total}[/], further tries not counted", soft_wrap=True)
+
+
+def show_answers(sizes: Sequence[Size], file: Path) -> None:
+    """What is kept of language models' answers, by task and model."""
+    out = console()
+    if not sizes:
+        out.print(f"no answers are kept in {escape(str(file))}", soft_wrap=True)
+        return
+    table = Table()
+    for name in ("task", "model", "answers", "tokens in", "tokens out", "dollars", "MiB of text"):
+        table.add_column(name, justify="left" if name in ("task", "model") else "right")
+    for size in sizes:
+        counts = (f"{count:,}" for count in (size.answers, size.prompt_tokens, size.completion_tokens))
+        unknown = f" ({size.unpriced:,} of unknown price)" if size.unpriced else ""
+        table.add_row(size.task, escape(size.model), *counts, f"{size.cost:,.2f}{unknown}", f"{size.bytes / 2**20:,.1f}")
+    out.print(table)
+    out.print(f"kept in [bold]{escape(str(file))}[/], readable by you alone: answers quote reports", soft_wrap=True)
 
 
 def show_trained(trained: Trained) -> None:

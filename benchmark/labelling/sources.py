@@ -113,7 +113,12 @@ class FromReports:
 
 
 def label_texts(labeller: Labeller, texts: Sequence[str]) -> list[Lesions]:
-    """What the labeller says of each text, in order, with a progress bar."""
+    """What the labeller says of each text, in order, with a progress bar.
+
+    One that asks a language model shows its own, and gets all texts at once: cut into pieces, batches of a day each would follow one another.
+    """
+    if getattr(labeller, "asks", False):
+        return labeller.label(texts)
     found: list[Lesions] = []
     with progress("label", len(texts), unit="reports") as advance:
         for start in range(0, len(texts), BATCH):

@@ -66,7 +66,7 @@ class LanguageModels:
         endpoint = self.endpoint(task, model)
         name = (task, repr(endpoint))
         if name not in self._clients:
-            self._clients[name] = self._client(endpoint)
+            self._clients[name] = self._client(task, endpoint)
         return self._clients[name]
 
     def endpoint(self, task: str, model: str | None = None) -> Endpoint:
@@ -116,7 +116,7 @@ class LanguageModels:
             for (task, _), client in self._clients.items()
         ]
 
-    def _client(self, endpoint: Endpoint) -> Client:
+    def _client(self, task: str, endpoint: Endpoint) -> Client:
         from benchmark.llm.budget import Budget
         from benchmark.llm.cache import AnswerCache, default_file
         from benchmark.llm.client import Client
@@ -130,7 +130,8 @@ class LanguageModels:
             route,
             cache=self._cache,
             budget=self._budget,
-            mode=self.manner.mode,
+            # What a model asks while it writes it needs at once: a day's wait for each handful of cases would never end.
+            mode="ask" if task == "aggregate" and self.manner.mode == "batch" else self.manner.mode,
             refresh=self.manner.refresh,
             secrets=secrets(),
             may_send=lambda: self._may_send(route),

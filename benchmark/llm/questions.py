@@ -57,7 +57,8 @@ class Answered(Generic[T]):
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a question has no answer. It is counted and shown, never scored, and asked again by the next run."""
+    """Why a question has no answer. It is counted and shown, never scored, and asked again by the next run, but for what was
+    ``unusable``: that answer is kept and paid for, and ``--refresh`` asks for another."""
 
     kind: Kind
     what: str

@@ -7,6 +7,7 @@ cases, by the digits that are printed: equal digits are a tie, and a tie is nobo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,7 +50,7 @@ QUALITY_TITLES = (
 QUALITY = tuple(Wanted(*number, title) for number, title in zip(quoted.QUALITY.values(), QUALITY_TITLES, strict=True))
 LESION_TITLES = {"precision": "P", "recall": "R", "f1": "F1"}
 
-DECIMALS = {"lesions": 2, "consistency_judge": 2}
+DECIMALS = {"lesions": 2, "consistency": 2}
 """As the paper prints; three for every other metric."""
 MODELS_ABREAST = 3
 """of Table 1: nine columns with intervals are what a page holds"""
@@ -189,7 +190,7 @@ def table1(given: Material) -> Table:
 
 def table2a(given: Material) -> Table:
     """Models by judged and computed quality of the report, in the columns of the paper."""
-    wanted = [Wanted(next(iter(given.named(one.metric)), one.metric), one.value_name, one.title) for one in QUALITY]
+    wanted = [_as_run(given, one) for one in QUALITY]
     footnotes = Footnotes(given)
     columns = (Column("Model", is_words=True), *(footnotes.column(one) for one in wanted))
     ranked = _ranked(given, wanted)
@@ -276,12 +277,22 @@ def in_words(signature: str, titles: Sequence[str]) -> str:
     """What a reader must know of a signature before its numbers: the columns it is of, and which back end stood in for a model or a person."""
     said = ", ".join(titles)
     if labeller := labeller_of(signature):
-        name = labeller.partition("|")[0]
+        name, *rest = labeller.split("|")
+        if name == "language_model" and rest:
+            return f"{said}: lesions labelled by the language model {rest[0].rpartition('/')[2]}."
         return f"{said}: lesions labelled {LABELLERS.get(name, f'by {name}')}."
     fields = dict(field.split(":", 1) for field in signature.split("|") if ":" in field)
     if any(fields.get(name) == "rules" for name in ("backend", "back_end", "judge", "annotator")):
         return f"{said}: by embedded rules, which are not the published model."
+    if model := judge_of(signature):
+        return f"{said}: judged by {model}."
     return f"{said}:"
+
+
+def judge_of(signature: str) -> str:
+    """The language model that judged, without its settings; several with commas; or nothing."""
+    found = re.search(r"\|models?:(\(.*?\))\|prompt:", signature)
+    return ", ".join(name.rpartition("/")[2] for name in re.findall(r"\(([^|)]+)", found[1])) if found else ""
 
 
 def labeller_of(signature: str) -> str:
@@ -307,12 +318,24 @@ def _headlines(given: Material) -> list[Wanted]:
         for one in HEADLINES
         for metric in given.named(one.metric)
     ]
+    wanted += [_as_run(given, one) for one in QUALITY if one.title in ("Total (20)", "GREEN") and given.named(one.metric)]
     known = {one.metric for one in wanted}
     for row in given.rows:
         if row.metric not in known:
             known.add(row.metric)
             wanted.append(Wanted(row.metric, row.value_name, f"{row.metric} {row.value_name}"))
     return wanted
+
+
+def _as_run(given: Material, one: Wanted) -> Wanted:
+    """The number that fills a column of the paper here, under a title that says by whom: what rules say is not what a language model would."""
+    metric = next(iter(given.named(one.metric)), one.metric)
+    rows = [row for row in given.rows if row.metric == metric]
+    if any(row.value_name == f"rules.{one.value_name}" for row in rows):
+        return Wanted(metric, f"rules.{one.value_name}", f"{one.title} (rules)")
+    if rows and one.title == "GREEN" and (model := judge_of(rows[0].signature)):
+        return Wanted(metric, one.value_name, f"GREEN({model})")
+    return Wanted(metric, one.value_name, one.title)
 
 
 def _lesion_values(lesion: str | None) -> list[tuple[str, str]]:

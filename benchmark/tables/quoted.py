@@ -13,14 +13,14 @@ from benchmark.records import Row
 
 # Column of Table 2a -> our metric and its number; which variant the paper used is not printed, so this names the nearest, not an equal.
 QUALITY = {
-    "clinical_accuracy": ("consistency_judge", "clinical_accuracy"),
-    "findings_completeness": ("consistency_judge", "findings_completeness"),
-    "linguistic_quality": ("consistency_judge", "linguistic_quality"),
-    "report_structure": ("consistency_judge", "report_structure"),
-    "total": ("consistency_judge", "total"),
+    "clinical_accuracy": ("consistency", "clinical_accuracy"),
+    "findings_completeness": ("consistency", "findings_completeness"),
+    "linguistic_quality": ("consistency", "linguistic_quality"),
+    "report_structure": ("consistency", "report_structure"),
+    "total": ("consistency", "total"),
     "meteor": ("meteor", "system"),
     "rouge_l": ("rouge_l", "f1"),
-    "green": ("green", "mean"),
+    "green": ("green", "green"),
     "f1_radgraph": ("radgraph", "partial"),
 }
 

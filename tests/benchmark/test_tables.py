@@ -131,8 +131,15 @@ def test_unlike_signatures_in_one_column_are_refused_with_the_difference(tmp_pat
     ("signature", "words"),
     [
         (RULES, "Macro F1: lesions labelled by rules, not by a language model."),
-        ("lesions|labeller:(language_model|gpt)|v1", "Macro F1: lesions labelled by a language model."),
+        ("lesions|labeller:(language_model|gpt)|v1", "Macro F1: lesions labelled by the language model gpt."),
         ("lesions|labeller:(mine)|v1", "Macro F1: lesions labelled by mine."),
+        (
+            "lesions|unit:case|labeller:(language_model|openai/gpt-4o-mini|temperature:0|prompt:0123|v1)|v1",
+            "Macro F1: lesions labelled by the language model gpt-4o-mini.",
+        ),
+        ("consistency|judge:rules|scale:1-5|v1", "Macro F1: by embedded rules, which are not the published model."),
+        ("consistency|judge:language_model|models:(openai/a|temperature:0)+(b)|prompt:01|scale:1-5|v1", "Macro F1: judged by a, b."),
+        ("green|judge:language_model|model:(qwen|temperature:0|max_tokens:9)|prompt:01|words:300|v1", "Macro F1: judged by qwen."),
         ("green|backend:rules|v1", "Macro F1: by embedded rules, which are not the published model."),
         ("meteor|1.5|v1", "Macro F1:"),
     ],

@@ -1,0 +1,218 @@
+"""Commands that ask a language model, end to end: a real server on loopback, the real client, the real files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from llm_server import Server, serve
+
+from benchmark import evaluator
+from benchmark.estimates import estimate_run, estimate_scores
+from benchmark.labels import label_file
+from benchmark.llm.budget import BudgetReached
+from benchmark.llm.data_use import DataUse, MayNotTravel
+from benchmark.llm.models import LanguageModels, Manner
+from benchmark.llm.routes import NoEndpoint
+from benchmark.records import RunConfig, UserError
+from benchmark.registry import BadOption
+from benchmark.vocabulary import LESIONS
+
+KEY = "sk-loopback-0123456789abcdef"
+REFERENCES = {"1": "The lungs are clear.", "2": "Small left pleural effusion.", "3": "Right pneumothorax."}
+OURS = {"1": "Clear lungs.", "2": "Left effusion.", "3": "No pneumothorax."}
+
+
+def labels(positive: str = "", side: str = "not mentioned") -> str:
+    found = [
+        {
+            "lesion": name,
+            "rationale": "r",
+            "status": "positive" if name == positive else "negative",
+            "location": side if name == positive else "not mentioned",
+        }
+        for name in LESIONS
+    ]
+    return json.dumps({"lesions": found})
+
+
+ANSWERS = {
+    "Small left pleural effusion.": labels("pleural effusion", "left"),
+    "Left effusion.": labels("pleural effusion", "left"),
+    "Right pneumothorax.": labels("pneumothorax", "right"),
+    "No pneumothorax.": labels(),
+    "lear": labels(),
+}
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answers, settings and keys of this machine."""
+    monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("CLALA_BENCHMARK_CONFIG", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with serve(tmp_path / "server", answers=ANSWERS) as running:
+        yield running
+
+
+def config(server: Server, *metrics: str, **options: str) -> RunConfig:
+    named = {"llm.model": "qwen", "llm.api_base": server.url, **{f"llm.{name}": value for name, value in options.items()}}
+    return RunConfig((), metrics or ("lesions",), "", options=named, labeller="language_model", draws=20)
+
+
+def score(settings: RunConfig, out: Path, **more: object) -> evaluator.Outcome:
+    return evaluator.score_reports(REFERENCES, {"ours": OURS}, settings, out, **more)  # type: ignore[arg-type]
+
+
+def value(outcome: evaluator.Outcome, name: str) -> float:
+    return next(row.value for row in outcome.scored.rows if row.value_name == name)
+
+
+def test_lesions_are_scored_by_what_the_model_answered(server: Server, tmp_path: Path) -> None:
+    """By hand: the effusion is a hit, the pneumothorax a miss, nothing else is said: precision 1/1, recall 1/2, F1 2/3."""
+    outcome = score(config(server), tmp_path / "run")
+    assert [value(outcome, f"micro_{name}") for name in ("precision", "recall", "f1")] == pytest.approx([1, 1 / 2, 2 / 3])
+    assert "labelled by the language model qwen" in (tmp_path / "run" / "table1.md").read_text()
+    assert outcome.asked == ("label: 6 asked, 0 from cache, $0.00",)
+    sealed = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert sealed["language_models"][0] | {"dollars": 0} == sealed["language_models"][0] | {
+        "task": "label",
+        "model": "qwen",
+        "asked": 6,
+        "dollars": 0,
+    }
+
+
+def test_a_second_run_asks_nothing_and_says_the_same(server: Server, tmp_path: Path) -> None:
+    _, second = (score(config(server), tmp_path / name) for name in ("first", "second"))
+    assert len(server.requests()) == 6
+    assert (tmp_path / "first" / "rows.csv").read_bytes() == (tmp_path / "second" / "rows.csv").read_bytes()
+    assert second.asked == ("label: 0 asked, 6 from cache",)
+
+
+def test_what_failed_is_unscored_and_asked_again_by_the_same_command(tmp_path: Path) -> None:
+    """Kept statistics with a hole are measured again; the five answers that came are not."""
+    hard = {**ANSWERS, "Right pneumothorax.": ""}
+    with serve(tmp_path / "a", answers=hard) as broken:
+        first = score(config(broken, retries="0"), tmp_path / "run")
+    assert [(row.scored, row.unscored) for row in first.scored.rows[:1]] == [(2, 1)]
+    with serve(tmp_path / "b", answers=ANSWERS) as mended:
+        second = score(config(mended, retries="0"), tmp_path / "run")
+        assert [request["prompt"].count("Right pneumothorax.") for request in mended.requests()] == [1]
+    assert [(row.scored, row.unscored) for row in second.scored.rows[:1]] == [(3, 0)]
+
+
+def test_an_estimate_asks_nothing_and_counts_what_the_run_then_asks(server: Server) -> None:
+    settings = config(server, "lesions")
+    found = estimate_scores(REFERENCES, {"ours": OURS}, settings, Manner(), is_public=False)
+    assert [(row.task, row.model, row.calls, row.cached) for row in found.rows] == [("label", "qwen", 6, 0)]
+    assert server.requests() == []
+
+
+def test_an_estimate_of_a_run_takes_reports_that_are_not_written_to_be_as_long_as_the_references(server: Server, tmp_path: Path) -> None:
+    options = {"llm.model": "qwen", "llm.api_base": server.url, "phantom.count": "20"}
+    settings = RunConfig(
+        ("constant",), ("lesions",), "phantom", limit=2, options={k: v for k, v in options.items() if k.startswith("llm")}, labeller="language_model"
+    )
+    found = estimate_run(settings, tmp_path / "run", Manner())
+    assert sum(row.calls for row in found.rows) == 4
+    assert "2 reports are not written yet" in found.notes[0]
+    assert not (tmp_path / "run").exists()
+    assert server.requests() == []
+
+
+def test_a_budget_stops_before_it_is_crossed_and_the_next_command_goes_on(server: Server, tmp_path: Path) -> None:
+    """A dollar per token out and a hundred tokens at most: the first questions fit into the budget, all six do not."""
+    prices = {"input_price": "0", "output_price": "1000000", "max_tokens": "100", "concurrency": "1"}
+    with pytest.raises(BudgetReached, match="nothing that was answered is asked again"):
+        score(config(server, **prices), tmp_path / "run", manner=Manner(budget=150))
+    asked = len(server.requests())
+    assert 0 < asked < 6
+    outcome = score(config(server, **prices), tmp_path / "run", manner=Manner(budget=100_000))
+    assert outcome.asked[0].startswith(f"label: {6 - asked} asked, {asked} from cache")
+    assert max(server.asked().values()) == 1
+
+
+def test_reports_of_a_file_stay_here_unless_it_is_said_that_they_may_travel(tmp_path: Path) -> None:
+    elsewhere = RunConfig((), ("lesions",), "", options={"llm.model": "openai/gpt-4o-mini"}, labeller="language_model", draws=20)
+    with pytest.raises(MayNotTravel, match=r"api\.openai\.com.*nothing was sent.*approved = \[\"api\.openai\.com\"\]"):
+        score(elsewhere, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(NoEndpoint, match="OPENAI_API_KEY"):  # it may, and lacks the key
+        score(elsewhere, tmp_path / "run", is_public=True)
+
+
+def test_credentialed_text_goes_to_an_approved_host(tmp_path: Path) -> None:
+    (tmp_path / "benchmark.toml").write_text('[llm]\nmodel = "openai/gpt-4o-mini"\n[data_use]\napproved = ["api.openai.com"]\n')
+    use = DataUse(True, "the text of mimic_cxr", ("api.openai.com",))
+    assert LanguageModels({}, use).asking("label").signature().startswith("openai/gpt-4o-mini|")
+
+
+def test_no_key_comes_into_any_file_or_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """The server repeats the key in each of its failures, as servers do."""
+    monkeypatch.setenv("OUR_KEY", KEY)
+    with serve(tmp_path / "server", answers=ANSWERS, key=KEY, orders=("500 times=2",)) as server:
+        score(config(server, key_env="OUR_KEY"), tmp_path / "run")
+        label_file(_csv(tmp_path), tmp_path / "labels.jsonl", "language_model", dict(config(server, key_env="OUR_KEY").options))
+        monkeypatch.setenv("OUR_KEY", f"{KEY}-wrong")
+        with pytest.raises(UserError) as refused:
+            score(config(server, key_env="OUR_KEY", seed="1"), tmp_path / "other")
+    printed = capfd.readouterr()
+    said = [str(refused.value), repr(refused.value), printed.out, printed.err]
+    kept = [file.read_bytes().decode("latin-1") for file in tmp_path.rglob("*") if file.is_file() and "server" not in file.parts]
+    assert kept
+    assert not [text for text in (*said, *kept) if KEY in text]
+
+
+def test_labels_by_a_language_model_say_how_many_reports_have_none(tmp_path: Path) -> None:
+    with serve(tmp_path / "server", answers={**ANSWERS, "Right pneumothorax.": "I cannot help with that."}) as server:
+        labelled = label_file(_csv(tmp_path), tmp_path / "labels.jsonl", "language_model", dict(config(server).options))
+    assert (labelled.reports, labelled.unanswered, labelled.positives) == (3, 1, {"pleural effusion": 1})
+    lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    assert [len(line["lesions"]) for line in lines] == [14, 14, 0]
+    assert re.search(r"1 failed \(unusable 1\)", labelled.said[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"llm.modle": "x"}, "no such setting; there is: model, api_base"),
+        ({"llm.judges.model": "x"}, "no task 'judges'"),
+        ({"llm.api_key": "x"}, "keys come from the environment alone"),
+        ({"llm.concurrency": "0"}, "at least 1"),
+        ({"llm.concurrency": "many"}, "not a whole number"),
+        ({"llm.timeout": "0"}, "more than 0"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(options: dict[str, str], said: str) -> None:
+    with pytest.raises(BadOption, match=said):
+        LanguageModels({"llm.model": "openai/x", **options}, DataUse(False, "")).asking("judge")
+
+
+def test_a_task_has_its_own_model_and_another_model_sheds_the_endpoint_of_the_first(tmp_path: Path) -> None:
+    """Else the judge of OpenAI would be asked of the server on this machine, and its key be sent there."""
+    (tmp_path / "benchmark.toml").write_text('[llm]\nmodel = "qwen"\napi_base = "http://127.0.0.1:8000/v1"\nkey_env = "OURS"\ntemperature = 0.5\n')
+    llm = LanguageModels({"llm.judge.model": "openai/gpt-4o-mini"}, DataUse(False, ""))
+    judge, label = llm.endpoint("judge"), llm.endpoint("label")
+    assert (judge.model, judge.api_base, judge.key_env, judge.temperature) == ("openai/gpt-4o-mini", "", "", 0.5)
+    assert (label.model, label.api_base, label.key_env) == ("qwen", "http://127.0.0.1:8000/v1", "OURS")
+
+
+def test_without_a_model_the_message_says_how_to_name_one() -> None:
+    with pytest.raises(NoEndpoint, match=r"--llm openai/gpt-4o-mini.*benchmark\.toml"):
+        LanguageModels({}, DataUse(False, "")).asking("judge")
+
+
+def _csv(folder: Path) -> Path:
+    file = folder / "reports.csv"
+    file.write_text("id,report\n" + "".join(f"{name},{text}\n" for name, text in REFERENCES.items()))
+    return file
