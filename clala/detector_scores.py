@@ -60,10 +60,19 @@ def score_detector(
                     truth[row, number] = box
                     found[row, number] = boxes.get(name, (np.nan,) * 4)
         advance(len(few))
+    return scores_of(found, truth)
+
+
+def scores_of(found: np.ndarray, truth: np.ndarray) -> DetectorScores:
+    """Boxes that a detector found against the true ones.
+
+    found  (N, 29, 4)  NaN where a region was not found
+    truth  (N, 29, 4)  NaN where a region has no usable box
+    """
     iou = overlap(found, truth)
     known, seen = np.isfinite(truth[..., 0]), np.isfinite(iou)
     return DetectorScores(
         {name: float(iou[seen[:, i], i].mean()) for i, name in enumerate(REGIONS) if seen[:, i].any()},
         {name: float(seen[:, i].sum() / known[:, i].sum()) for i, name in enumerate(REGIONS) if known[:, i].any()},
-        len(lines),
+        len(truth),
     )

@@ -13,7 +13,8 @@ from clala.checkpoint import Bundle
 from clala.config import CLALAConfig, Recipe
 from clala.crops import CropStore, ReadImage, cut_all, pad_to_square, to_unit
 from clala.data import IndexLine
-from clala.detector import RegionDetector, overlap, train_detector
+from clala.detector import RegionDetector, detect, train_detector
+from clala.detector_scores import DetectorScores, scores_of
 from clala.log import TrainingLog
 from clala.regions import LESIONS, REGIONS, regions_of
 
@@ -89,17 +90,14 @@ def fit_detector(bundle: Bundle, r: Recipe, parts: Mapping[str, Part], log: Trai
         squares, boxes = parts["train"].squares(px), parts["train"].boxes()
         train_detector(detector, squares, boxes, epochs=r.detector_epochs, learning_rate=r.detector_learning_rate, seed=seed, on_epoch=after)
     if "validate" in parts:
-        iou = detector_overlap(detector, parts["validate"])
-        log.summary["detector_iou"] = {name: round(value, 3) for name, value in iou.items()}
-        log.write(event="detector", iou_validate=float(np.mean(list(iou.values()))))
+        scores = detector_scores(detector, parts["validate"])
+        log.summary.update(scores.summary())
+        log.write(event="detector", iou_validate=scores.mean_iou(), found_validate=scores.mean_found())
 
 
-def detector_overlap(detector: RegionDetector, part: Part) -> dict[str, float]:
-    """Region -> mean IoU with the true boxes, of the regions that have any."""
+def detector_scores(detector: RegionDetector, part: Part) -> DetectorScores:
+    """How well it finds the regions of a split, by the images as they were shrunk when crops were cut."""
     import torch
 
-    from clala.detector import detect
-
     found = detect(detector, torch.from_numpy(part.squares(detector.size_px)).float().to(detector.mean.device) / 255)
-    iou = overlap(np.array([[each[name] for name in REGIONS] for each in found]), part.boxes())
-    return {name: float(np.nanmean(iou[:, i])) for i, name in enumerate(REGIONS) if np.isfinite(iou[:, i]).any()}
+    return scores_of(np.array([[each[name] for name in REGIONS] for each in found]), part.boxes())

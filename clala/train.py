@@ -1,4 +1,4 @@
-"""Train CLALA-Net from an index file: detector, classifier, then the network in two stages (spec 2.6).
+"""Train CLALA-Net from an index file: detector, classifier, and the network in two stages (spec 2.6).
 
     python -m clala.train --index index.jsonl --out weights/ --preset demo
     python -m clala.train --index index.jsonl --out weights/ --preset paper --pretrained --classifier classifier/ --detector detector/
@@ -16,7 +16,6 @@ import hashlib
 import json
 import math
 import pickle
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -29,8 +28,9 @@ import torch
 from torch import Tensor
 
 from clala import beside, checkpoint
+from clala.arguments import SHARED, as_typed, chosen_settings, training_arguments
 from clala.checkpoint import Bundle
-from clala.config import CLALAConfig, Recipe, to_json, with_settings
+from clala.config import CLALAConfig, Recipe, to_json
 from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
 from clala.log import TrainingLog
@@ -373,31 +373,15 @@ class Rate:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m clala.train``."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m clala.train", description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--index", type=Path, required=True, help="JSON lines, one image each (clala/data.py says what is in a line)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--preset", default="demo", help="demo or paper")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", choices=("auto", "no", "bf16", "fp16"))
-    parser.add_argument("--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else one is trained first")
-    parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else one is trained first")
+    parser = training_arguments("clala.train", __doc__, preset="demo")
+    parser.add_argument("--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else one is trained too")
+    parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else one is trained too")
     parser.add_argument("--crops", type=Path, help="folder for the crops, to be shared by several trainings")
-    parser.add_argument("--save-every", type=int, default=0, help="steps between two saved states within an epoch; 0 = after each epoch alone")
-    parser.add_argument("--workers", type=int, default=0, help="processes that cut crops; 0 = one per core")
-    parser.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard too")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of configuration or recipe, e.g. lca=false"
-    )
     options = parser.parse_args(arguments)
-    config, how = with_settings(options.preset, dict(item.split("=", 1) for item in options.set))
-    command = " ".join(["python -m clala.train", *(arguments if arguments is not None else sys.argv[1:])])
-    taken = {name: getattr(options, name) for name in ("seed", "device", "pretrained", "precision", "tensorboard", "classifier", "detector")}
-    taken |= {name: getattr(options, name) for name in ("crops", "save_every", "workers")}
-    train(Job(options.index, options.out, config, how, command=command, **taken))
+    config, how = chosen_settings(options)
+    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops")}
+    train(Job(options.index, options.out, config, how, command=as_typed("clala.train", arguments), **taken))
     return 0
 
 

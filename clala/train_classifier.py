@@ -16,7 +16,6 @@ import csv
 import hashlib
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -30,8 +29,9 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from clala import biovil_t, checkpoint
+from clala.arguments import SHARED, as_typed, chosen_settings, training_arguments
 from clala.classifier import BioViLTClassifier, new_classifier, positive_weights, predict, tune_thresholds
-from clala.config import CLALAConfig, Recipe, to_json, with_settings
+from clala.config import CLALAConfig, Recipe, to_json
 from clala.crops import Gray, ReadImage, centre_crop, cut_all, read_image
 from clala.data import IndexLine, read_index
 from clala.lesion_scores import auroc_by_lesion, f1_by_lesion
@@ -409,32 +409,18 @@ def _why(logits: Tensor, ids: Sequence[str], epoch: int, step: int, loss: float)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m clala.train_classifier``."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="python -m clala.train_classifier", description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--index", type=Path, required=True, help="JSON lines, one image each (clala/data.py says what is in a line)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the weights; its work/ may be deleted afterwards")
-    parser.add_argument("--preset", default="paper", help="paper or demo")
+    parser = training_arguments("clala.train_classifier", __doc__, preset="paper")
     parser.add_argument("--biovil", type=Path, help=f"{biovil_t.FILE}, to start from")
     parser.add_argument("--published", action="store_true", help=f"have that file downloaded from {biovil_t.HUB_NAME}")
     parser.add_argument("--random-start", action="store_true", help="train BioViL-T from random weights all the same")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--precision", default="auto", choices=("auto", "no", "bf16", "fp16"))
-    parser.add_argument("--workers", type=int, default=0, help="processes that shrink images; 0 = one per core")
-    parser.add_argument("--save-every", type=int, default=0, help="steps between two saved states within an epoch; 0 = after each epoch alone")
     parser.add_argument("--predictions", action="store_true", help="write predictions.csv for the validation images")
-    parser.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard too")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of configuration or recipe, e.g. classifier_px=224"
-    )
     options = parser.parse_args(arguments)
-    config, recipe = with_settings(options.preset, dict(item.split("=", 1) for item in options.set))
-    command = " ".join(["python -m clala.train_classifier", *(arguments if arguments is not None else sys.argv[1:])])
+    config, recipe = chosen_settings(options)
     weights = biovil_t.published_weights(options.biovil) if options.biovil or options.published else None
-    taken = {name: getattr(options, name) for name in ("seed", "device", "precision", "workers", "save_every", "tensorboard", "predictions")}
+    taken = {name: getattr(options, name) for name in (*SHARED, "predictions")}
+    about = {"command": as_typed("clala.train_classifier", arguments)}
     lines = read_index(options.index, compat=config.compat)
-    out = train(lines, options.out, config, recipe, weights=weights, is_random=options.random_start, about={"command": command}, **taken)
+    out = train(lines, options.out, config, recipe, weights=weights, is_random=options.random_start, about=about, **taken)
     print(json.dumps(json.loads((out / checkpoint.ABOUT).read_text(encoding="utf-8"))["summary"], indent=1))
     return 0
 

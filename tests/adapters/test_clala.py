@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_clala import BOXES, TINY
 
 pytest.importorskip("torch")
 
@@ -19,30 +20,6 @@ from adapters.clala import CLALA, DEMO_WEIGHTS, index_lines, train
 from benchmark.places import shipped
 from benchmark.records import Case, ImageFile, Lesion, Reference, Report, UserError
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
-
-BOXES = {"left lung": (42.0, 10.0, 76.0, 80.0), "right lung": (5.0, 10.0, 38.0, 80.0), "cardiac silhouette": (20.0, 40.0, 65.0, 80.0)}
-TINY = ";".join(
-    f"{name}={value}"
-    for name, value in {
-        "crop_px": 32,
-        "crop_px_stage2": 32,
-        "patch_px": 8,
-        "width": 32,
-        "encoder_layers": 1,
-        "text_layers": 1,
-        "decoder_layers": 1,
-        "max_tokens": 16,
-        "projection": 16,
-        "classifier_px": 64,
-        "classifier_width": 8,
-        "classifier_epochs": 1,
-        "detector_px": 64,
-        "detector_width": 8,
-        "detector_modes": 4,
-        "detector_epochs": 1,
-        "warmup_steps": 1,
-    }.items()
-)
 
 
 class FakeDataset:

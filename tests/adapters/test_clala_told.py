@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_clala import BOXES, TINY
 
 pytest.importorskip("torch")
 
@@ -21,27 +22,6 @@ from benchmark.records import Case, ImageFile, Lesion, Lesions, Reference, Repor
 from benchmark.vocabulary import LESIONS
 from clala.data import read_index
 
-BOXES = {"left lung": (42.0, 10.0, 76.0, 80.0), "right lung": (5.0, 10.0, 38.0, 80.0), "cardiac silhouette": (20.0, 40.0, 65.0, 80.0)}
-SIZES = {
-    "crop_px": 32,
-    "crop_px_stage2": 32,
-    "patch_px": 8,
-    "width": 32,
-    "encoder_layers": 1,
-    "text_layers": 1,
-    "decoder_layers": 1,
-    "max_tokens": 16,
-    "projection": 16,
-    "classifier_px": 64,
-    "classifier_width": 8,
-    "classifier_epochs": 1,
-    "detector_px": 64,
-    "detector_width": 8,
-    "detector_modes": 4,
-    "detector_epochs": 1,
-    "warmup_steps": 1,
-}
-TINY = ";".join(f"{name}={value}" for name, value in SIZES.items())
 NUMBERS = {"train": range(8), "validate": range(8, 12), "test": range(12, 20)}
 
 
