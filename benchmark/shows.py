@@ -132,7 +132,7 @@ def show_estimate(estimated: Estimated) -> None:
         table.add_column(name, justify="left" if name in ("task", "model") else "right")
     for row in estimated.rows:
         counts = (f"{count:,}" for count in (row.calls, row.cached, row.prompt_tokens, row.completion_tokens))
-        prices = ("unknown" if cost is None else f"{cost:,.2f}" for cost in (row.cost, row.batch_cost))
+        prices = ("unknown" if cost is None else _dollars(cost) for cost in (row.cost, row.batch_cost))
         table.add_row(row.task, escape(row.model), *counts, *prices)
     out.print(table)
     for row in estimated.rows:
@@ -140,8 +140,13 @@ def show_estimate(estimated: Estimated) -> None:
         out.print(f"{row.task}: {row.basis}{price}", style="dim", soft_wrap=True)
     for note in estimated.notes:
         out.print(f"note: {escape(note)}", style="yellow", soft_wrap=True)
-    total = "unknown" if estimated.cost is None else f"${estimated.cost:,.2f}"
+    total = "an unknown sum" if estimated.cost is None else f"{_dollars(estimated.cost)} dollars"
     out.print(f"nothing was asked; asking would cost about [bold]{total}[/], further tries not counted", soft_wrap=True)
+
+
+def _dollars(amount: float) -> str:
+    """To the cent, and to a hundredth of one where it is less: a try with ten reports is not free."""
+    return f"{amount:,.2f}" if amount >= 0.1 or amount == 0 else f"{amount:.4f}"
 
 
 def show_answers(sizes: Sequence[Size], file: Path) -> None:
@@ -156,7 +161,7 @@ def show_answers(sizes: Sequence[Size], file: Path) -> None:
     for size in sizes:
         counts = (f"{count:,}" for count in (size.answers, size.prompt_tokens, size.completion_tokens))
         unknown = f" ({size.unpriced:,} of unknown price)" if size.unpriced else ""
-        table.add_row(size.task, escape(size.model), *counts, f"{size.cost:,.2f}{unknown}", f"{size.bytes / 2**20:,.1f}")
+        table.add_row(size.task, escape(size.model), *counts, f"{_dollars(size.cost)}{unknown}", f"{size.bytes / 2**20:,.1f}")
     out.print(table)
     out.print(f"kept in [bold]{escape(str(file))}[/], readable by you alone: answers quote reports", soft_wrap=True)
 

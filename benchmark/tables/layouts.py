@@ -332,7 +332,7 @@ def _as_run(given: Material, one: Wanted) -> Wanted:
     metric = next(iter(given.named(one.metric)), one.metric)
     rows = [row for row in given.rows if row.metric == metric]
     if any(row.value_name == f"rules.{one.value_name}" for row in rows):
-        return Wanted(metric, f"rules.{one.value_name}", f"{one.title} (rules)")
+        return Wanted(metric, f"rules.{one.value_name}", f"{one.title[:-1]}, rules)" if one.title.endswith(")") else f"{one.title} (rules)")
     if rows and one.title == "GREEN" and (model := judge_of(rows[0].signature)):
         return Wanted(metric, one.value_name, f"GREEN({model})")
     return Wanted(metric, one.value_name, one.title)
