@@ -293,7 +293,8 @@ def train(
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights.
 
-    labels      who says which lesions a training report states: truth, where the dataset knows; file:PATH, labels by id; rules and other labellers
+    labels      who says which lesions a training report states: truth, where the dataset knows; file:PATH, labels by id; rules and other labellers.
+                Predictions out of fold (D22), which spare the gap between labels in training and predictions at test, come in by file too
     label_f1    what LCA is told in training, made wrong to this F1 per lesion, a share (D13); sentences, LLCL and classifier keep to the labels
     classifier  folder of a trained one (`train classifier`); else one is trained first
     detector    folder of a trained one (`train detector`); else one is trained first

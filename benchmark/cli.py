@@ -130,7 +130,7 @@ def run(
         from benchmark.estimates import estimate_run
         from benchmark.shows import show_estimate
 
-        show_estimate(estimate_run(config, folder, manner, strict=strict))
+        show_estimate(estimate_run(config, folder, manner, strict=strict, training=training))
         return
     _show(evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, training=training, manner=manner))
 
@@ -152,7 +152,6 @@ def generate(
     llm: Llm = "",
     llm_url: LlmUrl = "",
     budget: Budget = None,
-    refresh: Refresh = False,
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
@@ -161,7 +160,7 @@ def generate(
     from benchmark import evaluator
 
     config = _config(models, dataset, split, limit, METRICS, "rules", _with_llm(_options(settings), llm, llm_url), 1000, 0.95, seed, device, 0, grant)
-    manner = _manner(budget, False, False, refresh)
+    manner = _manner(budget, False, False, False)
     folder = out or _default_folder(config)
     outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, only_generate=True, training=training, manner=manner)
     from benchmark.shows import show_reports

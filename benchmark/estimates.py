@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.evaluator import use_of_dataset, use_of_texts
-from benchmark.inputs import open_dataset, read
+from benchmark.evaluator import check_names, use_of_datasets, use_of_texts
+from benchmark.inputs import learning_side, open_dataset, read
 from benchmark.labelling.choose import labeller_named
 from benchmark.llm.estimate import Expected
 from benchmark.llm.models import LanguageModels, Manner
@@ -37,10 +37,11 @@ class Estimated:
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool = False) -> Estimated:
+def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool = False, training: str = "") -> Estimated:
     """What measuring a run would ask. Raises ``UserError`` as the run would."""
+    check_names(config, training)
     dataset = open_dataset(config.dataset, config.options, strict=strict)
-    llm = LanguageModels(config.options, use_of_dataset(dataset), replace(manner, mode="estimate"))
+    llm = LanguageModels(config.options, use_of_datasets(dataset, learning_side(dataset, config, training)), replace(manner, mode="estimate"))
     data = read(dataset, config)
     references = [reference.report for reference in data.references]
     notes, reports = [], {}
@@ -59,6 +60,7 @@ def estimate_scores(
     references: Mapping[str, str], predictions: Mapping[str, Mapping[str, str]], config: RunConfig, manner: Manner, *, is_public: bool
 ) -> Estimated:
     """What scoring these reports would ask. Raises ``UserError``."""
+    check_names(config, "")
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), replace(manner, mode="estimate"))
     reports = {
         model: [Report(name, texts[name]) if name in texts else Report(name, failure="none") for name in references]
@@ -86,7 +88,7 @@ def estimate_label_file(
 def estimate_label_dataset(dataset: str, split: str, labeller: str, options: Mapping[str, str], manner: Manner) -> Estimated:
     """What labelling a split's reference reports would ask. Raises ``UserError``."""
     opened = open_dataset(dataset, options)
-    llm = LanguageModels(options, use_of_dataset(opened), replace(manner, mode="estimate"))
+    llm = LanguageModels(options, use_of_datasets(opened), replace(manner, mode="estimate"))
     data = read(opened, RunConfig((), (), dataset, split))
     return estimate_labels([reference.report for reference in data.references], labeller, options, llm)
 

@@ -83,12 +83,13 @@ def run(
     """
     started = time.time()
     specs = registry.parse_specs(config.models)
-    _check_names(config, specs, training)
+    check_names(config, training)
     dataset = open_dataset(config.dataset, config.options, strict=strict)
-    llm = LanguageModels(config.options, use_of_dataset(dataset), manner)
-    _check(config, specs, llm, only_generate=only_generate)
     learn_from = learning_side(dataset, config, training)
+    llm = LanguageModels(config.options, use_of_datasets(dataset, learn_from), manner)
+    _check(config, specs, llm, only_generate=only_generate)
     data = read(dataset, config)
+    data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
     with opened(out) as folder:
         folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private)
         reports: dict[str, list[Report]] = {}
@@ -142,7 +143,7 @@ def score_reports(
     is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
     """
     started = time.time()
-    _check_names(config, (), "")
+    check_names(config, "")
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
     _check(config, (), llm, only_generate=False)
     cases = [Case(case_id, (patients or {}).get(case_id) or case_id, case_id, ()) for case_id in references]
@@ -167,9 +168,11 @@ def score_reports(
         return _finish(folder, outcome, about, started, llm)
 
 
-def use_of_dataset(dataset: Dataset) -> DataUse:
-    """What may be sent of a dataset's text, and of what models write about its images."""
-    return DataUse(dataset.is_credentialed, f"the text of {dataset.name}", approved_hosts())
+def use_of_datasets(*datasets: Dataset | HeldBack) -> DataUse:
+    """What may be sent of datasets' text, and of what models write about their images or have learnt from them: a nearest report is a report."""
+    credentialed = [dataset.name for dataset in datasets if dataset.is_credentialed]
+    names = dict.fromkeys(credentialed or [dataset.name for dataset in datasets])
+    return DataUse(bool(credentialed), f"the text of {' and '.join(names)}", approved_hosts())
 
 
 def use_of_texts(*, is_public: bool) -> DataUse:
@@ -188,8 +191,9 @@ def check_device(device: str) -> None:
         raise UserError(f"no device {device!r}; name auto, cpu, mps, cuda, or one of several: cuda:1")
 
 
-def _check_names(config: RunConfig, specs: tuple[registry.Spec, ...], training: str) -> None:
+def check_names(config: RunConfig, training: str) -> None:
     """What is named and what is set, before anything is opened. Raises ``UserError``."""
+    specs = registry.parse_specs(config.models)
     check_device(config.device)
     check_grant(config.grant)
     metrics = registry.parse_specs(config.metrics)

@@ -54,7 +54,7 @@ class HeldBack:
     def __init__(self, dataset: Dataset, *, measured: str = "") -> None:
         """``measured`` is the split that this run measures, empty if it measures another dataset."""
         self._dataset, self._measured = dataset, measured
-        self.name = dataset.name
+        self.name, self.is_credentialed = dataset.name, dataset.is_credentialed
 
     def cases(self, split: str) -> list[Case]:
         """All cases of a split to learn from. Raises ``UserError`` for any other."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.evaluator import use_of_dataset, use_of_texts
+from benchmark.evaluator import use_of_datasets, use_of_texts
 from benchmark.inputs import open_dataset, read
 from benchmark.labelling.choose import labeller_named
 from benchmark.labelling.label_file import write_labels
@@ -31,7 +32,7 @@ class Labelled:
     signature: str
     warnings: tuple[str, ...] = ()
     unanswered: int = 0
-    """reports of which the labeller could not say anything; an empty list of lesions in the file, asked again by the next command"""
+    """reports of which the labeller could not say anything; an empty list of lesions in the file"""
     said: tuple[str, ...] = ()
     """what language models did, one line for each"""
 
@@ -58,7 +59,7 @@ def label_file(
     chosen = labeller_named(labeller, registry.options_of(options, labeller), {"device": device, "seed": 42, "llm": llm})
     given = read_reports(reports, id_column=id_column, text_column=text_column)
     labels = dict(zip(given.texts, label_texts(chosen, list(given.texts.values())), strict=True))
-    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings, llm)
+    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings, llm, is_private=not is_public)
 
 
 def label_dataset(
@@ -75,7 +76,7 @@ def label_dataset(
     options = options or {}
     registry.check_options(options, [labels, registry.parse_spec(dataset).name, "llm"])
     opened = open_dataset(dataset, options)
-    llm = LanguageModels(options, use_of_dataset(opened), manner)
+    llm = LanguageModels(options, use_of_datasets(opened), manner)
     source = label_source(labels, registry.options_of(options, labels), {"device": device, "seed": 42, "llm": llm})
     data = read(opened, RunConfig((), (), dataset, split))
     if isinstance(source, FromReports):
@@ -98,9 +99,12 @@ def _written(
     *,
     is_private: bool = False,
 ) -> Labelled:
-    write_labels(out, labels.items())
-    if is_private:
-        out.chmod(0o600)
+    before = os.umask(0o077) if is_private else None  # from its first byte: rationales quote reports
+    try:
+        write_labels(out, labels.items())
+    finally:
+        if before is not None:
+            os.umask(before)
     positives = Counter(lesion.name for lesions in labels.values() for lesion in lesions if lesion.status == "positive")
     unanswered = sum(not lesions for lesions in labels.values())
     return Labelled(out, len(labels), empty, dict(positives), signature, warnings, unanswered, tuple(llm.lines()))

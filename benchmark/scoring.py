@@ -66,7 +66,7 @@ def score(
     llm                    who makes what asks language models, for metrics that do
     """
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
-    statistics = _statistics(metrics, references, reports, config, folders or {})
+    statistics = _statistics(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
     bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
     rows: list[Row] = []
     differences: list[Row] = []
@@ -116,20 +116,23 @@ def _statistics(
     reports: Mapping[str, Sequence[Report]],
     config: RunConfig,
     folders: Mapping[str, ModelFolder],
+    *,
+    is_anew: bool,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """(metric, model) -> (n, k); read where it was kept, measured where not."""
+    """(metric, model) -> (n, k); read where it was kept, measured where not. ``is_anew``: what asks a language model is measured in any case."""
     digests = {model: digest_of(written, references) for model, written in reports.items()}
     made_of = {(name, model): f"{metric.signature()} {digests[model]}" for name, metric in metrics.items() for model in reports}
     found: dict[tuple[str, str], np.ndarray] = {}
     for (name, model), key in made_of.items():
         kept = folders[model].read_statistics(name, key) if model in folders else None
-        if kept is not None and kept.shape[0] == len(references) and not (asks(metrics[name]) and _has_holes(kept, reports[model], references)):
+        is_open = asks(metrics[name]) and (is_anew or (kept is not None and _has_holes(kept, reports[model], references)))
+        if kept is not None and kept.shape[0] == len(references) and not is_open:
             found[name, model] = kept
-    tasks, asking = [], []
+    tasks, asking = [], dict[str, list[str]]()
     for spec in registry.parse_specs(config.metrics):
         if missing := {model: list(written) for model, written in reports.items() if (spec.label, model) not in found}:
             if asks(metrics[spec.label]):
-                asking += [(spec.label, model) for model in missing]
+                asking[spec.label] = list(missing)
             else:
                 tasks.append((spec, config, missing, list(references)))
     workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
@@ -142,10 +145,13 @@ def _statistics(
                 if model in folders:
                     folders[model].write_statistics(name, statistics, made_of[name, model])
                 advance(len(statistics))
-    for name, model in asking:
-        found[name, model] = statistics_of(metrics[name], reports[model], references)
-        if model in folders:
-            folders[model].write_statistics(name, found[name, model], made_of[name, model])
+    for name, models in asking.items():
+        # All models at once: handed in as batches, one after another would each take a day.
+        together = statistics_of(metrics[name], [report for model in models for report in reports[model]], [*references] * len(models))
+        for place, model in enumerate(models):
+            found[name, model] = together[place * len(references) : (place + 1) * len(references)]
+            if model in folders:
+                folders[model].write_statistics(name, found[name, model], made_of[name, model])
     return found
 
 

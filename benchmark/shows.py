@@ -92,7 +92,10 @@ def show_labels(labelled: Labelled) -> None:
         table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
     out.print(table)
     if labelled.unanswered:
-        out.print(f"{labelled.unanswered:,} reports have no labels: no answer could be used; the same command asks again", style="yellow")
+        out.print(
+            f"{labelled.unanswered:,} reports have no labels; the same command asks again, but for answers that could not be used: --refresh",
+            style="yellow",
+        )
     for line in labelled.said:
         out.print(escape(line), soft_wrap=True)
     out.print(f"labels: [bold]{escape(str(labelled.out))}[/]")

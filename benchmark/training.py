@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark import registry
-from benchmark.evaluator import check_device, use_of_dataset
+from benchmark.evaluator import check_device, use_of_datasets
 from benchmark.inputs import HeldBack, open_dataset
 from benchmark.llm.models import LanguageModels
 from benchmark.records import UserError
@@ -52,7 +52,7 @@ def train(
     opened = open_dataset(dataset, options)
     available = {
         "training": HeldBack(opened),
-        "llm": LanguageModels(options, use_of_dataset(opened)),
+        "llm": LanguageModels(options, use_of_datasets(opened)),
         "out": out or Path("results/runs") / f"train-{name}",
         "seed": seed,
         "device": device,

@@ -151,10 +151,33 @@ def test_reports_of_a_file_stay_here_unless_it_is_said_that_they_may_travel(tmp_
         score(elsewhere, tmp_path / "run", is_public=True)
 
 
-def test_credentialed_text_goes_to_an_approved_host(tmp_path: Path) -> None:
+def test_the_line_that_the_refusal_names_approves_the_host(tmp_path: Path) -> None:
     (tmp_path / "benchmark.toml").write_text('[llm]\nmodel = "openai/gpt-4o-mini"\n[data_use]\napproved = ["api.openai.com"]\n')
-    use = DataUse(True, "the text of mimic_cxr", ("api.openai.com",))
-    assert LanguageModels({}, use).asking("label").signature().startswith("openai/gpt-4o-mini|")
+    with pytest.raises(NoEndpoint, match="OPENAI_API_KEY"):  # it may go there now, and lacks the key
+        score(RunConfig((), ("lesions",), "", labeller="language_model", draws=20), tmp_path / "run")
+
+
+class Borrowed:
+    """A public dataset beside which models learn from a credentialed one."""
+
+    def __init__(self, name: str, *, is_credentialed: bool) -> None:
+        self.name, self.is_credentialed = name, is_credentialed
+
+
+def test_what_models_learn_from_may_travel_no_more_than_what_they_are_measured_on() -> None:
+    """The nearest training report is a report, word for word."""
+    public, credentialed = Borrowed("iu_xray", is_credentialed=False), Borrowed("mimic_cxr", is_credentialed=True)
+    evaluator.use_of_datasets(public, public).check("api.openai.com")  # type: ignore[arg-type]
+    for pair in ((public, credentialed), (credentialed, public)):
+        with pytest.raises(MayNotTravel, match="the text of mimic_cxr may not leave"):
+            evaluator.use_of_datasets(*pair).check("api.openai.com")  # type: ignore[arg-type]
+
+
+def test_asking_anew_asks_although_the_folder_has_all_its_numbers(server: Server, tmp_path: Path) -> None:
+    score(config(server), tmp_path / "run")
+    outcome = score(config(server), tmp_path / "run", manner=Manner(refresh=True))
+    assert len(server.requests()) == 12
+    assert outcome.asked[0].startswith("label: 6 asked")
 
 
 def test_no_key_comes_into_any_file_or_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

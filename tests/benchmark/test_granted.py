@@ -13,6 +13,7 @@ import pytest
 from benchmark import evaluator, hookspecs, registry
 from benchmark.hookspecs import hookimpl
 from benchmark.inputs import NotGranted, Told
+from benchmark.labelling.plugin import register_labellers
 from benchmark.metrics.plugin import register_metrics
 from benchmark.records import Case, Granted, Lesion, Problem, Reference, Report, RunConfig, UserError
 from benchmark.runs import OtherRun
@@ -37,6 +38,12 @@ class Four:
 
     def problems(self) -> list[Problem]:
         return []
+
+
+class Secret(Four):
+    """The same, under an agreement."""
+
+    name, is_credentialed = "secret", True
 
 
 class Prompted:
@@ -70,6 +77,11 @@ class Plugin:
     @hookimpl
     def register_datasets(self, register: hookspecs.Register) -> None:
         register("four", Four)
+        register("secret", Secret)
+
+    @hookimpl
+    def register_labellers(self, register: hookspecs.Register) -> None:
+        register_labellers(register)
 
     @hookimpl
     def register_metrics(self, register: hookspecs.Register) -> None:
@@ -163,7 +175,7 @@ def test_a_model_that_asks_after_it_was_made_is_stopped(tmp_path: Path) -> None:
 
 def test_labels_that_are_not_there_fail_that_model_alone(tmp_path: Path) -> None:
     outcome = evaluator.run(config("prompted", "honest", lesions="oracle"), tmp_path / "run")
-    assert outcome.failed == {"prompted": "no labels named 'oracle'; known: truth, file:PATH, rules"}
+    assert outcome.failed["prompted"].startswith("no labels named 'oracle'; known: truth, file:PATH, ")
 
 
 @pytest.mark.parametrize(
@@ -187,3 +199,11 @@ def test_a_labeller_s_settings_count_for_what_is_told() -> None:
     told = Told("m", Hedged(), asked)
     assert not any(lesion.status == "positive" for lesions in told.lesions("rules").values() for lesion in lesions)
     assert "hedges:gold_openi" in told.asked[0]["signature"]
+
+
+def test_a_run_whose_models_learn_from_credentialed_text_is_private_too(tmp_path: Path) -> None:
+    """What they write may be a training report, word for word."""
+    settings = RunConfig(("honest",), ("rouge_l",), "four", draws=20)
+    assert not evaluator.run(settings, tmp_path / "public").data.is_private
+    assert evaluator.run(settings, tmp_path / "private", training="secret").data.is_private
+    assert (tmp_path / "private" / ".gitignore").read_text() == "*\n"
