@@ -32,8 +32,11 @@ def training_arguments(module: str, description: str | None, *, preset: str) -> 
 
 
 def chosen_settings(options: argparse.Namespace) -> tuple[CLALAConfig, Recipe]:
-    """Configuration and recipe of the preset with what was set. Raises BadConfig."""
-    return with_settings(options.preset, read_settings(";".join(options.set)))
+    """Configuration and recipe of the preset with what was set, the last --set of a name over the earlier ones. Raises BadConfig."""
+    chosen: dict[str, str] = {}
+    for words in options.set:
+        chosen |= read_settings(words)
+    return with_settings(options.preset, chosen)
 
 
 def as_typed(module: str, arguments: Sequence[str] | None) -> str:

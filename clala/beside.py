@@ -12,12 +12,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 WORK_FROM = 10_000
 """classifier images x epochs from which a second process (4 s to start) pays"""
+
+
+Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
+"""as in ``parts``"""
 
 
 class PartsFailed(RuntimeError):
@@ -31,7 +36,10 @@ class Beside:
         """``folder`` is for what it is told and what it says. Raises PicklingError or AttributeError for an argument that cannot be handed over."""
         folder.mkdir(parents=True, exist_ok=True)
         told, self.said = folder / "told.pickle", folder / "said.txt"
-        told.write_bytes(pickle.dumps((function, argument)))
+        handed = pickle.dumps((function, argument))
+        if b"__main__" in handed:  # another process has another one
+            raise pickle.PicklingError("something of the program itself, which another process cannot import")
+        told.write_bytes(handed)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         code = "import sys; from clala.beside import main; main(sys.argv[1], int(sys.argv[2]))"
         with self.said.open("wb") as said:
@@ -40,9 +48,30 @@ class Beside:
 
     def wait(self) -> None:
         """Until it is done. Raises PartsFailed."""
-        if self.process.wait() != 0:
-            lines = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
-            raise PartsFailed(f"training classifier and detector failed: {lines[-1]} (all of it in {self.said}); the same command goes on from there")
+        self.process.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raise PartsFailed if it came to a bad end; costs next to nothing."""
+        if (status := self.process.poll()) in (None, 0):
+            return
+        lines = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it said nothing"]
+        raise PartsFailed(f"training classifier and detector failed with exit status {status}: {lines[-1]} (all of it in {self.said})")
+
+    def watched(self, progress: Progress) -> Progress:
+        """The same bars, whose every step looks whether it is still well: its failure must not cost a stage first."""
+
+        @contextmanager
+        def bars(label: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+            with progress(label, total, unit) as advance:
+
+                def step(count: int) -> None:
+                    self.check()
+                    advance(count)
+
+                yield step
+
+        return bars
 
     def stop(self) -> None:
         """End it, if it still runs; what it saved stays."""

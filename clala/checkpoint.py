@@ -97,7 +97,14 @@ def save(bundle: Bundle, folder: Path, *, half: bool = False, **about: Any) -> N
         "regions": list(REGIONS),
         "vocabulary": bundle.model.tokenizer.to_json(),
     }
-    (folder / ABOUT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / ABOUT, json.dumps(values, indent=1) + "\n")
+
+
+def write_whole(file: Path, text: str) -> None:
+    """All of the text or none of it, whenever the process is killed: that the file is there is what says that the rest is done."""
+    part = file.with_name(f"{file.name}.new")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
 def load(folder: Path) -> Bundle:
@@ -126,7 +133,7 @@ def save_part(folder: Path, part: str, module: nn.Module, config: CLALAConfig, *
     folder.mkdir(parents=True, exist_ok=True)
     save_file(_tensors({part: module}), folder / WEIGHTS, metadata={"format": "pt"})
     values = {"format": FORMAT, "part": part, **about, "config": configs.to_json(config)}
-    (folder / ABOUT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / ABOUT, json.dumps(values, indent=1) + "\n")
 
 
 def load_part(folder: Path, part: str, config: CLALAConfig) -> tuple[nn.Module, dict[str, Any]]:

@@ -118,23 +118,30 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
     how = {"processes": accelerator.num_processes, "precision": accelerator.mixed_precision}
     log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), **how, seconds=time.monotonic() - began)
     bundle.to(accelerator.device)
-    other = _start_beside(job, len(splits["train"]), accelerator)
-    if other is None:
-        _train_parts(bundle, job, parts, log, shown, accelerator)
+    _claim(job, accelerator)
+    threads = torch.get_num_threads()
+    other = None
+    if _learns_beside(job, len(splits["train"]), accelerator):
+        # One thread less also where the parts are there already: a training that was killed goes on with the sums that it had.
+        torch.set_num_threads(threads - 1)
+        other = _start_beside(job)
     try:
+        if other is None:
+            _train_parts(bundle, job, parts, log, shown, accelerator)
         for stage in (1, 2):
             if stage == 2 and config.crop_px_stage2 != config.crop_px:
                 parts = cut(config.crop_px_stage2)
             samples = {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
-            fit_stage(bundle, job, stage, samples, log, shown, accelerator)
+            fit_stage(bundle, job, stage, samples, log, shown if other is None else other.watched(shown), accelerator)
             if other is not None and stage == 1:
                 with shown("wait for classifier and detector", 1, "parts") as advance:
                     other.wait()
                     advance(1)
+                _take_parts(bundle, job, log, accelerator)
     finally:
+        torch.set_num_threads(threads)
         if other is not None:
             other.stop()
-    _take_parts(bundle, job, log, accelerator)  # also where they were there: a state of stage 1 may hold them as they were before
     bundle.about = {
         "command": job.command,
         "seed": job.seed,
@@ -160,19 +167,34 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
     return tokenizer, replace(config, vocabulary_size=len(tokenizer))
 
 
-def _start_beside(job: Job, images: int, accelerator: Any) -> beside.Beside | None:
-    """A process for classifier and detector, where that is worth it and nothing is there of them yet."""
+def _claim(job: Job, accelerator: Any) -> None:
+    """Make ``work/`` that of this training, before any state is in it. Raises OtherTraining if it is that of another one."""
+    path, key = job.out / "work" / "key.json", json.loads(json.dumps(_key(job)))
+    if accelerator.is_main_process and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_whole(path, json.dumps(key))
+    accelerator.wait_for_everyone()
+    if json.loads(path.read_text(encoding="utf-8")) != key:
+        raise OtherTraining(
+            f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
+        )
+
+
+def _learns_beside(job: Job, images: int, accelerator: Any) -> bool:
+    """True where classifier and detector are worth a process of their own: enough of them to learn, a CPU with a core to spare."""
     is_worth_it = images * job.recipe.classifier_epochs >= beside.WORK_FROM and torch.get_num_threads() > 1
     is_alone = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
-    is_given = job.classifier is not None or job.detector is not None
-    if not (is_worth_it and is_alone) or is_given or (job.out / "work" / "before" / checkpoint.ABOUT).exists():
+    return is_worth_it and is_alone and job.classifier is None and job.detector is None
+
+
+def _start_beside(job: Job) -> beside.Beside | None:
+    """That process; None if there is nothing left to train, or the job cannot be handed over."""
+    if (job.out / "work" / "before" / checkpoint.ABOUT).exists():
         return None
     try:
-        found = beside.Beside(train_parts, job, job.out / "work" / "beside")
+        return beside.Beside(train_parts, job, job.out / "work" / "beside")
     except (pickle.PicklingError, AttributeError, TypeError):  # a reader that is defined in a notebook
         return None
-    torch.set_num_threads(torch.get_num_threads() - 1)
-    return found
 
 
 def train_parts(job: Job) -> None:
@@ -186,14 +208,13 @@ def train_parts(job: Job) -> None:
     silent: Progress = lambda label, total, unit: nullcontext(lambda count: None)  # noqa: E731
     folder = job.crops or job.out / "work"
     parts = cut_parts(splits, folder, config, config.crop_px, reader=job.reader, workers=job.workers, progress=silent)
-    _train_parts(bundle.to(accelerator.device), job, parts, TrainingLog(job.out / "log.jsonl"), silent, accelerator)
+    log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None)
+    _train_parts(bundle.to(accelerator.device), job, parts, log, silent, accelerator)
 
 
 def _train_parts(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
     """Classifier and detector: from the folders that are named, from an interrupted run of the same training, or trained now: the detector by the
     first process, the classifier by all together.
-
-    Raises OtherTraining if the folder holds the states of another training.
     """
     before = job.out / "work" / "before"
     is_done = (before / checkpoint.ABOUT).exists()
@@ -213,19 +234,15 @@ def _train_parts(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Train
             _fit_classifier(bundle, job, parts, log, progress, accelerator)
         # Apart, and the whole only afterwards: the note is what says that both are done.
         if accelerator.is_main_process:
-            checkpoint.save(bundle, before, key=_key(job), summary=log.summary)
+            checkpoint.save(bundle, before, summary=log.summary)
     accelerator.wait_for_everyone()
     _take_parts(bundle, job, log, accelerator)
 
 
 def _take_parts(bundle: Bundle, job: Job, log: TrainingLog, accelerator: Any) -> None:
-    """Classifier and detector as they were stored. Raises OtherTraining."""
+    """Classifier and detector as they were stored."""
     before = job.out / "work" / "before"
     about = json.loads((before / checkpoint.ABOUT).read_text(encoding="utf-8"))
-    if about["key"] != json.loads(json.dumps(_key(job))):
-        raise OtherTraining(
-            f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
-        )
     from safetensors.torch import load_file
 
     state = {name: value for name, value in load_file(before / checkpoint.WEIGHTS).items() if name.partition(".")[0] in PARTS}
@@ -386,4 +403,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from clala.train import main as run  # by the module's own name: what is handed to another process is found by it
+
+    raise SystemExit(run())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from safetensors.torch import load_file
 from clala import beside
 from clala.beside import Beside, PartsFailed
 from clala.config import CLALAConfig, Recipe
+from clala.state import OtherTraining
 from clala.train import Job, train
 
 
@@ -51,8 +55,48 @@ def test_a_small_training_starts_no_process(index: Path, config: CLALAConfig, qu
 
 
 def test_what_goes_wrong_in_it_is_said_with_the_place_of_the_whole(tmp_path: Path) -> None:
-    with pytest.raises(PartsFailed, match=r"FileNotFoundError: .*nothing-here.*said\.txt"):
+    with pytest.raises(PartsFailed, match=r"exit status 1: FileNotFoundError: .*nothing-here.*said\.txt"):
         Beside(os.listdir, str(tmp_path / "nothing-here"), tmp_path / "beside").wait()
+
+
+def test_its_failure_ends_the_stage_at_the_next_step(tmp_path: Path) -> None:
+    other = Beside(os.listdir, str(tmp_path / "nothing-here"), tmp_path / "beside")
+    other.process.wait()
+    done: list[int] = []
+    with pytest.raises(PartsFailed), other.watched(lambda label, total, unit: nullcontext(done.append))("stage 1", 3, "steps") as advance:
+        advance(1)
+    assert done == []
+
+
+def of_a_program(path: object) -> None:
+    """Stands for a function of a script or a notebook."""
+
+
+def test_what_only_the_program_itself_knows_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could be pickled here, by its name, and not be found there."""
+    monkeypatch.setattr(of_a_program, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "of_a_program", of_a_program, raising=False)
+    with pytest.raises(pickle.PicklingError):
+        Beside(of_a_program, None, tmp_path)
+
+
+def test_another_training_does_not_go_on_from_a_stage_1_that_was_killed_before_the_parts_were_done(
+    index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path
+) -> None:
+    """Else an ablation would start from the weights of what it leaves out."""
+    job = Job(index, tmp_path, config, quick, device="cpu", workers=1)
+    train(job)
+    shutil.rmtree(tmp_path / "work" / "before")
+    for other in (replace(job, recipe=replace(quick, batch=5)), replace(job, config=replace(config, llcl=False)), replace(job, seed=7)):
+        with pytest.raises(OtherTraining, match="delete work/ in it"):
+            train(other)
+
+
+def test_threads_are_as_before_when_it_is_over(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, two_threads: None) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beside, "WORK_FROM", 0)
+        train(Job(index, tmp_path, config, replace(quick, epochs_stage1=0, epochs_stage2=0), device="cpu", workers=1))
+    assert torch.get_num_threads() == 2
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
