@@ -9,7 +9,8 @@ The question is ours (``prompts/green.md``), and who answers it is not the 7B mo
 names the model in its signature. Where we differ:
 
 - An answer without all three counted parts, or with a count that cannot be read, is asked for once more and is then no answer; the published code
-  reads what it finds and counts the rest as 0 (a missing list of errors as no error, a missing count of matches as the score 0).
+  reads what it finds and counts the rest as 0 (a missing list of errors as no error, a missing count of matches as the score 0). So is a list that
+  begins with "No" and counts after all ("Note: ...", "None but these"): the published code takes it for a list without errors.
 - Matched findings are, in our words, everything present or expressly absent that both reports state alike; so two reports that deny the same agree.
 
 Equal texts, and an empty candidate, are asked about like any other.
@@ -43,6 +44,7 @@ _LETTERED, _NUMBERED = re.compile(r"\([a-f]\) .*"), re.compile(r"\([1-6]\) .*")
 _COUNT = re.compile(r"(?<=: )\b\d+\b(?=\.)")
 _MATCHES = re.compile(r"^\b\d+\b(?=\.)")
 _NOTHING = re.compile(r"No(?:ne)?(?:\s*$|[.,;]| (?:clinically|significant|insignificant|errors?|match(?:es|ed|ing)?|findings?)\b)")
+_EXCEPT = re.compile(r"\b(?:except|besides|other than|apart from|aside from)\b", re.IGNORECASE)
 _MOST = 1000  # of anything in one report; what is beyond was no count
 
 
@@ -141,6 +143,8 @@ def read_counts(answer: str) -> Counts:
         body = _part(without_frame(answer), title)
         if body is None or body.startswith("["):  # nothing stands under it but the next heading
             raise Unusable(f"the part [{title}]: is missing or empty; answer in the four parts that were asked for")
+        if body.startswith("No") and (counted := _counted_after_all(without_frame(answer), title)):
+            raise Unusable(f"[{title}]: begins with {body[:40]!r} and goes on with {counted[:40]!r}; write the counts alone, or None alone")
         if _NOTHING.match(body):
             continue
         if title == MATCHED:
@@ -173,6 +177,14 @@ def _part(answer: str, title: str) -> str | None:
     """What stands under the heading, up to the first empty line or the end; None without the heading."""
     found = re.search(rf"\[{title}\]:\s*(.*?)(?:\n\s*\n|\Z)", answer, re.DOTALL)
     return found[1] if found else None
+
+
+def _counted_after_all(answer: str, title: str) -> str:
+    """What belies the "No" that a part begins with: a line with a letter or a count, also behind an empty line, or an exception; else empty."""
+    body = _part(answer, title) or ""
+    section = answer.split(f"[{title}]:", 1)[1].split("\n[", 1)[0] if title != MATCHED else body
+    line = next((line for line in section.splitlines() if _lines(line) or _COUNT.search(line)), "")
+    return line or (body if _EXCEPT.search(body) else "")
 
 
 def _errors(body: str) -> tuple[int, ...]:

@@ -76,6 +76,35 @@ def test_a_list_may_say_that_there_is_nothing() -> None:
 
 
 GOOD = answer([1, 0, 0, 0, 0, 0], 2)
+ONE_ERROR = errors([1, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "Note: counts follow.\n",
+        "No errors in (c) to (f).\n",
+        "No significant errors besides these:\n",
+        "No significant errors besides these:\n\n",
+        "None\n",
+        "None.\n\n",
+        "No errors. Almost:\n",
+    ],
+)
+def test_a_list_that_begins_with_no_and_counts_all_the_same_is_not_a_list_without_errors(begins: str) -> None:
+    """The published code reads it as one; the score would be 1."""
+    text = GOOD.replace(ONE_ERROR, f"{begins}{ONE_ERROR}")
+    with pytest.raises(Unusable, match=r"\[Clinically Significant Errors\]: begins with 'No.*; write the counts alone, or None alone"):
+        read_counts(text)
+    assert count_as_published(text).green == 1.0
+
+
+def test_nothing_with_an_exception_is_not_nothing() -> None:
+    for said in ("No significant errors other than a missed mass.", "No errors in (c) to (f).", "No significant errors:\n- missed mass: 1."):
+        with pytest.raises(Unusable, match="begins with 'No"):
+            read_counts(GOOD.replace(ONE_ERROR, said))
+    with pytest.raises(Unusable, match=r"\[Matched Findings\]: begins with 'No findings match besides"):
+        read_counts(GOOD.replace("2. what both say", "No findings match besides one."))
 
 
 @pytest.mark.parametrize(
