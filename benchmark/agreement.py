@@ -119,6 +119,11 @@ def agree(
     is_public    the text may travel: the folder is not kept from commits and other users
     """
     started = time.time()
+    if patient_column and not (reports or patients):
+        raise UserError(
+            f"the column {patient_column!r} is to name the patients, but no file that has it was given; add --reports FILE or --patients FILE, "
+            "or leave --patient-column: cases are then drawn each on its own"
+        )
     names = _in_order(list(files), truth)
     given = _read(files, names, reports, patients, id_column, text_column, patient_column, missing)
     codes = {name: kappa.coded(said) for name, said in given.labels.items()}

@@ -405,6 +405,12 @@ def test_patients_are_named_by_the_reports_or_by_a_file_of_their_own(folder: Pat
         agreed(folder, patients=folder / "patients.csv")
 
 
+def test_a_column_of_patients_without_a_file_that_has_it_is_refused(folder: Path) -> None:
+    """Else the cases would be drawn one by one, and the table would speak of patients."""
+    with pytest.raises(UserError, match="the column 'who' is to name the patients, but no file that has it was given; add --reports FILE or --pat"):
+        agreed(folder, patient_column="who")
+
+
 def test_three_labellers_have_their_pairs_an_overview_and_numbers_of_all(folder: Path) -> None:
     write_labels(folder / "third.jsonl", OURS.items())
     found = agreed(folder, names=("ours", "third", "theirs"))
