@@ -62,6 +62,15 @@ _OPEN_AHEAD = re.compile(r"\b(?:cannot|can not|does not|difficult to|hard to) (?
 _TURN = re.compile(
     r";|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\bexcept\b|\bapart from\b|\bthere (?:is|are)\b|\bwith (?=\w+ (?:left|right|bilateral))"
 )
+# "no pneumothorax or effusion, mild edema is present": a comma and a statement with a verb of its own. Where the statement has an "or", or opens
+# as an item of a list would, the list goes on: "no consolidation, effusion or mass is seen".
+_STATEMENT = re.compile(
+    r", (?P<and>and )?(?!(?:and|or|nor|which|that|in|at|on|as|if)\b)"
+    r"(?=(?P<opens>(?:the|an?|some|small|tiny|trace|minimal|slight|subtle|mild|moderate|severe|marked|large|new|stable|unchanged|persistent|chronic"
+    r"|old|patchy|streaky|linear|multiple|left|right|bilateral|bibasilar|biapical)\b)?"
+    r"(?:(?!\bn?or\b)[\w /-])*? (?:is|are|was|were|has|have|remains?|persists?|appears?)\b)"
+)
+_CLOSED_LIST = re.compile(r"\bn?or\b")
 _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both|bi(?:basilar|basal|apical|lateral)\w*|lingula\w*)\b")
 _BOTH = re.compile(r"\b(?:left and right|right and left)\b")
 # A comma does not part a finding from what it may mean, or from its own place.
@@ -103,20 +112,26 @@ def read_findings(sentence: str) -> list[Finding]:
 
 
 def _status(text: str, match: re.Match[str]) -> str:
-    turns = [turn.end() for turn in _TURN.finditer(text, 0, match.start())]
-    ends = [turn.start() for turn in _TURN.finditer(text, match.end())]
-    before, after = text[turns[-1] if turns else 0 : match.end()], text[match.end() : ends[0] if ends else len(text)]
+    start, stop = _clause(text, match)
+    before, after = text[start : match.end()], text[match.end() : stop]
     if _OPEN.search(after) or _OPEN_AHEAD.search(before):
         return OPEN
     return DENIED if _BEFORE.search(before) or _AFTER.search(after) else PRESENT
+
+
+def _clause(text: str, match: re.Match[str]) -> tuple[int, int]:
+    """From where to where words can speak of the lesion."""
+    statements = [new for new in _STATEMENT.finditer(text) if (new["opens"] and not new["and"]) or _CLOSED_LIST.search(text, 0, new.start())]
+    starts = [turn.end() for turn in (*_TURN.finditer(text, 0, match.start()), *statements) if turn.end() <= match.start()]
+    stops = [turn.start() for turn in (*_TURN.finditer(text, match.end()), *statements) if turn.start() >= match.end()]
+    return max(starts, default=0), min(stops, default=len(text))
 
 
 def _side(text: str, match: re.Match[str], lesion: str) -> str:
     """The side of the phrase that names the lesion; of its neighbour's, where one phrase holds both ("left effusion and adjacent atelectasis")."""
     if lesion in _SIDELESS:
         return "not mentioned"
-    start = max([turn.end() for turn in _TURN.finditer(text, 0, match.start())] or [0])
-    stop = min([turn.start() for turn in _TURN.finditer(text, match.end())] or [len(text)])
+    start, stop = _clause(text, match)
     phrases = _phrases(text, start, stop)
     own = next(number for number, (begin, end) in enumerate(phrases) if begin <= match.start() < end)
     words = _SIDE.findall(text, *phrases[own])

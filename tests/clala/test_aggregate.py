@@ -5,6 +5,9 @@ import pytest
 from clala.aggregate import LostFindings, NoAnswer, aggregate, aggregate_by_model, lost_findings, sentence_case
 from clala.findings import Finding, read_findings
 
+NONE = "not mentioned"
+DENIED_PAIR = [("pleural effusion", "denied", NONE), ("mass", "denied", NONE)]
+
 
 @pytest.mark.parametrize(
     ("sentence", "expected"),
@@ -40,6 +43,17 @@ from clala.findings import Finding, read_findings
         ("infiltrate in the right middle lobe and lingula.", [("infiltration", "present", "bilateral")]),
         ("right mid lung opacity, in keeping with pneumonia.", [("pneumonia", "present", "right")]),
         ("effusions, right larger than left.", [("pleural effusion", "present", "bilateral")]),
+        (
+            "no pneumothorax or effusion, mild edema is present.",
+            [("pleural effusion", "denied", NONE), ("pneumothorax", "denied", NONE), ("edema", "present", NONE)],
+        ),
+        ("no effusion or mass, consolidation is seen on the left.", [*DENIED_PAIR, ("consolidation", "present", "left")]),
+        ("no effusion or mass, and a left consolidation is seen.", [*DENIED_PAIR, ("consolidation", "present", "left")]),
+        ("small left effusion, the mass has resolved.", [("pleural effusion", "present", "left"), ("mass", "denied", NONE)]),
+        ("no effusion, mass, consolidation is seen.", ["pleural effusion", "mass", "consolidation"]),
+        ("no effusion, left consolidation or mass is seen.", ["pleural effusion", "mass", "consolidation"]),
+        ("no effusion, left nodule, or mass is seen.", ["pleural effusion", "nodule", "mass"]),
+        ("no effusion or mass, consolidation is not seen.", ["pleural effusion", "mass", "consolidation"]),
         ("no pneumothorax but there is a right effusion.", [("pleural effusion", "present", "right"), ("pneumothorax", "denied", "not mentioned")]),
     ],
 )
@@ -171,6 +185,12 @@ def test_a_language_model_that_loses_a_finding_is_asked_once_more() -> None:
 
     assert aggregate_by_model(REGIONS, ask, "{regions}") == "The heart is enlarged. Small left pleural effusion."
     assert "An earlier answer left out: left pleural effusion." in asked[1]
+
+
+def test_what_a_report_states_after_a_denial_in_the_same_sentence_is_not_lost() -> None:
+    texts = ["mild edema.", "no pneumothorax or effusion."]
+    assert lost_findings(texts, "No pneumothorax or effusion, mild edema is present.") == []
+    assert lost_findings(texts, "No pneumothorax, effusion or mild edema is present.") == ["edema"]
 
 
 def test_a_language_model_that_loses_it_again_has_failed() -> None:
