@@ -197,8 +197,15 @@ def model_names(judges: str) -> tuple[str, ...]:
 
 
 def read_scores(answer: str) -> tuple[int, int, int, int]:
-    """The scores of an answer in the order of ``AXES``. Raises ``Unusable`` unless each is a whole number from 1 to 5, with evidence before it."""
-    found = {plain(name): value for name, value in read_object(answer).items()}
+    """The scores of an answer in the order of ``AXES``. Raises ``Unusable`` unless each is given once, a whole number from 1 to 5, with evidence.
+
+    The order of the keys is not looked at: the schema and the prompt ask for evidence first, and an object does not tell what was written first.
+    """
+    found: dict[str, object] = {}
+    for name, value in read_object(answer).items():
+        if plain(name) in found:
+            raise Unusable(f"the key {shown(name)} stands twice in one object, spelt in two ways; write each key once")
+        found[plain(name)] = value
     accuracy, completeness, language, structure = (_score(axis, found.get(plain(axis))) for axis in AXES)
     return accuracy, completeness, language, structure
 
@@ -206,6 +213,8 @@ def read_scores(answer: str) -> tuple[int, int, int, int]:
 def _score(axis: str, value: object) -> int:
     if not isinstance(value, Mapping) or not isinstance(value.get("evidence"), str):
         raise Unusable(f'{axis} must be an object with the keys evidence (a text) and score: {{"evidence": "...", "score": 3}}')
+    if not value["evidence"].strip():
+        raise Unusable(f"the evidence of {axis} is blank; write what in the two reports the score stands on")
     score = value.get("score")
     if isinstance(score, bool) or score not in SCORES:
         raise Unusable(f"the score of {axis} is {shown(score)}; it must be a whole number from 1 to 5")

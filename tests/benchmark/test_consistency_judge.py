@@ -92,6 +92,7 @@ def test_an_empty_candidate_is_the_judges_to_score() -> None:
         (answer(True, 3, 2, 1), "the score of clinical_accuracy is true"),
         (answer(None, 3, 2, 1), "the score of clinical_accuracy is null"),
         (answer([4], 3, 2, 1), "the score of clinical_accuracy is [4]"),
+        (answer(4, 3, 2, 1).replace("as seen", " "), "the evidence of clinical_accuracy is blank"),
     ],
 )
 def test_what_is_no_score_is_none(text: str, message: str) -> None:
@@ -105,6 +106,13 @@ def test_scores_are_read_in_any_order_and_spelling_of_the_axes() -> None:
     spelt = {axis.replace("_", " ").title(): value for axis, value in turned.items()}
     assert read_scores(json.dumps(spelt | {"overall": 9})) == (4, 3, 2, 1)
     assert read_scores(answer(4.0, 3, 2, 1)) == (4, 3, 2, 1)
+
+
+def test_an_axis_that_is_scored_twice_in_two_spellings_has_no_score() -> None:
+    """Else the last one would hold, whatever the first says."""
+    twice = json.loads(answer(2, 3, 2, 1)) | {"Clinical accuracy": {"evidence": "as seen", "score": 5}}
+    with pytest.raises(Unusable, match='the key "Clinical accuracy" stands twice in one object, spelt in two ways; write each key once'):
+        read_scores(json.dumps(twice))
 
 
 def test_a_mended_answer_counts() -> None:
