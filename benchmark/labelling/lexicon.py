@@ -55,7 +55,7 @@ LESION_PHRASES: dict[str, tuple[str, ...]] = {
     "pleural thickening": (
         "pleural|apical|pleuroparenchymal|pleuro_parenchymal|pleural_parenchymal thickening(s)",
         "pleural apical|apex thickening",
-        "apical|pleural|apical_pleural|biapical_pleural|pleural_apical cap|caps|capping",
+        "apical|pleural|biapical|bi_apical|apical_pleural|biapical_pleural|pleural_apical cap|caps|capping",
         "thickening of the? left|right? apical? pleura",
         "thickened pleura",
     ),
@@ -170,6 +170,7 @@ CUES: dict[str, tuple[str, ...]] = {
         "not yet? resolved|cleared",
         "nearly|almost|partially|incompletely|partly completely? resolved|cleared",
         "near|near_complete|nearly_complete|partial|incomplete|almost_complete interval? resolution|clearing of?",
+        "not yet? been? resected|excised",
         "no doubt|further",
         "no resolution of?",
         "not calcified",
@@ -213,6 +214,8 @@ CUES: dict[str, tuple[str, ...]] = {
         "ruled out",
         "is|are|been|be excluded",
         "has|have been removed|resected|evacuated|drained",
+        # Not "was removed" or "was drained": that is said of tubes, in one sentence with what is seen after it.
+        "is|are|was|were|been surgically|completely|previously|since? resected|excised",
     ),
     "unlikely": (
         "unlikely",
@@ -321,8 +324,11 @@ COMPANIONS = _words("associated adjacent overlying underlying compressive accomp
 
 PREPOSITIONS = _words("in at on within over throughout along involving near projecting overlying")
 
-LIST_ENDERS = _words("is are was were has have with without which that there appears remains but may likely probably possibly")
+LIST_ENDERS = _words("is are was were has have with without which that there appears remains but may likely probably possibly after where following")
 """words that show that two lesions are not items of one list"""
+
+TAKEN_OUT = _words("resected excised")
+"""last words of denials that are said of lobes too, and so deny a lesion only where it is what was taken out"""
 
 AFTERTHOUGHTS = _words(", in on at with given and as but by from based")
 """words that, right after a cue, show that it speaks of what stands before it"""

@@ -36,6 +36,8 @@ STANCE_OF_CUE = {
 """in order of precedence: of several cues that reach a lesion the first of this list decides"""
 SIDELESS = frozenset(("cardiomegaly",))  # one heart
 DIFFUSE = frozenset(("edema", "emphysema"))  # as a rule of both lungs: they take a side from their own phrase only, not from a neighbour's
+SIDE_IN_NAME = {"left": "left", "right": "right", "biapical": "bilateral", "bi": "bilateral"}
+"""words within the name of a lesion that say its side: "biapical capping" """
 _PRECEDENCE = {kind: rank for rank, kind in enumerate(STANCE_OF_CUE)}
 
 
@@ -274,6 +276,8 @@ def _stances(words: Sequence[str], tags: Sequence[Tag], lesions: Sequence[Tag], 
             if not ahead and behind and cue.end == len(words):
                 reach(behind[-1], cue)
         elif cue.kind == "denial":
+            if words[cue.end - 1] in lexicon.TAKEN_OUT and not (behind and _is_subject(words, lesions[behind[-1]], cue)):
+                continue
             if behind:
                 for k in _back_along_list(words, lesions, behind, is_listed, cue):
                     reach(k, cue)
@@ -336,6 +340,12 @@ def _back_along_list(words: Sequence[str], lesions: Sequence[Tag], behind: Seque
         yield k
 
 
+def _is_subject(words: Sequence[str], lesion: Tag, cue: Tag) -> bool:
+    """True for "the mass in the left base was resected", False for "effusion where the lobe was resected"."""
+    between = words[lesion.end : cue.start]
+    return not between or (between[0] in (*lexicon.PREPOSITIONS, "of", "which", "that") and {"after", "where", "following"}.isdisjoint(between))
+
+
 def _speaks_back(words: Sequence[str], cue: Tag) -> bool:
     """True for "pneumonia is suspected" and "... cannot be excluded", False for "the nodule suggests an old process"."""
     if words[cue.end - 1] not in lexicon.SPEAKS_BACK:
@@ -358,7 +368,7 @@ def _sides(words: Sequence[str], tags: Sequence[Tag], lesions: Sequence[Tag], cl
     closing: Tag | None = None  # the side that ended the phrase of the lesion before
     last = len(lesions) - 1
     for k, lesion in enumerate(lesions):
-        own = {"left", "right"}.intersection(words[lesion.start : lesion.end])
+        own = {SIDE_IN_NAME[word] for word in words[lesion.start : lesion.end] if word in SIDE_IN_NAME}
         if own:  # "fluid in the left pleural space" is named with its side
             found.append((own.pop(), lesion))
             is_after.append(False)

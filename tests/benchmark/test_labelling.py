@@ -48,7 +48,7 @@ NONE = "not mentioned"
         ("nodule", ["A 6 mm nodule.", "Multiple pulmonary nodules.", "A 1.2 cm nodular opacity."]),
         ("pneumothorax", ["Tiny pneumothorax.", "Pneumothoraces are present.", "There is pleural air."]),
         ("atelectasis", ["Platelike atelectasis.", "Atelectatic changes.", "Partial lobar collapse.", "The lobe has collapsed."]),
-        ("pleural thickening", ["Pleural thickening.", "Thickening of the pleura.", "Thickened pleura.", "Apical capping."]),
+        ("pleural thickening", ["Pleural thickening.", "Thickening of the pleura.", "Thickened pleura.", "Apical capping.", "Biapical capping."]),
         ("mass", ["A 4 cm mass.", "Masses.", "A tumor."]),
         ("edema", ["Interstitial edema.", "Pulmonary oedema."]),
         ("consolidation", ["Dense consolidation.", "Consolidative opacity.", "The lobe is consolidated."]),
@@ -104,6 +104,9 @@ def test_what_only_sounds_like_a_lesion_is_none(report: str) -> None:
         ("Heart size is normal.", {"cardiomegaly"}),
         ("Findings are not consistent with pneumonia.", {"pneumonia"}),
         ("NO PLEURAL\nEFFUSION.", {"pleural effusion"}),
+        ("Mass was resected.", {"mass"}),
+        ("The right upper lobe nodule was surgically excised.", {"nodule"}),
+        ("The mass in the right upper lobe was resected.", {"mass"}),
     ],
 )
 def test_denials_reach_their_lesions_before_and_behind(report: str, names: set[str]) -> None:
@@ -126,6 +129,10 @@ def test_denials_reach_their_lesions_before_and_behind(report: str, names: set[s
         ("Atelectasis at the left base with no pneumothorax.", {"atelectasis": "left"}),
         ("Left effusion and pneumothorax is not seen.", {"pleural effusion": "left"}),
         ("Chest tube has been removed with small residual pneumothorax.", {"pneumothorax": NONE}),
+        ("Left pneumothorax after the mass was resected.", {"pneumothorax": "left"}),
+        ("The left mass has not been resected.", {"mass": "left"}),
+        ("Right effusion where the lobe was resected.", {"pleural effusion": "right"}),
+        ("Left pneumothorax is seen where the tube was removed.", {"pneumothorax": "left"}),
         ("Base not well seen due to effusion.", {"pleural effusion": NONE}),
         ("A nodule that is not calcified.", {"nodule": NONE}),
     ],
@@ -222,6 +229,9 @@ def test_what_was_seen_before_and_is_still_there_is_positive(report: str) -> Non
 @pytest.mark.parametrize(
     ("report", "expected"),
     [
+        ("Biapical capping.", {"pleural thickening": "bilateral"}),
+        ("Bi-apical pleural caps.", {"pleural thickening": "bilateral"}),
+        ("Biapical pleural capping and a right nodule.", {"pleural thickening": "bilateral", "nodule": "right"}),
         ("Small left pleural effusion and right basilar atelectasis.", {"pleural effusion": "left", "atelectasis": "right"}),
         ("A pleural effusion is seen on the right and pneumothorax on the left.", {"pleural effusion": "right", "pneumothorax": "left"}),
         ("Consolidation in the lingula.", {"consolidation": "left"}),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.labelling.rules import RuleLabeller
 from benchmark.llm.prompts import FIELDS, BadPrompt, Prompt, load
 from benchmark.places import shipped
 from benchmark.vocabulary import LESIONS
@@ -73,3 +74,18 @@ def test_the_prompt_of_the_labeller_names_the_14_lesions_in_their_order_with_exp
     text = shipped("prompts", "label.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^([a-z ]+)\n  positive: \"(.+?)\n  negative: \"", text, re.MULTILINE | re.DOTALL)
     assert [name for name, _ in blocks] == list(LESIONS)
+
+
+def test_the_rules_read_every_expression_of_the_labellers_prompt_as_it_tells_a_model_to() -> None:
+    """Two labellers with two conventions could not be held against each other."""
+    text = shipped("prompts", "label.md").read_text(encoding="utf-8")
+    listed = text.split("The 14 lesions, with expressions")[1].split("Answer with one JSON object")[0]
+    quoted = []
+    for lesion, positive, negative in re.findall(r"^([a-z ]+)\n  positive: (.+?)\n  negative: (.+?)\n(?=\S|\n)", listed, re.MULTILINE | re.DOTALL):
+        for status, expressions in (("positive", positive), ("negative", negative)):
+            quoted += [(lesion, status, " ".join(words.split())) for words in re.findall(r'"([^"]+)"', expressions)]
+    assert {lesion for lesion, _, _ in quoted} == set(LESIONS)
+    assert len(quoted) > 90
+    labels = RuleLabeller().label([f"{words.capitalize()}." for _, _, words in quoted])
+    read = [(lesion, found[LESIONS.index(lesion)].status, words) for (lesion, _, words), found in zip(quoted, labels, strict=True)]
+    assert read == quoted
