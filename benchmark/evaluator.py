@@ -50,6 +50,8 @@ class Outcome:
     """what a reader of the numbers should know besides"""
     told: tuple[str, ...] = ()
     """what models were told of the cases that they are measured on; stands under every table"""
+    put_together: tuple[str, ...] = ()
+    """who made reports of models' sentences, a language model or rules, of the models that say so; stands under every table"""
     asked: tuple[str, ...] = ()
     """what language models were asked, and what came of it, one line for each task and model"""
 
@@ -57,7 +59,7 @@ class Outcome:
         """What the tables say of the run, beside its numbers."""
         return {
             "models": [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports),
-            "note": " ".join(filter(None, (self.data.note, *self.told))),
+            "note": " ".join(filter(None, (self.data.note, *self.told, *self.put_together))),
             "skipped": self.failed,
             "counts": self.data.counts,
             "level": self.config.level,
@@ -113,7 +115,8 @@ def run(
                 failed[spec.label] = str(error)
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
-        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told))
+        put_together = tuple(said for model in about if (said := _put_together(model, about[model]["provenance"])))
+        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told), put_together=put_together)
         return outcome if only_generate else _finish(folder, outcome, about, started, llm)
 
 
@@ -254,6 +257,22 @@ def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str,
     return model, about
 
 
+def _put_together(model: str, says: Any) -> str:
+    """One sentence on who made reports of the model's sentences; empty for a model that names no aggregator.
+
+    An aggregator is ``rules``, or ``language_model|MODEL|...``.
+    """
+    aggregator = says.get("aggregator") if isinstance(says, Mapping) else None
+    if not isinstance(aggregator, str) or not aggregator:
+        return ""
+    kind, _, rest = aggregator.partition("|")
+    if kind == "rules":
+        return f"{model}: sentences put into reports by embedded rules, not by a language model."
+    name = rest.partition("|")[0]
+    by = f"the language model {name}" if kind == "language_model" and name and not name.startswith("prompt:") else aggregator
+    return f"{model}: sentences put into reports by {by}."
+
+
 def _given_report(case_id: str, texts: Mapping[str, str], failures: Mapping[str, str]) -> Report:
     if case_id not in texts:
         return Report(case_id, failure=failures.get(case_id, "no prediction"))
@@ -299,7 +318,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
             "signatures": scored.signatures,
             "language_models": llm.record(),
-            "notes": [*outcome.notes, *outcome.told],
+            "notes": [*outcome.notes, *outcome.told, *outcome.put_together],
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),

@@ -38,6 +38,14 @@ class Learner(Good):
         training.references("test")  # type: ignore[attr-defined]
 
 
+class FromSentences(Good):
+    def __init__(self, aggregator: str = "rules") -> None:
+        self.aggregator = aggregator
+
+    def provenance(self) -> dict[str, str]:
+        return {"aggregator": self.aggregator}
+
+
 class Three:
     name, is_credentialed, note = "three", False, "Three sentences."
 
@@ -57,7 +65,7 @@ class Three:
 class Plugin:
     @hookimpl
     def register_models(self, register: hookspecs.Register) -> None:
-        for name, model in {"good": Good, "broken": Broken, "full_disk": FullDisk, "learner": Learner}.items():
+        for name, model in {"good": Good, "broken": Broken, "full_disk": FullDisk, "learner": Learner, "region": FromSentences}.items():
             register(name, model)
 
     @hookimpl
@@ -112,3 +120,19 @@ def test_the_note_of_the_dataset_stands_under_the_tables(tmp_path: Path) -> None
     evaluator.run(config("good"), tmp_path / "run")
     assert "Three sentences." in (tmp_path / "run" / "summary.md").read_text()
     assert "3 cases, 2 patients" in (tmp_path / "run" / "summary.md").read_text()
+
+
+def test_every_table_says_who_put_sentences_into_reports(tmp_path: Path) -> None:
+    """A report by a language model and one by rules of the same sentences are two systems."""
+    options = {"asked.aggregator": "language_model|openai/small|temperature:0|prompt:0123456789ab"}
+    made = RunConfig(("good", "region", "asked=region", "broken"), ("rouge_l",), "three", draws=20, options=options)
+    evaluator.run(made, tmp_path / "run")
+    said = [
+        "region: sentences put into reports by embedded rules, not by a language model.",
+        "asked: sentences put into reports by the language model openai/small.",
+    ]
+    for table in ("summary.md", "summary.tex", "differences.md"):
+        text = " ".join((tmp_path / "run" / table).read_text().split())
+        assert all(sentence in text for sentence in said), table
+        assert "good: sentences" not in text
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["notes"] == said
