@@ -62,13 +62,13 @@ _OPEN_AHEAD = re.compile(r"\b(?:cannot|can not|does not|difficult to|hard to) (?
 _TURN = re.compile(
     r";|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\bexcept\b|\bapart from\b|\bthere (?:is|are)\b|\bwith (?=\w+ (?:left|right|bilateral))"
 )
-# "no pneumothorax or effusion, mild edema is present": a comma and a statement with a verb of its own. Where the statement has an "or", or opens
+# "no pneumothorax or effusion, mild edema is present": a comma and a statement with a finding and a verb of its own. Where it has an "or", or opens
 # as an item of a list would, the list goes on: "no consolidation, effusion or mass is seen".
 _STATEMENT = re.compile(
     r", (?P<and>and )?(?!(?:and|or|nor|which|that|in|at|on|as|if)\b)"
     r"(?=(?P<opens>(?:the|an?|some|small|tiny|trace|minimal|slight|subtle|mild|moderate|severe|marked|large|new|stable|unchanged|persistent|chronic"
     r"|old|patchy|streaky|linear|multiple|left|right|bilateral|bibasilar|biapical)\b)?"
-    r"(?:(?!\bn?or\b)[\w /-])*? (?:is|are|was|were|has|have|remains?|persists?|appears?)\b)"
+    r"(?P<subject>(?:(?!\bn?or\b)[\w /-])*?) (?:is|are|was|were|has|have|remains?|persists?|appears?)\b)"
 )
 _CLOSED_LIST = re.compile(r"\bn?or\b")
 _SIDE = re.compile(r"\b(left|right|bilateral(?:ly)?|both|bi(?:basilar|basal|apical|lateral)\w*|lingula\w*)\b")
@@ -121,10 +121,17 @@ def _status(text: str, match: re.Match[str]) -> str:
 
 def _clause(text: str, match: re.Match[str]) -> tuple[int, int]:
     """From where to where words can speak of the lesion."""
-    statements = [new for new in _STATEMENT.finditer(text) if (new["opens"] and not new["and"]) or _CLOSED_LIST.search(text, 0, new.start())]
+    statements = [new for new in _STATEMENT.finditer(text) if _is_new(text, new)]
     starts = [turn.end() for turn in (*_TURN.finditer(text, 0, match.start()), *statements) if turn.end() <= match.start()]
     stops = [turn.start() for turn in (*_TURN.finditer(text, match.end()), *statements) if turn.start() >= match.end()]
     return max(starts, default=0), min(stops, default=len(text))
+
+
+def _is_new(text: str, new: re.Match[str]) -> bool:
+    """True for ", mild edema is present", False for "effusions, left greater than right, have cleared" and for an item of a list."""
+    lesion = _first_lesion(text, new.end(), len(text))
+    has_own_finding = lesion is not None and lesion.start() < new.end("subject")
+    return has_own_finding and (bool(new["opens"] and not new["and"]) or _CLOSED_LIST.search(text, 0, new.start()) is not None)
 
 
 def _side(text: str, match: re.Match[str], lesion: str) -> str:

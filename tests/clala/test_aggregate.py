@@ -50,6 +50,7 @@ DENIED_PAIR = [("pleural effusion", "denied", NONE), ("mass", "denied", NONE)]
         ("no effusion or mass, consolidation is seen on the left.", [*DENIED_PAIR, ("consolidation", "present", "left")]),
         ("no effusion or mass, and a left consolidation is seen.", [*DENIED_PAIR, ("consolidation", "present", "left")]),
         ("small left effusion, the mass has resolved.", [("pleural effusion", "present", "left"), ("mass", "denied", NONE)]),
+        ("the effusions, left greater than right on the prior exam have cleared.", ["pleural effusion"]),
         ("no effusion, mass, consolidation is seen.", ["pleural effusion", "mass", "consolidation"]),
         ("no effusion, left consolidation or mass is seen.", ["pleural effusion", "mass", "consolidation"]),
         ("no effusion, left nodule, or mass is seen.", ["pleural effusion", "nodule", "mass"]),
