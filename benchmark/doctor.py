@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark import registry
-from benchmark.llm.data_use import DataUse, approved_hosts
-from benchmark.llm.models import TASKS, LanguageModels, check_key
+from benchmark.llm.data_use import DataUse, MayNotTravel, approved_hosts
+from benchmark.llm.models import TASKS, LanguageModels, check_key, check_use
 from benchmark.llm.routes import NoEndpoint, route_of
 from benchmark.places import cache_folder
 from benchmark.provenance import version_of
@@ -119,7 +119,11 @@ def _language_models() -> list[Finding]:
             found.append(Finding("language models", task, "missing", str(error)))
             continue
         where = "on this machine" if route.is_here else f"at {route.host or route.provider}"
-        may = "any text" if route.is_here or {route.host, route.provider} & set(hosts) else "public text alone, until [data_use] approves it"
+        try:
+            check_use(DataUse(True, "", hosts), route)
+            may = "any text"
+        except MayNotTravel:
+            may = "public text alone, until [data_use] approves it"
         key = f"; key in {route.key_env}" if route.key else ""
         found.append(Finding("language models", task, "ok", f"{endpoint.model}, {where}: {may}{key}"))
     return found

@@ -32,18 +32,32 @@ class DataUse:
     approved: Sequence[str] = ()
     """hosts (or, where LiteLLM knows the host, its providers: ``bedrock``) that may get confidential text all the same"""
 
-    def check(self, host: str, *, provider: str = "") -> None:
-        """``host`` as ``host_of`` gives it; empty if only LiteLLM knows it, by ``provider``. Raises ``MayNotTravel``."""
-        if not self.is_confidential or (host and is_this_machine(host)):
+    def check(self, host: str, *, provider: str = "", forwards_to: str = "") -> None:
+        """Raises ``MayNotTravel``.
+
+        host         as ``host_of`` gives it; empty if only LiteLLM knows it, by ``provider``
+        forwards_to  name of those to whom that host hands on what it is asked, wherever it is; empty if it answers itself
+        """
+        if not self.is_confidential:
             return
-        target = host or provider
-        if target and target.lower() in {name.lower() for name in self.approved}:
+        targets = [] if host and is_this_machine(host) else [host or provider]
+        targets += [forwards_to] if forwards_to else []
+        approved = {name.lower() for name in self.approved}
+        refused = [target for target in targets if not target or target.lower() not in approved]
+        if not refused:
             return
+        named = " and ".join(
+            f"{target} (what {host or 'the server'} is asked it hands on to others)"
+            if target and target == forwards_to
+            else target or "an unknown host"
+            for target in refused
+        )
         said = f"; approved are: {', '.join(self.approved)}" if self.approved else ""
+        lines = ", ".join(f'"{target or "host.name"}"' for target in refused)
         raise MayNotTravel(
-            f"{self.what} may not leave this machine, and {target or 'an unknown host'} was to be asked about it{said}; nothing was sent. "
-            "Ask a model on this machine (--llm NAME --llm-url http://127.0.0.1:8000/v1), or, if your agreement allows this host, add to "
-            f'benchmark.toml under [data_use]: approved = ["{target or "host.name"}"]'
+            f"{self.what} may not leave this machine, and {named} {'was' if len(refused) == 1 else 'were'} to be asked about it{said}; "
+            "nothing was sent. Ask a model on this machine (--llm NAME --llm-url http://127.0.0.1:8000/v1), or, if your agreement allows it, "
+            f"add to benchmark.toml under [data_use]: approved = [{lines}]"
         )
 
 

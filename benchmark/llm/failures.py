@@ -83,7 +83,8 @@ class Refusals:
         if any(sign in words for sign in FILTERED):
             return Trouble("refused", f"the provider's filter: {what}", may_pass=False, is_about_question=True)
         if status in (401, 403):
-            variable = self._route.key_env or "the variable that the provider's key is read from"
+            nameless = "one and name its variable with llm.key_env" if self._route.url else "the variable that the provider's key is read from"
+            variable = self._route.key_env or nameless
             return self.refuses(
                 what, f"the key is wrong, or may not use this model; set {variable}" if self._has_key else f"it wants a key; set {variable}"
             )

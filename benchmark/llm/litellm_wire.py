@@ -21,6 +21,24 @@ from benchmark.llm.structured import response_format
 from benchmark.llm.wire import Call, Manner, Reply, Trouble
 from benchmark.records import UserError
 
+ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches one while it is imported
+    "LITELLM_MODE": "PRODUCTION",  # else it reads a .env that lies about, after it was decided where a question may go
+    "USE_LITELLM_PROXY": "False",  # would send everything to another host
+    "AIOHTTP_TRUST_ENV": "False",  # proxies are named by us, where one may stand between
+    "DISABLE_AIOHTTP_TRANSPORT": "False",  # its other transport could not be held back from redirects
+}
+LISTENERS = (
+    "input_callback",
+    "success_callback",
+    "failure_callback",
+    "service_callback",
+    "callbacks",
+    "_async_input_callback",
+    "_async_success_callback",
+    "_async_failure_callback",
+)
+"""lists of LiteLLM's of those who are told of every question"""
 TALKATIVE = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "anthropic", "botocore", "urllib3", "google", "azure")
 """logs that quote questions, answers or headers, at level debug at least"""
 
@@ -35,6 +53,7 @@ class LiteLLMWire:
     def __init__(self, endpoint: Endpoint, route: Route, refusals: Refusals) -> None:
         self._endpoint, self._route, self._refusals = endpoint, route, refusals
         self._litellm = load_litellm()
+        self._key = route.key or self._stand_in()
         import aiohttp
         import httpx
 
@@ -62,9 +81,21 @@ class LiteLLMWire:
         given["seed"] = settings.seed + call.sample if settings.seed is not None else None  # the same seed would give the same sample again
         given["response_format"] = response_format(manner, call.schema)
         given["api_base"] = route.url or None
-        given["api_key"] = route.key or ("none" if route.url else None)  # a server of one's own wants none, LiteLLM does
+        given["api_key"] = self._key
         chosen = {name: value for name, value in given.items() if value is not None}
         return {"model": route.model, "messages": list(call.messages), "timeout": settings.timeout, "num_retries": 0, "max_retries": 0, **chosen}
+
+    def _stand_in(self) -> str | None:
+        """In place of a key where there is none and LiteLLM would take that of OpenAI for any server; None lets it look for the provider's own."""
+        if self._route.provider not in ("openai", *self._litellm.openai_compatible_providers):
+            return None
+        if self._route.provider == "openai":
+            return "none"
+        try:
+            own = self._litellm.get_llm_provider(self._route.model, api_base=self._route.url or None)[2]
+        except Exception:  # it says so again when it is asked, where it is explained
+            return None
+        return None if own else "none"
 
     def _explained(self, error: Exception, call: Call) -> Trouble | EndpointRefuses:
         """What LiteLLM's exception means, by its status and by what the provider said."""
@@ -105,9 +136,8 @@ class RefusedRedirect(Exception):
 
 
 def load_litellm() -> Any:
-    """The package, silent, with nothing fetched and no redirect followed. Raises ``NoLiteLLM``."""
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches one while it is imported
-    os.environ["DISABLE_AIOHTTP_TRANSPORT"] = "False"  # its other transport could not be held back from redirects
+    """The package, silent, with nothing fetched, nothing told to others and no redirect followed. Raises ``NoLiteLLM``."""
+    os.environ |= ENVIRONMENT
     try:
         import litellm
         from litellm.llms.custom_httpx import aiohttp_transport
@@ -120,7 +150,10 @@ def load_litellm() -> Any:
     litellm.suppress_debug_info = True
     litellm.telemetry = False
     litellm.turn_off_message_logging = True
-    litellm.disable_aiohttp_transport = False
+    for name in LISTENERS:
+        getattr(litellm, name).clear()
+    litellm.cache = litellm.api_base = None
+    litellm.use_litellm_proxy = litellm.aiohttp_trust_env = litellm.disable_aiohttp_transport = False
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return litellm

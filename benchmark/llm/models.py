@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmark.llm.data_use import DataUse
 from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.questions import Ask
-from benchmark.llm.routes import NoEndpoint, Route, route_of, secrets
+from benchmark.llm.routes import NoEndpoint, Route, key_env_problem, route_of, secrets, url_problem
 from benchmark.machine import machine_table
 from benchmark.registry import BadOption, convert, options_of
 
@@ -56,7 +56,9 @@ class LanguageModels:
         self._budget: Budget | None = None
         for name in self._options:
             task, dot, _ = name.partition(".")
-            _check_setting(name if not dot else name[len(task) + 1 :], task if dot else "", f"llm.{name}")
+            setting = name if not dot else name[len(task) + 1 :]
+            _check_setting(setting, task if dot else "", f"llm.{name}")
+            _check_open(setting, self._options[name], f"llm.{name}")
 
     def asking(self, task: str, model: str | None = None) -> Ask:
         """The client for a task; ``model`` in place of the user's default. The same one for the same words. Raises ``UserError``.
@@ -75,10 +77,12 @@ class LanguageModels:
             raise ValueError(f"there is no task {task!r}; there are: {', '.join(TASKS)}")
         file = machine_table("llm")
         for name, value in file.items():
-            for setting in value if isinstance(value, Mapping) else ():
+            for setting, of_task in value.items() if isinstance(value, Mapping) else ():
                 _check_setting(setting, name, f"benchmark.toml, [llm.{name}] {setting}")
+                _check_open(setting, of_task, f"benchmark.toml, [llm.{name}] {setting}")
             if not isinstance(value, Mapping):
                 _check_setting(name, "", f"benchmark.toml, [llm] {name}")
+                _check_open(name, value, f"benchmark.toml, [llm] {name}")
         general = {name: value for name, value in file.items() if not isinstance(value, Mapping)}
         layers: list[Mapping[str, Any]] = [general, file.get(task, {}), {n: v for n, v in self._options.items() if "." not in n}]
         layers += [options_of(self._options, task), {"model": model} if model else {}]
@@ -122,7 +126,7 @@ class LanguageModels:
         from benchmark.llm.client import Client
 
         route = route_of(endpoint)
-        self.use.check(route.host, provider=route.provider)
+        check_use(self.use, route)
         self._cache = self._cache or AnswerCache(self._file or default_file())
         self._budget = self._budget or Budget(self.manner.budget)
         return Client(
@@ -138,8 +142,13 @@ class LanguageModels:
         )
 
     def _may_send(self, route: Route) -> None:
-        self.use.check(route.host, provider=route.provider)
+        check_use(self.use, route)
         check_key(route)
+
+
+def check_use(use: DataUse, route: Route) -> None:
+    """Raise ``MayNotTravel`` where the text at hand may not go that way."""
+    use.check(route.host, provider=route.provider, forwards_to=route.forwards_to)
 
 
 def check_key(route: Route) -> None:
@@ -159,6 +168,13 @@ def _check_setting(setting: str, task: str, where: str) -> None:
         raise BadOption(f"{where}: keys come from the environment alone, where no log and no history keeps them; name the variable with key_env")
     if setting not in _SETTINGS:
         raise BadOption(f"{where}: there is no such setting; there is: {', '.join(_SETTINGS)}")
+
+
+def _check_open(setting: str, value: object, where: str) -> None:
+    """Raise ``BadOption`` for a key where none may stand: settings are kept with a run, for everybody to read. The value is never repeated."""
+    check = {"api_base": url_problem, "key_env": key_env_problem}.get(setting)
+    if check is not None and value != "" and (problem := check(str(value))):
+        raise BadOption(f"{where}: {problem}")
 
 
 def _value(name: str, value: Any) -> Any:

@@ -13,6 +13,7 @@ import socket
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from benchmark.llm.data_use import is_this_machine
 from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.failures import EndpointRefuses, Refusals
 from benchmark.llm.routes import OPENAI_PROTOCOL, Route
@@ -152,7 +153,7 @@ def not_connected(error: Exception, route: Route, refusals: Refusals) -> Trouble
 
 def proxy_of(route: Route) -> dict[str, Any]:
     """The proxy of the environment, for HTTPS to another machine alone: it carries what it cannot read. Of plain HTTP it would see every word."""
-    if route.is_here or not route.url.startswith("https:") or urllib.request.proxy_bypass(route.host):
+    if is_this_machine(route.host) or not route.url.startswith("https:") or urllib.request.proxy_bypass(route.host):
         return {}
     named = urllib.request.getproxies().get("https") or urllib.request.getproxies().get("all")
     if not named or not named.startswith("http"):

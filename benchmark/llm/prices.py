@@ -86,6 +86,8 @@ def _from_map(endpoint: Endpoint, *, is_batch: bool) -> Price | None:
         if not isinstance(whole, int | float):
             return None
         found.append(float(whole) if not is_batch else float(batch) if isinstance(batch, int | float) else float(whole) * BATCH_SHARE)
+    if route.forwards_to and not any(found):
+        return None  # the map takes every model of Ollama to be on this machine, and those that it asks of others are not
     return Price(found[0], found[1], f"LiteLLM's price map {importlib.metadata.version('litellm')}")
 
 

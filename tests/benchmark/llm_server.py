@@ -45,7 +45,7 @@ class Server:
     process: subprocess.Popen[str]
 
     def requests(self, *, path: str = "/v1/chat/completions") -> list[dict[str, Any]]:
-        """Requests to a path, in order of arrival: at, path, prompt, model, response_format, authorization, body, in_flight, order."""
+        """Requests to a path, in order of arrival: at, path, prompt, model, response_format, authorization (or x-api-key), body, in_flight, order."""
         if not self.log.exists():
             return []
         lines = self.log.read_text(encoding="utf-8").splitlines()
@@ -173,7 +173,7 @@ class Misbehaving:
             "prompt": request.prompt,
             "model": request.body.get("model"),
             "response_format": (request.body.get("response_format") or {}).get("type"),
-            "authorization": request.headers.get("authorization", ""),
+            "authorization": request.headers.get("authorization") or request.headers.get("x-api-key", ""),
             "body": request.body,
             "in_flight": self.in_flight,
             "order": request.order,

@@ -58,6 +58,20 @@ def test_an_approved_host_is_approved_in_whatever_case_and_its_neighbours_are_no
             use.check(other)
 
 
+def test_who_hands_text_on_needs_a_line_of_its_own_wherever_it_is() -> None:
+    """That the host may have the text does not mean that those may to whom it is handed on."""
+    for approved in ((), ("gateway.example.org",)):
+        with pytest.raises(MayNotTravel, match="hands on to others"):
+            DataUse(True, WHOSE, approved).check("127.0.0.1", forwards_to="litellm_proxy")
+    use = DataUse(True, WHOSE, ("litellm_proxy",))
+    use.check("127.0.0.1", forwards_to="litellm_proxy")
+    with pytest.raises(MayNotTravel, match=r'approved = \["gateway\.example\.org"\]'):
+        use.check("gateway.example.org", forwards_to="litellm_proxy")
+    with pytest.raises(MayNotTravel, match=r'approved = \["gateway\.example\.org", "litellm_proxy"\]'):
+        DataUse(True, WHOSE).check("gateway.example.org", forwards_to="litellm_proxy")
+    DataUse(True, WHOSE, ("gateway.example.org", "LiteLLM_proxy")).check("gateway.example.org", forwards_to="litellm_proxy")
+
+
 def test_public_text_goes_anywhere() -> None:
     DataUse(False, "the text of iu_xray").check("api.openai.com")
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +121,56 @@ def test_a_redirect_is_not_followed(server: Server, tmp_path: Path, monkeypatch:
         with pytest.raises(EndpointRefuses, match="which is not followed"):
             list(ask([Question("label", prompt)], str))
         assert other.requests() == []
+
+
+def test_a_provider_at_a_url_is_asked_with_its_own_key(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the environment leads it there, and never with OpenAI's."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "anthropics-own-0123456789")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    url = server.url.removesuffix("/v1")
+    before = len(server.requests(path="/v1/messages"))
+    list(client(server, tmp_path, model="anthropic/claude-sonnet-4-5", api_base=url, key_env="", retries=0)([Question("label", "{{500}} one")], str))
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+    list(client(server, tmp_path, model="anthropic/claude-sonnet-4-5", api_base="", key_env="", retries=0)([Question("label", "{{500}} two")], str))
+    assert [request["authorization"] for request in server.requests(path="/v1/messages")[before:]] == ["anthropics-own-0123456789"] * 2
+
+
+@pytest.mark.parametrize("model", ["qwen", "openai/qwen", "litellm_proxy/qwen", "groq/qwen"])
+def test_openais_key_is_not_for_a_server_at_a_url(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """LiteLLM falls back on it for many providers."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    for name in ("GROQ_API_KEY", "LITELLM_PROXY_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    prompt = f"without a key, {model}"
+    list(client(server, tmp_path, model=model, key_env="", retries=0)([Question("label", prompt)], str))
+    assert [request["authorization"] for request in server.requests() if request["prompt"] == prompt] == ["Bearer none"]
+
+
+ELSEWHERE = """
+import os, sys
+from pathlib import Path
+from benchmark.llm.budget import Budget
+from benchmark.llm.cache import AnswerCache
+from benchmark.llm.client import Client
+from benchmark.llm.endpoint import Endpoint
+from benchmark.llm.questions import Question
+from benchmark.llm.routes import route_of
+endpoint = Endpoint("phantom-1", api_base=sys.argv[1], transport="litellm", timeout=20.0, retries=0)
+ask = Client(endpoint, route_of(endpoint), cache=AnswerCache(Path("answers") / "a.sqlite"), budget=Budget(None))
+print([type(outcome).__name__ for outcome in ask([Question("label", "led nowhere else")], str)], "ANTHROPIC_BASE_URL" in os.environ)
+"""
+
+
+def test_nothing_leads_litellm_to_another_host_than_was_checked(server: Server, tmp_path: Path) -> None:
+    """A .env that lies about, its own switch for a proxy of its kind, and proxies of the environment."""
+    (tmp_path / ".env").write_text("ANTHROPIC_BASE_URL=https://elsewhere.invalid\n")
+    nowhere = "http://127.0.0.1:9"
+    led = {"USE_LITELLM_PROXY": "True", "LITELLM_PROXY_API_BASE": nowhere, "AIOHTTP_TRUST_ENV": "True", "LITELLM_MODE": "DEV", "http_proxy": nowhere}
+    kept = {name: value for name, value in os.environ.items() if name not in ("ANTHROPIC_BASE_URL", "no_proxy", "NO_PROXY")}
+    path = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", ELSEWHERE, server.url]
+    answer = subprocess.run(command, cwd=tmp_path, env={**kept, **led, **path}, capture_output=True, text=True, timeout=120)
+    assert answer.stdout.strip() == "['Answered'] False", answer.stderr
 
 
 def test_a_server_on_this_machine_is_spoken_to_without_a_proxy(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
