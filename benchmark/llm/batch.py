@@ -25,6 +25,7 @@ from typing import IO, Any, Literal, NamedTuple
 from benchmark.llm.batch_wire import TRIES, BatchServer, Gone, NoBatches, Unanswered, errors_of
 from benchmark.llm.budget import Budget, dollars
 from benchmark.llm.cache import AnswerCache, Kept
+from benchmark.llm.openai_wire import tokens_of
 from benchmark.llm.prices import Price
 from benchmark.llm.questions import Failed
 from benchmark.progress import progress
@@ -81,6 +82,8 @@ class Pending:
     batch_id: str = ""
     reserved: dict[str, float] = field(default_factory=dict)
     """key -> dollars; empty for a batch of an earlier command, whose budget had to bear it"""
+    counted: set[str] = field(default_factory=set)
+    """keys of answers that were paid for: where a file of answers breaks off, its lines are read once more"""
     done: int = 0
     """requests of which the endpoint says that they are done"""
     turned_away: int = 0
@@ -99,12 +102,14 @@ async def fill(
     pauses: Pauses | None = None,
     most_requests: int = MOST_REQUESTS,
     most_bytes: int = MOST_BYTES,
+    is_refresh: bool = False,
 ) -> dict[str, Failed]:
     """Hand the questions in, wait, and put the answers into the cache; key -> failure of those that have none.
 
     asked  questions without an answer in the cache, taken as files are written; one that an earlier command handed in is only waited for
     price  of a token in a batch
     read   makes an answer of the body of one chat completion; task, model, cost and characters are filled in here
+    is_refresh  see ``Budget.reached``
 
     Raises ``BudgetReached`` after everything that was handed in is in the cache, if more was asked than the budget bears; ``BatchesInUse``,
     ``NoBatches``, ``Unanswered``, ``CannotWrite``.
@@ -118,7 +123,7 @@ async def fill(
         _tell(model, pending)
         failures = await desk.collect(pending)
     if questions.refused:
-        raise budget.reached(questions.refused + sum(1 for _ in questions.rest))
+        raise budget.reached(questions.refused + sum(1 for _ in questions.rest), is_refresh=is_refresh)
     return failures
 
 
@@ -270,13 +275,13 @@ class _Desk:
             self.failures[key] = _failure(line, response)
             return
         (task, characters), outcome = batch.keys[key], self.read(body)
-        usage = body.get("usage") or {}
-        ins, outs = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        ins, outs = (tokens or 0 for tokens in tokens_of(body))
         cost = self.price.of(ins, outs) if self.price else None
         if (reserved := batch.reserved.pop(key, None)) is not None:
             self.budget.settle(reserved, task, self.model, ins, outs, cost)
-        else:
+        elif key not in batch.counted:
             self.earlier += cost or 0.0
+        batch.counted.add(key)
         if isinstance(outcome, Failed):
             self.failures[key] = outcome
         else:

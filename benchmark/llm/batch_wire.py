@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from benchmark.llm.data_use import host_of
-from benchmark.llm.failures import MAY_PASS, read_failure
+from benchmark.llm.failures import may_pass, read_failure
 from benchmark.records import UserError
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class BatchServer:
             return answer
         async with answer:
             status, code = answer.status, read_failure(await answer.content.read(READ)).code[:60]  # messages may quote what was sent
-        if status in MAY_PASS:
+        if may_pass(status):
             raise aiohttp.ClientError(f"status {status}")
         if status == 404 and method != "POST":
             raise Gone(path)

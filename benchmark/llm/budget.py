@@ -96,8 +96,11 @@ class Budget:
                 for (task, model), (calls, ins, outs, cost, unpriced) in self._rows.items()
             ]
 
-    def reached(self, waiting: int = 1) -> BudgetReached:
-        """What to raise where nothing more can be reserved; ``waiting`` questions, at least, have no answer yet."""
+    def reached(self, waiting: int = 1, *, is_refresh: bool = False) -> BudgetReached:
+        """What to raise where nothing more can be reserved; ``waiting`` questions, at least, have no answer yet.
+
+        ``is_refresh``: the same command would ask all of them once more.
+        """
         calls = sum(row.calls for row in self.rows())
         limit = f"--budget {self.limit:g}" if self.limit is not None else "the budget"
         if not calls:
@@ -106,9 +109,10 @@ class Budget:
                 "give more, or see what all of them may cost with --estimate"
             )
         wait = "question waits" if waiting == 1 else "questions wait"
+        how = " and without --refresh, which asks everything anew: so" if is_refresh else ":"
         return BudgetReached(
             f"{limit} is reached: {dollars(self.spent())} were spent on {calls:,} calls, the next may cost {dollars(self._refused)}, and at least "
-            f"{waiting:,} {wait}; run the same command again with a larger --budget: nothing that was answered is asked again"
+            f"{waiting:,} {wait}; run the same command again with a larger --budget{how} nothing that was answered is asked again"
         )
 
 

@@ -26,7 +26,7 @@ from benchmark.llm.cache import AnswerCache, Kept, key_of
 from benchmark.llm.discretion import told_of_answer
 from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.estimate import Estimate, Expected
-from benchmark.llm.failures import Refusals
+from benchmark.llm.failures import AGAIN, AGAIN_REFRESHED, Refusals
 from benchmark.llm.flights import Arrival, Arrivals, Asked, Flights, Tally, characters_of
 from benchmark.llm.limits import FIRST_PAUSE_SECONDS
 from benchmark.llm.prices import Price, price_for_budget, price_of
@@ -107,8 +107,8 @@ class Client:
         self.counts = Counts()
         self.tally = Tally()
         self.cache, self.budget = cache, budget
-        self._refresh, self._may_send, self._first_pause = refresh, may_send, first_pause
-        self._refusals = Refusals(endpoint, route, secrets)
+        self.is_refresh, self._may_send, self._first_pause = refresh, may_send, first_pause
+        self._refusals = Refusals(endpoint, route, secrets, again=AGAIN_REFRESHED if refresh else AGAIN)
         self._parameters = endpoint.decides()
         self._renewed: set[int] = set()
         """with ``refresh``, what was asked anew and so is fresh in the cache; a part of each key, which takes a third of the room"""
@@ -134,7 +134,7 @@ class Client:
         return self._estimate.rows() if self._estimate is not None else []
 
     def line(self) -> str:
-        """What happened, on one line: ``1,200 asked, 800 from cache, 12 retried (rate limit 9, timeout 3), 3 failed (unusable 3), $0.42``."""
+        """What happened, on one line: ``1,200 asked, 800 from cache, 12 retried (timeout 12), 812,345 tokens in, 92,345 out, $0.42``."""
         counts, tally = self.counts, self.tally
         parts = [f"{counts.asked:,} asked", f"{counts.cached:,} from cache"]
         parts += [f"{counts.mended:,} mended"] if counts.mended else []
@@ -142,6 +142,7 @@ class Client:
             f"{counter.total():,} {name} ({_listed(counter)})" for name, counter in (("retried", tally.retried), ("failed", counts.failed)) if counter
         ]
         parts += [f"answered by another model than was asked ({_listed(counts.served)})"] if counts.served else []
+        parts += [f"{tally.prompt_tokens:,} tokens in, {tally.completion_tokens:,} out"] if tally.prompt_tokens or tally.completion_tokens else []
         if counts.asked:
             parts.append("price unknown" if tally.unpriced else dollars(tally.cost))
         return ", ".join(parts)
@@ -157,6 +158,7 @@ class Client:
             "retried": dict(tally.retried),
             "failed": dict(counts.failed),
             "served_by": dict(counts.served),
+            "tokens": {"prompt": tally.prompt_tokens, "completion": tally.completion_tokens},
             "tokens_estimated": tally.tokens_estimated,
             "dollars": None if tally.unpriced else tally.cost,
         }
@@ -173,7 +175,7 @@ class Client:
 
     def known(self, entries: Sequence[Entry[Any]]) -> dict[str, Kept]:
         """key -> answer, of those that need not be asked."""
-        if self._refresh:
+        if self.is_refresh:
             return self.cache.get_many([entry.key for entry in entries if int(entry.key[:16], 16) in self._renewed])
         return self.cache.get_many([entry.key for entry in entries])
 
@@ -218,7 +220,7 @@ class Client:
 
     def note_renewed(self, keys: Iterable[str]) -> None:
         """These were asked anew, and what the cache has of them is fresh."""
-        if self._refresh:
+        if self.is_refresh:
             self._renewed.update(int(key[:16], 16) for key in keys)
 
     def price(self, *, is_batch: bool = False) -> Price | None:
@@ -321,7 +323,7 @@ class Client:
                     budget=self.budget,
                     price=self.price(),
                     tally=self.tally,
-                    look_first=not self._refresh,
+                    is_refresh=self.is_refresh,
                     first_pause=self._first_pause,
                 )
                 weakref.finalize(self, _close, wire)

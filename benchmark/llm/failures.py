@@ -19,7 +19,9 @@ LONGEST_WAIT_SECONDS = 120.0
 """an endpoint that asks to wait longer (a quota of the day is used up) is not waited for"""
 OVERLOADED = 529
 """as Anthropic says that it has too much to do: docs.anthropic.com/en/api/errors"""
-MAY_PASS = {408, 409, 425, 429, 500, 502, 503, 504, OVERLOADED}
+MAY_PASS = frozenset((408, 409, 425, 429))
+"""beside everything from 500 on, where proxies have numbers of their own: Cloudflare's are 520 to 526"""
+MAY_BE_FORMAT = (400, 422)
 
 # Words of servers: OpenAI, Azure, vLLM, llama.cpp, Ollama, text-generation-inference, Anthropic, OpenRouter.
 TOO_LONG = (
@@ -37,6 +39,7 @@ NO_CREDIT = ("insufficient_quota", "billing_hard_limit", "credit balance", "insu
 FORMAT = ("response_format", "json_schema", "json_object", "structured output", "guided_json", "grammar", "output_config")
 PARAMETERS = ("temperature", "top_p", "seed")
 AGAIN = "then run the same command again: nothing that was answered is asked again"
+AGAIN_REFRESHED = "then run the same command again without --refresh, which asks everything anew: so nothing that was answered is asked again"
 
 
 class EndpointRefuses(UserError):
@@ -59,8 +62,9 @@ class Failure(NamedTuple):
 class Refusals:
     """Explains what one endpoint says, with nothing in it of keys and prompts."""
 
-    def __init__(self, endpoint: Endpoint, route: Route, secrets: Sequence[str]) -> None:
-        self._endpoint, self._route = endpoint, route
+    def __init__(self, endpoint: Endpoint, route: Route, secrets: Sequence[str], *, again: str = AGAIN) -> None:
+        """``again``: what a refusal says of the next command."""
+        self._endpoint, self._route, self.again = endpoint, route, again
         self.secrets = [*secrets, route.key]
         self.where = f"{endpoint.model} at {urlsplit(route.url).netloc or route.provider}"
 
@@ -78,7 +82,7 @@ class Refusals:
             return self.redirect(headers.get("location", ""))
         if status == 402 or any(sign in words for sign in NO_CREDIT):
             return self.refuses(what, "the account has no credit left; add some")
-        if status in MAY_PASS:
+        if may_pass(status):
             return self._passing(status, headers, what)
         if any(sign in words for sign in FILTERED):
             return Trouble("refused", f"the provider's filter: {what}", may_pass=False, is_about_question=True)
@@ -102,7 +106,7 @@ class Refusals:
             "rejected",
             f"it says that the question is too long: {what}" if is_too_long else what,
             may_pass=False,
-            may_be_format=not is_too_long,
+            may_be_format=not is_too_long and status in MAY_BE_FORMAT,
             is_format=any(sign in f"{words} {failure.param}" for sign in FORMAT),
             is_about_question=is_too_long,
         )
@@ -123,11 +127,16 @@ class Refusals:
 
     def refuses(self, found: str, do: str) -> EndpointRefuses:
         """In three parts: what was asked, what was found, what to do."""
-        return EndpointRefuses(f"asked {self.where}: {found}; {do}, {AGAIN}")
+        return EndpointRefuses(f"asked {self.where}: {found}; {do}, {self.again}")
 
     @property
     def _has_key(self) -> bool:
         return bool(self._route.key) or self._route.transport == "litellm"
+
+
+def may_pass(status: int) -> bool:
+    """True where another try may fare better."""
+    return status in MAY_PASS or status >= 500
 
 
 def read_failure(body: bytes | str) -> Failure:

@@ -17,12 +17,13 @@ from benchmark.llm.background import event_loop
 from benchmark.llm.budget import Budget
 from benchmark.llm.cache import AnswerCache, Kept
 from benchmark.llm.endpoint import Endpoint
-from benchmark.llm.failures import AGAIN, EndpointDown, Refusals
+from benchmark.llm.failures import EndpointDown, Refusals
 from benchmark.llm.limits import FIRST_PAUSE_SECONDS, Gate
 from benchmark.llm.prices import Price, most_tokens
 from benchmark.llm.questions import Failed
 from benchmark.llm.structured import WEAKER, response_format
 from benchmark.llm.wire import Call, Manner, Reply, Trouble, Wire
+from benchmark.records import UserError
 
 CHARACTERS_PER_TOKEN = 4.0
 """of English text, as OpenAI counts (help.openai.com, "What are tokens and how to count them?"); for limits, and where an endpoint does not count"""
@@ -61,6 +62,10 @@ class Tally:
     """further tries, by cause"""
     tokens_estimated: int = 0
     """answers whose endpoint did not count tokens"""
+    prompt_tokens: int = 0
+    """of answers, usable or not, and of calls that may have been answered unheard"""
+    completion_tokens: int = 0
+    """of answers, usable or not"""
     cost: float = 0.0
     """dollars, as far as prices are known"""
     unpriced: int = 0
@@ -84,6 +89,8 @@ class _Flight:
     arrivals: list[Arrivals]
     """who waits for it"""
     task: asyncio.Task[None] | None = None
+    is_sent: bool = False
+    """True while it is with the endpoint"""
 
 
 class Flights:
@@ -99,16 +106,20 @@ class Flights:
         budget: Budget,
         price: Price | None,
         tally: Tally,
-        look_first: bool,
+        is_refresh: bool,
         first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
-        """``look_first``: someone else may have asked meanwhile, so the cache is looked at once more before a question leaves."""
+        """Without ``is_refresh`` the cache is looked at once more before a question leaves: someone else may have asked meanwhile."""
         self.tally = tally
         self._endpoint, self._wire, self._refusals = endpoint, wire, refusals
-        self._cache, self._budget, self._price, self._look_first = cache, budget, price, look_first
+        self._cache, self._budget, self._price, self._is_refresh = cache, budget, price, is_refresh
         self._gate = Gate(endpoint.concurrency, endpoint.requests_per_minute, endpoint.tokens_per_minute, first_pause=first_pause)
         self._first_pause = first_pause
         self._flying: dict[str, _Flight] = {}
+        self._end: BaseException | None = None
+        """why nothing more is sent; told once what was sent is back"""
+        self._to_tell: dict[int, Arrivals] = {}
+        """by id"""
         self._reserved = 0
         self._settled = asyncio.Event()
         self._manner: Manner = "json_schema" if endpoint.structured == "auto" else endpoint.structured
@@ -130,9 +141,12 @@ class Flights:
     # ---- in the event loop
 
     def _take_off(self, asked: Sequence[Asked], arrivals: Arrivals) -> None:
+        if self._end is not None:
+            self._to_tell[id(arrivals)] = arrivals
+            return
         try:
             fresh = [one.key for one in asked if one.key not in self._flying]
-            known = self._cache.get_many(fresh) if self._look_first else {}
+            known = {} if self._is_refresh else self._cache.get_many(fresh)
         except Exception as error:
             arrivals.put((None, error))
             return
@@ -147,11 +161,13 @@ class Flights:
                 flight.task = asyncio.get_running_loop().create_task(self._fly(one, flight))
 
     def _call_off(self, arrivals: Arrivals) -> None:
+        self._to_tell.pop(id(arrivals), None)
         for key, flight in list(self._flying.items()):
             if arrivals in flight.arrivals:
                 flight.arrivals.remove(arrivals)
                 if not flight.arrivals:
                     self._cancel(key)
+        self._tell_if_over()
 
     def _cancel(self, key: str) -> None:
         """Off the list at once: who asks the same in the next moment must not wait for a flight that is being called off."""
@@ -160,30 +176,45 @@ class Flights:
             flight.task.cancel()
 
     async def _fly(self, asked: Asked, flight: _Flight) -> None:
+        outcome: Kept | Failed | None = None
         try:
-            outcome = await self._outcome(asked.call)
+            outcome = await self._outcome(asked.call, flight)
             if isinstance(outcome, Kept):
                 self._cache.put(asked.key, outcome)
         except Exception as error:  # asking on is pointless, or we have a fault: either is for the callers, all of them
-            for arrivals in {id(one): one for other in self._flying.values() for one in other.arrivals}.values():
-                arrivals.put((None, error))
-            for key, other in list(self._flying.items()):
-                if other is not flight:
-                    self._cancel(key)
-            self._flying.pop(asked.key, None)
-            return
+            outcome = None
+            self._begin_to_end(error, flight)
         if self._flying.get(asked.key) is flight:
             del self._flying[asked.key]
-        for arrivals in flight.arrivals:
-            arrivals.put((asked.key, outcome))
+        if outcome is not None:
+            for arrivals in flight.arrivals:
+                arrivals.put((asked.key, outcome))
+        self._tell_if_over()
 
-    async def _outcome(self, call: Call) -> Kept | Failed:
-        """Try until there is an answer, or a failure that is final."""
+    def _begin_to_end(self, error: Exception, cause: _Flight) -> None:
+        """Call off what was not sent. What was is paid for: it comes back, or is too late, and is kept before anybody hears of the error."""
+        self._end = self._end or error
+        self._to_tell |= {id(arrivals): arrivals for flight in self._flying.values() for arrivals in flight.arrivals}
+        for key, flight in list(self._flying.items()):
+            if flight is not cause and not flight.is_sent:
+                self._cancel(key)
+
+    def _tell_if_over(self) -> None:
+        if self._end is None or self._flying:
+            return
+        for arrivals in self._to_tell.values():
+            arrivals.put((None, self._end))
+        self._end, self._to_tell = None, {}
+
+    async def _outcome(self, call: Call, flight: _Flight) -> Kept | Failed | None:
+        """Try until there is an answer, or a failure that is final; None where nothing more is sent."""
         attempt, tries = _Attempt(), 0
         while True:
             try:
-                reply, paid = await self._try(call, attempt)
+                reply, paid = await self._try(call, attempt, flight)
             except Trouble as caught:
+                if self._end is not None:
+                    return None
                 trouble = caught
             else:
                 self._in_a_row = 0
@@ -202,7 +233,7 @@ class Flights:
             if not trouble.too_much:  # else the gate makes everybody wait
                 await asyncio.sleep(self._chance.uniform(0, min(LONGEST_PAUSE_SECONDS, self._first_pause * 2 ** (tries - 1))))
 
-    async def _try(self, call: Call, attempt: _Attempt) -> tuple[Reply, Paid]:
+    async def _try(self, call: Call, attempt: _Attempt, flight: _Flight) -> tuple[Reply, Paid]:
         """One call, when its turn comes. Raises ``Trouble``, ``EndpointRefuses``, ``BudgetReached``."""
         ins = int(characters_of(call) / CHARACTERS_PER_TOKEN)
         expected = ins + (self._answer_tokens or self._endpoint.max_tokens)
@@ -210,17 +241,23 @@ class Flights:
         try:
             reserved = await self._reserve(call)
             attempt.manner = attempt.own or self._manner  # now: others may have found out while this one waited for its turn
-            paid: Paid | None = None
+            # Whatever ends the call, the answer may have been written, to its full length: better to count it than to cross a limit.
+            paid: Paid | None = Paid(ins, 0, reserved if self._price else None)
+            flight.is_sent = True
             try:
                 reply = await self._wire.send(call, attempt.manner)
                 paid = self._paid(ins, reply)
             except Trouble as trouble:
-                if trouble.may_be_billed:  # the answer is lost, but it may have been written: better to count the question than to cross a limit
-                    paid = Paid(ins, 0, self._price.of(ins, 0) if self._price else None)
+                if not trouble.may_be_billed:
+                    paid = None
                 if trouble.too_much:
                     self._gate.too_much(era, trouble.wait)
                 raise
+            except UserError:
+                paid = None
+                raise
             finally:
+                flight.is_sent = False
                 self._settle(call, reserved, paid)
             self._gate.correct(paid.prompt_tokens + paid.completion_tokens - expected)
             self._gate.went_well()
@@ -237,7 +274,7 @@ class Flights:
             amount = most_of(call, self._price, self._endpoint.max_tokens)
         while not self._budget.try_reserve(amount):
             if not self._reserved:
-                raise self._budget.reached(len(self._flying))
+                raise self._budget.reached(len(self._flying), is_refresh=self._is_refresh)
             self._settled.clear()
             await self._settled.wait()
         self._reserved += 1
@@ -248,6 +285,8 @@ class Flights:
             self._budget.release(reserved)
         else:
             self._budget.settle(reserved, call.task, self._endpoint.model, *paid)
+            self.tally.prompt_tokens += paid.prompt_tokens
+            self.tally.completion_tokens += paid.completion_tokens
             self.tally.cost += paid.cost or 0.0
             self.tally.unpriced += paid.cost is None
         self._reserved -= 1
@@ -284,7 +323,8 @@ class Flights:
         what = trouble.what if not tries else f"{trouble.what}; tried {tries + 1} times"
         if self._in_a_row >= IN_A_ROW:
             raise EndpointDown(
-                f"asked {self._refusals.where}: {IN_A_ROW} questions in a row have no answer, the last because: {what}; see to the endpoint, {AGAIN}"
+                f"asked {self._refusals.where}: {IN_A_ROW} questions in a row have no answer, the last because: {what}; see to the endpoint, "
+                f"{self._refusals.again}"
             )
         return Failed(trouble.kind, what)
 

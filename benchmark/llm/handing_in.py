@@ -105,7 +105,7 @@ def _handed_in(client: Client, calls: _Spool) -> dict[str, Failed]:
             f"{client.endpoint.model} is reached through LiteLLM, and batches are handed in by OpenAI's protocol alone; ask without --batch"
         )
     client.check_sending()
-    spent = client.budget.spent()
+    before = _spent(client)
     running = asyncio.run_coroutine_threadsafe(_fill(client, calls), event_loop())
     try:
         failures = running.result()
@@ -113,10 +113,19 @@ def _handed_in(client: Client, calls: _Spool) -> dict[str, Failed]:
         running.cancel()
         raise
     client.tally.sent += calls.count
-    client.tally.cost += client.budget.spent() - spent
+    cost, ins, outs = (now - then for now, then in zip(_spent(client), before, strict=True))
+    client.tally.cost += cost
+    client.tally.prompt_tokens += round(ins)
+    client.tally.completion_tokens += round(outs)
     client.tally.unpriced += calls.count if client.price(is_batch=True) is None else 0
-    client.note_renewed(client.key_of(call) for call in calls)
+    client.note_renewed(key for call in calls if (key := client.key_of(call)) not in failures)  # else an old answer would pass for a new one
     return failures
+
+
+def _spent(client: Client) -> tuple[float, float, float]:
+    """Dollars and tokens, of questions and answers, that the client's model took so far."""
+    rows = [row for row in client.budget.rows() if row.model == client.endpoint.model]
+    return sum(row.cost for row in rows), sum(row.prompt_tokens for row in rows), sum(row.completion_tokens for row in rows)
 
 
 async def _fill(client: Client, calls: Iterable[Call]) -> dict[str, Failed]:
@@ -147,6 +156,7 @@ async def _fill(client: Client, calls: Iterable[Call]) -> dict[str, Failed]:
             price=price,
             read=lambda body: _answer(body, endpoint.max_tokens),
             pauses=client.pauses,
+            is_refresh=client.is_refresh,
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import socket
 import urllib.request
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmark.llm.data_use import is_this_machine
@@ -121,8 +122,7 @@ class OpenAIWire:
 
 def read_reply(body: dict[str, Any]) -> Reply:
     """The first choice of a completion. Raises ``Trouble`` where there is nothing to be read."""
-    usage = body.get("usage") or {}
-    tokens = [count if isinstance(count := usage.get(name), int) else None for name in ("prompt_tokens", "completion_tokens")]
+    ins, outs = tokens_of(body)
     served_by = str(body.get("model") or "")
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -131,9 +131,17 @@ def read_reply(body: dict[str, Any]) -> Reply:
     text = message.get("content") or ""
     if isinstance(text, list):  # in parts
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
-    refusal = message.get("refusal") or (message.get("provider_specific_fields") or {}).get("refusal")  # the second is LiteLLM's place for it
+    more = message.get("provider_specific_fields")  # LiteLLM's place for it
+    refusal = message.get("refusal") or (more.get("refusal") if isinstance(more, dict) else None)
     finish: Any = FINISH.get(str(choice.get("finish_reason")), "stop")
-    return Reply(str(text), "filter" if refusal else finish, served_by, tokens[0], tokens[1])
+    return Reply(str(text), "filter" if refusal else finish, served_by, ins, outs)
+
+
+def tokens_of(body: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Tokens of the question and of the answer, as a completion counts them; None where it does not."""
+    usage = body.get("usage")
+    ins, outs = (usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens"))
+    return ins if isinstance(ins, int) else None, outs if isinstance(outs, int) else None
 
 
 def not_connected(error: Exception, route: Route, refusals: Refusals) -> Trouble | EndpointRefuses:

@@ -22,6 +22,7 @@ import shlex
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+IN_FLIGHT = "/v1/in_flight"
+"""how many other requests are being answered; is not written down"""
 ORDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
@@ -50,6 +53,11 @@ class Server:
             return []
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [request for line in lines if (request := json.loads(line))["path"] == path]
+
+    def in_flight(self) -> int:
+        """Requests that came in and are not answered. What was sent before this is asked has been read and written down when the answer is there."""
+        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}{IN_FLIGHT}", timeout=60) as answer:
+            return int(json.load(answer)["in_flight"])
 
     def asked(self) -> Counter[str]:
         """Prompt -> how often it was asked."""
@@ -133,6 +141,7 @@ class Misbehaving:
         self.answers: dict[str, str] = json.loads(Path(options.answers).read_text(encoding="utf-8")) if options.answers else {}
         self.tries: Counter[str] = Counter()
         self.in_flight = 0
+        """requests that are not answered, this one included"""
         self.routes: dict[str, Callable[[Request], Awaitable[None]]] = {
             "POST /v1/chat/completions": self.chat,
             "GET /v1/models": self.models,
@@ -166,6 +175,9 @@ class Misbehaving:
 
     async def answer(self, request: Request) -> None:
         """Write it down, then answer."""
+        if request.path == IN_FLIGHT:
+            await send_json(request, 200, {"in_flight": self.in_flight - 1})
+            return
         request.order = self.ordered(request)
         entry = {
             "at": time.time(),
@@ -357,6 +369,11 @@ class Orders:
         body = server.completion(request)
         del body["usage"]
         await send_json(request, 200, body)
+
+    @staticmethod
+    async def usage(server: Misbehaving, request: Request, words: list[str], given: Mapping[str, str]) -> None:
+        """{{usage '[1]'}}: an answer that counts its tokens in this form."""
+        await send_json(request, 200, {**server.completion(request), "usage": json.loads(words[0])})
 
 
 def parse(order: str) -> tuple[list[str], dict[str, str]]:

@@ -82,7 +82,7 @@ def test_lesions_are_scored_by_what_the_model_answered(server: Server, tmp_path:
     outcome = score(config(server), tmp_path / "run")
     assert [value(outcome, f"micro_{name}") for name in ("precision", "recall", "f1")] == pytest.approx([1, 1 / 2, 2 / 3])
     assert "labelled by the language model qwen" in (tmp_path / "run" / "table1.md").read_text()
-    assert outcome.asked == ("label: 6 asked, 0 from cache, $0.00",)
+    assert [re.sub(r"[\d,]+ (tokens in|out)", r"N \1", line) for line in outcome.asked] == ["label: 6 asked, 0 from cache, N tokens in, N out, $0.00"]
     sealed = json.loads((tmp_path / "run" / "run.json").read_text())
     assert sealed["language_models"][0] | {"dollars": 0} == sealed["language_models"][0] | {
         "task": "label",

@@ -186,12 +186,14 @@ def test_a_batch_that_was_taken_without_a_word_is_not_handed_in_twice(server: Se
     assert all(answers([*PROMPTS, unheard], cache))
 
 
-def test_answers_that_break_off_are_fetched_again(server: Server, cache: AnswerCache) -> None:
+def test_answers_that_break_off_are_fetched_again(server: Server, cache: AnswerCache, capsys: pytest.CaptureFixture[str]) -> None:
+    """And paid for once, by this command."""
     cut = "{{batch-cut times=2}} Is the heart large?"
     budget = Budget(None)
     assert handed_in([*PROMPTS, cut], server, cache, budget) == {}
     assert all(answers([*PROMPTS, cut], cache))
     assert [row.calls for row in budget.rows()] == [len(PROMPTS) + 1]
+    assert "spent by an earlier command" not in capsys.readouterr().err
 
 
 def test_the_budget_bounds_what_is_handed_in(server: Server, cache: AnswerCache) -> None:
@@ -275,7 +277,7 @@ def test_a_command_killed_while_it_waits_finds_its_batches_again(tmp_path: Path,
         while len(submitted(server)) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(waiting.pid, signal.SIGKILL)
-        waiting.wait()
+        waiting.wait(timeout=60)
         budget = Budget(0.0)  # what an earlier command handed in is no matter of this one's budget
         assert handed_in(PROMPTS, server, cache, budget) == {}
         assert all(answers(PROMPTS, cache))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from benchmark.llm.budget import Budget, BudgetReached
 from benchmark.llm.cache import AnswerCache
 from benchmark.llm.client import WINDOW, Client
 from benchmark.llm.endpoint import Endpoint
-from benchmark.llm.failures import EndpointDown, EndpointRefuses
+from benchmark.llm.failures import EndpointDown, EndpointRefuses, Refusals
 from benchmark.llm.json_answers import read_object
 from benchmark.llm.prices import UnknownPrice
 from benchmark.llm.questions import Answered, Failed, Question, Unusable
 from benchmark.llm.routes import route_of
+from benchmark.llm.wire import Call, Trouble
 from benchmark.records import UserError
 
 pytest.importorskip("aiohttp")
@@ -72,6 +73,14 @@ def times_asked(server: Server, prompt: str) -> int:
     return server.asked()[prompt]
 
 
+def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for it."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
 # ---- order, window, cache
 
 
@@ -84,12 +93,19 @@ def test_outcomes_come_in_order_whichever_answer_came_first(server: Server, cach
 
 
 def test_identical_questions_are_asked_once_in_flight_and_after(server: Server, cache: AnswerCache, told_apart: str) -> None:
-    prompt = f"{{{{slow 0.1}}}} {told_apart}"
+    """The second caller joins the flight of the first, and neither has the answer from the cache."""
+    prompt = f"{{{{slow 2}}}} {told_apart}"
     ask = client(server, cache)
-    first, second = ask(questions([prompt] * 3), str), ask(questions([prompt] * 2), str)
-    outcomes = [next(first), next(second), *first, *second]
+    outcomes: list[Answered[str] | Failed] = []
+    first = threading.Thread(target=lambda: outcomes.extend(ask(questions([prompt] * 3), str)))
+    first.start()
+    until(lambda: times_asked(server, prompt) == 1)
+    outcomes += ask(questions([prompt] * 2), str)
+    first.join(timeout=60)
     assert len(outcomes) == 5
-    assert len(set(outcomes)) <= 2  # they differ at most in is_cached
+    assert [outcome.is_cached for outcome in outcomes if isinstance(outcome, Answered)] == [False] * 5
+    assert len(set(outcomes)) == 1
+    assert [outcome.is_cached for outcome in ask(questions([prompt]), str) if isinstance(outcome, Answered)] == [True]
     assert times_asked(server, prompt) == 1
 
 
@@ -113,7 +129,10 @@ def test_a_second_run_asks_nothing_and_says_so(server: Server, cache: AnswerCach
     prompts = [f"{told_apart} {number}" for number in range(20)]
     first = client(server, cache)
     outcomes = list(first(questions(prompts, SCHEMA), answer_of))
-    assert first.line() == "20 asked, 0 from cache, $0.00"
+    asked = sum(len(prompt) // 4 for prompt in prompts)  # as the server counts
+    answered = sum(len(outcome.text) // 4 for outcome in outcomes if isinstance(outcome, Answered))
+    assert first.line() == f"20 asked, 0 from cache, {asked:,} tokens in, {answered:,} out, $0.00"
+    assert first.record()["tokens"] == {"prompt": asked, "completion": answered}
     before = len(server.requests())
     again = client(server, cache)
     repeated = list(again(questions(prompts, SCHEMA), answer_of))
@@ -179,6 +198,9 @@ def test_no_question_is_no_outcome(server: Server, cache: AnswerCache) -> None:
         ("502 times=2", "server error"),
         ("503 times=2", "server error"),
         ("504 times=2", "server error"),
+        ("520 times=2", "server error"),
+        ("522 times=2", "server error"),
+        ("526 times=2", "server error"),
         ("529 times=2", "server error"),
         ("half times=2", "server error"),
         ("html times=2", "server error"),
@@ -212,7 +234,9 @@ def test_what_may_pass_is_tried_again_and_counted_by_its_cause(server: Server, c
 )
 def test_what_does_not_pass_is_a_failure_of_its_kind(server: Server, cache: AnswerCache, told_apart: str, order: str, kind: str, said: str) -> None:
     prompt = f"{{{{{order}}}}} {told_apart}"
-    outcomes = list(client(server, cache, retries=1, timeout=0.2)(questions([prompt, f"{told_apart} well"]), str))
+    timeout = 0.2 if kind == "timeout" else 30.0
+    well = client(server, cache)(questions([f"{told_apart} well"]), str)
+    outcomes = [*client(server, cache, retries=1, timeout=timeout)(questions([prompt]), str), *well]
     assert isinstance(outcomes[0], Failed)
     assert (outcomes[0].kind, times_asked(server, prompt)) == (kind, 2)
     assert said in outcomes[0].what
@@ -244,17 +268,19 @@ def test_an_endpoint_that_asks_to_wait_for_an_hour_is_not_waited_for(server: Ser
 
 def test_requests_per_minute_are_spread_evenly(tmp_path: Path, cache: AnswerCache) -> None:
     with serve(tmp_path) as server:
+        begun = time.time()  # the first may be late itself
         list(client(server, cache, requests_per_minute=600)(questions([str(number) for number in range(16)]), str))
         came = [request["at"] for request in server.requests()]
-    assert came[15] - came[0] >= 0.5  # ten at once, as one second has, then one each tenth
+    assert came[15] - begun >= 0.59  # ten at once, as one second has, then one each tenth
 
 
 def test_tokens_per_minute_count_what_answers_took(tmp_path: Path, cache: AnswerCache) -> None:
     with serve(tmp_path) as server:
+        begun = time.time()
         ask = client(server, cache, tokens_per_minute=60_000, max_tokens=10)
         list(ask(questions([f"{number} " + "word " * 800 for number in range(4)]), str))  # about 1,000 tokens each: one a second
         came = [request["at"] for request in server.requests()]
-    assert came[2] - came[0] >= 0.9
+    assert came[2] - begun >= 0.9
 
 
 # ---- what does not pass
@@ -344,6 +370,40 @@ def test_what_came_before_a_refusal_is_kept(tmp_path: Path, cache: AnswerCache) 
             next(outcomes)
         list(client(server, cache)(questions(["one", "two", "four"]), str))
         assert server.asked() == {"one": 1, "two": 1, "{{401}} three": 1, "four": 1}
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [("402", EndpointRefuses), ("429 code=insufficient_quota", EndpointRefuses), ("500", EndpointDown)],
+)
+def test_what_was_sent_before_a_refusal_is_kept_and_what_waits_is_not_sent(
+    tmp_path: Path, cache: AnswerCache, monkeypatch: pytest.MonkeyPatch, order: str, expected: type[UserError]
+) -> None:
+    """It is paid for. Both callers hear of the refusal, once what was sent is back."""
+    monkeypatch.setattr("benchmark.llm.flights.IN_A_ROW", 1)
+    sent, waiting = ["{{slow 2}} one", "{{slow 2}} two"], ["four", "five"]
+    with serve(tmp_path, latency=1.0) as server:
+        ask = client(server, cache, concurrency=3, retries=0, timeout=30.0)
+        heard: list[type[BaseException]] = []
+
+        def first() -> None:
+            with pytest.raises(expected) as refused:
+                list(ask(questions([*sent, f"{{{{{order}}}}} refused", *waiting]), str))
+            heard.append(refused.type)
+
+        asking = threading.Thread(target=first)
+        asking.start()
+        until(lambda: len(server.requests()) == 3)
+        with pytest.raises(expected):
+            list(ask(questions([*sent, "five"]), str))
+        asking.join(timeout=60)
+        assert heard == [expected]
+        entries = ask.keyed(questions([*sent, *waiting]))
+        kept = cache.get_many([entry.key for entry in entries])
+        assert [entry.key in kept for entry in entries] == [True, True, False, False]
+        assert not set(waiting) & set(server.asked())
+        assert ask.budget.in_flight == 0
+        assert [type(outcome) for outcome in ask(questions(waiting), str)] == [Answered, Answered], "the next question is asked as ever"
 
 
 # ---- structured answers
@@ -471,6 +531,31 @@ def test_a_budget_is_not_crossed_and_the_next_run_goes_on(tmp_path: Path, cache:
         assert set(server.asked().values()) == {1}
 
 
+@pytest.mark.parametrize("order", ["slow 60", "cut", "cut before"])
+def test_answers_that_may_have_been_written_unheard_do_not_lead_across_the_budget(tmp_path: Path, cache: AnswerCache, order: str) -> None:
+    """A hundred tokens out at a dollar each: the endpoint charges them, whether we wait for them or not."""
+    with serve(tmp_path) as server:
+        prompts = [f"{{{{{order}}}}} {number}" for number in range(10)]
+        ask = client(server, cache, budget=350, input_price=0, output_price=1e6, max_tokens=100, timeout=1.0, retries=1)
+        with pytest.raises(BudgetReached, match=r"--budget 350 is reached: \$300\.00 were spent on 3 calls"):
+            list(ask(questions(prompts), str))
+        assert len(server.requests()) == 3
+    assert ask.record()["dollars"] == ask.budget.spent() == 300
+
+
+def test_who_asks_everything_anew_is_told_to_go_on_otherwise(server: Server, cache: AnswerCache, told_apart: str) -> None:
+    """The same command would pay for all of it once more."""
+    do = r"without --refresh, which asks everything anew: so nothing that was answered is asked again"
+    with pytest.raises(EndpointRefuses, match=f"then run the same command again {do}"):
+        list(client(server, cache, refresh=True)(questions([f"{{{{402}}}} {told_apart}"]), str))
+    prompts = [f"{told_apart} {number}" for number in range(4)]
+    for mode in ("ask", "batch"):
+        quick = Pauses(first=0.02, longest=0.05)
+        ask = client(server, cache, refresh=True, mode=mode, pauses=quick, budget=110, input_price=0, output_price=1e6, max_tokens=100)
+        with pytest.raises(BudgetReached, match=f"with a larger --budget and {do}"):
+            list(ask(questions(prompts), str))
+
+
 def test_a_budget_for_a_model_without_a_price_is_refused_before_anything_is_sent(server: Server, cache: AnswerCache, told_apart: str) -> None:
     with pytest.raises(UnknownPrice):
         list(client(server, cache, budget=1.0, input_price=1)(questions([told_apart]), str))
@@ -494,13 +579,48 @@ def test_batches_bring_the_same_answers_as_asking(tmp_path: Path, cache: AnswerC
         ask = client(server, cache, mode="batch", pauses=Pauses(first=0.02, longest=0.05), input_price=1, output_price=1)
         outcomes = list(ask(questions(prompts, SCHEMA), answer_of))
         assert server.requests() == []  # none by the direct way
-        assert ask.line().startswith("4 asked, 0 from cache, 1 mended, 1 failed (refused 1), $4e-05")
+        assert ask.line().startswith("4 asked, 0 from cache, 1 mended, 1 failed (refused 1), 60 tokens in, 27 out, $4e-05")
+        assert ask.record()["tokens"] == {"prompt": 60, "completion": 27}
         again = client(server, cache, mode="batch", pauses=Pauses(first=0.02, longest=0.05))
         assert [type(outcome) for outcome in again(questions(prompts[:2], SCHEMA), answer_of)] == [Answered, Answered]
         assert again.line() == "0 asked, 2 from cache, 1 mended"
     with serve(tmp_path / "direct") as server:
         direct = list(client(server, AnswerCache(tmp_path / "other" / "a.sqlite"))(questions(prompts, SCHEMA), answer_of))
     assert [getattr(outcome, "value", None) for outcome in outcomes] == [getattr(outcome, "value", None) for outcome in direct]
+
+
+def test_an_old_answer_does_not_pass_for_a_new_one_where_a_batch_brought_none(tmp_path: Path, cache: AnswerCache) -> None:
+    prompts = ["one", "{{batch-missing}} two"]
+    with serve(tmp_path) as server:
+        assert [type(outcome) for outcome in client(server, cache)(questions(prompts), str)] == [Answered, Answered]
+        ask = client(server, cache, mode="batch", refresh=True, pauses=Pauses(first=0.02, longest=0.05))
+        outcomes = list(ask(questions(prompts), str))
+    assert [type(outcome) for outcome in outcomes] == [Answered, Failed]
+    assert ask.counts.failed == {"empty": 1}
+
+
+@pytest.mark.parametrize("usage", ["[1]", '"many"', '{"prompt_tokens": "many", "completion_tokens": null}'])
+def test_a_count_of_tokens_in_another_form_is_none(server: Server, cache: AnswerCache, told_apart: str, usage: str) -> None:
+    prompt = f"{{{{usage '{usage}'}}}} {told_apart}"
+    ask = client(server, cache)
+    batch = client(server, cache, refresh=True, mode="batch", pauses=Pauses(first=0.02, longest=0.05))
+    outcomes = [*ask(questions([prompt]), str), *batch(questions([prompt]), str)]
+    assert [type(outcome) for outcome in outcomes] == [Answered, Answered]
+    assert ask.record()["tokens_estimated"] == 1
+
+
+@pytest.mark.parametrize("status", [401, 404, 405, 409, 413, 418, 500, 501, 526])
+def test_only_a_status_that_says_so_may_be_about_the_form_of_the_answer(status: int) -> None:
+    endpoint = Endpoint("phantom-1", api_base="http://127.0.0.1:9/v1")
+    refusals = Refusals(endpoint, route_of(endpoint), [])
+    call = Call("label", ({"role": "user", "content": "one"},), SCHEMA, 0)
+    found = refusals.of_status(status, {}, "response_format is not known here", call)
+    assert not getattr(found, "may_be_format", False)
+    assert getattr(found, "may_pass", False) is (status == 409 or status >= 500)
+    for other in (400, 422):
+        trouble = refusals.of_status(other, {}, "response_format is not known here", call)
+        assert isinstance(trouble, Trouble)
+        assert (trouble.may_be_format, trouble.may_pass) == (True, False)
 
 
 # ---- what may be sent
@@ -526,9 +646,11 @@ def test_a_server_on_this_machine_is_spoken_to_without_a_proxy(
 def test_a_proxy_sees_no_word_of_a_question(cache: AnswerCache, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(60)
 
         def listen() -> None:
             connection, _ = proxy.accept()
+            connection.settimeout(60)
             with connection:
                 heard.append(connection.recv(65536))
 
@@ -538,7 +660,7 @@ def test_a_proxy_sees_no_word_of_a_question(cache: AnswerCache, monkeypatch: pyt
         monkeypatch.setenv("no_proxy", "")
         endpoint = Endpoint("phantom-1", api_base="https://models.invalid/v1", retries=0, timeout=5)
         (outcome,) = Client(endpoint, route_of(endpoint), cache=cache, budget=Budget(None))(questions(["the report"]), str)
-        listening.join()
+        listening.join(timeout=60)
     assert isinstance(outcome, Failed)
     assert heard[0].startswith(b"CONNECT models.invalid:443 ")
     assert b"report" not in heard[0]
@@ -548,14 +670,16 @@ def test_a_proxy_sees_no_word_of_a_question(cache: AnswerCache, monkeypatch: pyt
 
 
 def test_closing_early_calls_off_what_is_in_flight_and_keeps_what_came(tmp_path: Path, cache: AnswerCache) -> None:
-    prompts = ["quick", *(f"{{{{slow 0.6}}}} {number}" for number in range(5))]
+    prompts = ["quick", *(f"{{{{slow 300 times=1}}}} {number}" for number in range(5))]
     with serve(tmp_path) as server:
-        outcomes = client(server, cache)(questions(prompts), str)
+        ask = client(server, cache, timeout=600.0)
+        outcomes = ask(questions(prompts), str)
         assert isinstance(next(outcomes), Answered)
+        until(lambda: len(server.requests()) == 6)
         outcomes.close()
-        time.sleep(0.8)
+        until(lambda: ask.budget.in_flight == 0)
         again = client(server, cache)
-        assert list(again(questions(prompts), str))
+        assert [type(outcome) for outcome in again(questions(prompts), str)] == [Answered] * 6
     assert again.counts.cached == 1
 
 
@@ -579,18 +703,23 @@ for outcome in ask((Question("label", f"question {number}") for number in range(
 def test_ctrl_c_ends_a_run_at_once_and_what_came_is_not_asked_again(tmp_path: Path, cache: AnswerCache) -> None:
     """Death without a word is tested in test_llm_killed.py."""
     with serve(tmp_path, latency=0.02) as server:
-        command = [sys.executable, "-c", RUN, server.url, str(cache.file), "100"]
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        while len(server.requests()) < 40:
-            time.sleep(0.005)
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=10)
+        command = [sys.executable, "-c", RUN, server.url, str(cache.file)]
+        endless = [*command, "1000000"]  # a signal that comes late finds it still running
+        running = subprocess.Popen(endless, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            until(lambda: len(server.requests()) >= 40)
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=60)
+        finally:
+            running.kill()
         assert said.splitlines()[-1] == "KeyboardInterrupt"
         assert "Unclosed" not in said
         before = len(server.requests())
-        entries = client(server, cache).keyed(questions([f"question {number}" for number in range(100)]))
-        known = {entry.call.texts[0] for entry in entries if entry.key in cache.get_many([entry.key for entry in entries])}
-        assert 20 <= len(known) < 100
-        rest = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert len(rest.stdout.splitlines()) == 100
+        prompts = [f"question {number}" for number in range(before + 20)]
+        entries = client(server, cache).keyed(questions(prompts))
+        kept = cache.get_many([entry.key for entry in entries])
+        known = {entry.call.texts[0] for entry in entries if entry.key in kept}
+        assert 20 <= len(known) <= before
+        rest = subprocess.run([*command, str(len(prompts))], capture_output=True, text=True, timeout=300)
+        assert len(rest.stdout.splitlines()) == len(prompts)
         assert not known & {request["prompt"] for request in server.requests()[before:]}
