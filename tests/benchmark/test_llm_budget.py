@@ -162,7 +162,7 @@ def test_threads_may_share_it() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=120)
     assert sum(taken) == 1_000
 
 

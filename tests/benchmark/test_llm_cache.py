@@ -126,7 +126,7 @@ def test_threads_may_share_it(file: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(timeout=120)
     assert cache.get_many(key(number) for number in range(800)) == {key(number): kept(number) for number in range(800)}
 
 
@@ -363,7 +363,9 @@ def test_whatever_put_returned_from_survives_a_kill(file: Path) -> None:
         assert victim.stdout is not None
         lines = [victim.stdout.readline() for _ in range(draw.randrange(1, 400))]
         victim.send_signal(signal.SIGKILL)
-        rest, _ = victim.communicate(timeout=60)
+        rest = victim.stdout.read()  # and not communicate(), which does not know what readline() has read ahead
+        victim.stdout.close()
+        victim.wait(timeout=60)
         told = [int(line) for line in "".join([*lines, rest]).split("\n")[:-1]]
         assert AnswerCache(file).get_many(map(key, told)) == {key(number): kept(number) for number in told}
     other.communicate(timeout=120)

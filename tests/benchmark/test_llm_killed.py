@@ -78,9 +78,10 @@ def killed_when(process: subprocess.Popen[str], server: Server, so_many: int, se
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    count = -1
-    while count != (count := arrived(server)):
-        time.sleep(0.1)
+    deadline = time.monotonic() + 60
+    while server.in_flight():
+        assert time.monotonic() < deadline, "the server does not come to rest"
+        time.sleep(0.02)
 
 
 @pytest.mark.slow
