@@ -155,22 +155,27 @@ from benchmark.llm.client import Client
 from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.questions import Question
 from benchmark.llm.routes import route_of
-endpoint = Endpoint("phantom-1", api_base=sys.argv[1], transport="litellm", timeout=20.0, retries=0)
-ask = Client(endpoint, route_of(endpoint), cache=AnswerCache(Path("answers") / "a.sqlite"), budget=Budget(None))
-print([type(outcome).__name__ for outcome in ask([Question("label", "led nowhere else")], str)], "ANTHROPIC_BASE_URL" in os.environ)
+for model, url in (("phantom-1", sys.argv[1]), ("anthropic/claude-sonnet-4-5", "")):
+    endpoint = Endpoint(model, api_base=url, transport="litellm", timeout=20.0, retries=0)
+    ask = Client(endpoint, route_of(endpoint), cache=AnswerCache(Path("answers") / "a.sqlite"), budget=Budget(None))
+    print(*[type(outcome).__name__ for outcome in ask([Question("label", f"led nowhere else, {model}")], str)])
+print("ANTHROPIC_BASE_URL" in os.environ)
 """
 
 
 def test_nothing_leads_litellm_to_another_host_than_was_checked(server: Server, tmp_path: Path) -> None:
-    """A .env that lies about, its own switch for a proxy of its kind, and proxies of the environment."""
+    """A .env that lies about, its own switch for a proxy of its kind, and proxies of the environment: the one for HTTPS, through which Anthropic
+    is asked, leads nowhere."""
     (tmp_path / ".env").write_text("ANTHROPIC_BASE_URL=https://elsewhere.invalid\n")
     nowhere = "http://127.0.0.1:9"
-    led = {"USE_LITELLM_PROXY": "True", "LITELLM_PROXY_API_BASE": nowhere, "AIOHTTP_TRUST_ENV": "True", "LITELLM_MODE": "DEV", "http_proxy": nowhere}
+    led = {"USE_LITELLM_PROXY": "True", "LITELLM_PROXY_API_BASE": server.url, "AIOHTTP_TRUST_ENV": "True", "LITELLM_MODE": "DEV"}
+    led |= {"http_proxy": nowhere, "https_proxy": nowhere, "ANTHROPIC_API_KEY": "anthropics-own", "LITELLM_PROXY_API_KEY": "a-proxys-own"}
     kept = {name: value for name, value in os.environ.items() if name not in ("ANTHROPIC_BASE_URL", "no_proxy", "NO_PROXY")}
     path = {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", ELSEWHERE, server.url]
     answer = subprocess.run(command, cwd=tmp_path, env={**kept, **led, **path}, capture_output=True, text=True, timeout=120)
-    assert answer.stdout.strip() == "['Answered'] False", answer.stderr
+    assert answer.stdout.split() == ["Answered", "Failed", "False"], answer.stderr
+    assert [request["prompt"] for request in server.requests() if "led nowhere" in request["prompt"]] == ["led nowhere else, phantom-1"]
 
 
 def test_a_server_on_this_machine_is_spoken_to_without_a_proxy(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
