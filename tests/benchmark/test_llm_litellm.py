@@ -178,6 +178,18 @@ def test_nothing_leads_litellm_to_another_host_than_was_checked(server: Server, 
     assert [request["prompt"] for request in server.requests() if "led nowhere" in request["prompt"]] == ["led nowhere else, phantom-1"]
 
 
+def test_nobody_else_in_the_program_is_told_of_questions(server: Server, ask: Client, tmp_path: Path) -> None:
+    """What LiteLLM was told elsewhere to report every question to: a service, mostly."""
+    import litellm
+
+    told: list[object] = []
+    for listeners in (litellm.input_callback, litellm.success_callback, litellm.callbacks, litellm._async_success_callback):
+        listeners.append(lambda *of_a_question: told.append(of_a_question))
+    again = client(server, tmp_path / "again")
+    assert [type(outcome) for outcome in again([Question("label", "told to nobody")], str)] == [Answered]
+    assert told == []
+
+
 def test_a_server_on_this_machine_is_spoken_to_without_a_proxy(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
