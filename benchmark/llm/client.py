@@ -235,24 +235,26 @@ class Client:
         window: deque[Entry[T]] = deque()
         waiting: dict[str, list[Entry[T]]] = {}
         arrivals: Arrivals = SimpleQueue()
+        end: BaseException | None = None
         try:
             while True:
-                has_room = not is_over and len(window) + chunk <= most
+                has_room = end is None and not is_over and len(window) + chunk <= most
                 if has_room:
                     taken = self.keyed(itertools.islice(source, chunk))
                     is_over = len(taken) < chunk
                     chunk = min(2 * chunk, CHUNK)
                     window.extend(taken)
                     self._look_up(taken, read, waiting, arrivals)
-                while not arrivals.empty():
-                    self._arrive(arrivals.get(), read, waiting, arrivals)
-                if not window:
-                    if is_over:
-                        return
-                elif window[0].outcome is not None:
+                while end is None and not arrivals.empty():
+                    end = self._arrive(arrivals.get(), read, waiting, arrivals)
+                if is_over and not window:
+                    return
+                if window and window[0].outcome is not None:  # what came before the end is told before it
                     yield self.counted(window.popleft())
-                elif not has_room:
-                    self._arrive(arrivals.get(), read, waiting, arrivals)
+                elif end is not None:
+                    raise end
+                elif window and not has_room:
+                    end = self._arrive(arrivals.get(), read, waiting, arrivals)
         finally:
             if waiting and self._flights is not None:
                 self._flights[1].abandon(arrivals)
@@ -280,11 +282,12 @@ class Client:
             self.check_sending()
             flights.start(fresh, arrivals)
 
-    def _arrive(self, arrival: Arrival, read: Callable[[str], T], waiting: dict[str, list[Entry[T]]], arrivals: Arrivals) -> None:
+    def _arrive(self, arrival: Arrival, read: Callable[[str], T], waiting: dict[str, list[Entry[T]]], arrivals: Arrivals) -> BaseException | None:
+        """Take the outcome in; what is to be raised if that is what arrived."""
         key, outcome = arrival
         if key is None or isinstance(outcome, BaseException):
             assert isinstance(outcome, BaseException)
-            raise outcome
+            return outcome
         unusable = []
         for entry in waiting.pop(key):
             if isinstance(outcome, Failed):
@@ -294,6 +297,7 @@ class Client:
                 unusable += [] if self.use(entry, outcome, read) else [entry]
         if unusable:
             self._send(unusable, waiting, arrivals)
+        return None
 
     def _count(self, entries: Sequence[Entry[T]], missing: set[int]) -> None:
         if self._estimate is None:
