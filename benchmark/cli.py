@@ -123,7 +123,7 @@ def run(
     """
     from benchmark import evaluator
 
-    options = _with_llm(_options(settings), llm, llm_url)
+    options = _options(settings, llm, llm_url)
     config = _config(models, dataset, split, limit, metrics, labeller, options, draws, level, seed, device, workers, grant, judge)
     folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
     if estimate:
@@ -159,7 +159,7 @@ def generate(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, METRICS, "rules", _with_llm(_options(settings), llm, llm_url), 1000, 0.95, seed, device, 0, grant)
+    config = _config(models, dataset, split, limit, METRICS, "rules", _options(settings, llm, llm_url), 1000, 0.95, seed, device, 0, grant)
     manner = _manner(budget, False, False, False)
     folder = out or _default_folder(config)
     outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, only_generate=True, training=training, manner=manner)
@@ -213,7 +213,7 @@ def score(
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
     truth = _read(references, id_column, text_column, "--text-column")
     read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
-    options = _with_llm(_options(settings), llm, llm_url)
+    options = _options(settings, llm, llm_url)
     config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, "auto", workers, judge=judge)
     manner = _manner(budget, estimate, batch, refresh)
     if estimate:
@@ -268,7 +268,7 @@ def label(
     if (reports is None) == (not dataset):
         given = f"found {reports} and {dataset}" if dataset else "found neither"
         raise UserError(f"label takes the reports of a file or of a dataset, {given}; write `label reports.csv` or `label --dataset phantom`")
-    options, manner = _with_llm(_options(settings), llm, llm_url), _manner(budget, estimate, batch, refresh)
+    options, manner = _options(settings, llm, llm_url), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_label_dataset, estimate_label_file
         from benchmark.shows import show_estimate
@@ -518,19 +518,14 @@ def _all_models() -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _options(settings: list[str] | None) -> dict[str, str]:
+def _options(settings: list[str] | None, llm: str = "", llm_url: str = "") -> dict[str, str]:
+    """All settings; the short flags are settings too, and do not speak against one that was given in full."""
     from benchmark.registry import parse_options
 
-    return parse_options(settings or [])
-
-
-def _with_llm(options: dict[str, str], llm: str, llm_url: str) -> dict[str, str]:
-    """The short flags are settings too; they do not speak against one that was given in full."""
-    for name, value in (("llm.model", llm), ("llm.api_base", llm_url)):
+    options = parse_options(settings or [])
+    for name, flag, value in (("llm.model", "--llm", llm), ("llm.api_base", "--llm-url", llm_url)):
         if value and options.setdefault(name, value) != value:
-            raise UserError(
-                f"--set {name}={options[name]} and --{'llm' if name == 'llm.model' else 'llm-url'} {value} say different things; give one"
-            )
+            raise UserError(f"--set {name}={options[name]} and {flag} {value} say different things; give one")
     return options
 
 

@@ -35,7 +35,7 @@ class Finding:
     """One line of the examination."""
 
     group: str
-    """core | extras | device | models | metrics | datasets | labellers | trainers | cache"""
+    """core | extras | device | models | metrics | datasets | labellers | trainers | language models | cache"""
     name: str
     state: Literal["ok", "missing", "note"]
     what: str

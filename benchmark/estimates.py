@@ -6,6 +6,7 @@ Reports that a model has not written yet are taken to be as long as the referenc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from benchmark.llm.estimate import Expected
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.records import Report, RunConfig
 from benchmark.report_files import read_reports
-from benchmark.runs import RunFolder
+from benchmark.runs import RunFolder, opened
 from benchmark.scoring import asks, build_metric, statistics_of
 
 
@@ -38,15 +39,18 @@ class Estimated:
 
 
 def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool = False, training: str = "") -> Estimated:
-    """What measuring a run would ask. Raises ``UserError`` as the run would."""
+    """What measuring a run would ask. Raises ``UserError`` as the run would, ``FolderInUse`` among them."""
     check_names(config, training)
     dataset = open_dataset(config.dataset, config.options, strict=strict)
     llm = LanguageModels(config.options, use_of_datasets(dataset, learning_side(dataset, config, training)), replace(manner, mode="estimate"))
     data = read(dataset, config)
     references = [reference.report for reference in data.references]
     notes, reports = [], {}
+    # Held as a run holds it: half a line at the end of a file is cut off when it is read, and may be one that another process is writing.
+    with opened(out) if out.exists() else nullcontext(RunFolder(out)) as folder:
+        written = {spec.label: folder.model(spec.label).reports() for spec in registry.parse_specs(config.models)}
     for spec in registry.parse_specs(config.models):
-        there = {report.case_id: report for report in RunFolder(out).model(spec.label).reports()}
+        there = {report.case_id: report for report in written[spec.label]}
         # A stand-in is another text than the reference: else it would count as a question that is asked already.
         reports[spec.label] = [
             there.get(reference.case_id, Report(reference.case_id, f"{reference.report} ({spec.label})")) for reference in data.references

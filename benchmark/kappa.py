@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.records import Lesions
+from benchmark.shares import mean_of_defined, share
 from benchmark.vocabulary import LESIONS, SIDES
 
 UNANSWERED = -1
@@ -85,7 +86,7 @@ def pair_values(sums: np.ndarray, *, has_truth: bool) -> dict[str, np.ndarray]:
     numbers["side_kappa"] = np.where(has_sides[..., None], numbers["side_kappa"], np.nan)
     pooled["side_kappa"] = np.where(has_sides, pooled["side_kappa"], np.nan)
     result = {f"{lesion}.{name}": number[..., column] for column, lesion in enumerate(LESIONS) for name, number in numbers.items()}
-    result |= {f"macro_{name}": _mean_of_defined(np.where(occurs, numbers[name], np.nan)) for name in AVERAGED if name in numbers}
+    result |= {f"macro_{name}": mean_of_defined(np.where(occurs, numbers[name], np.nan)) for name in AVERAGED if name in numbers}
     return result | {f"micro_{name}": number for name, number in pooled.items()}
 
 
@@ -132,24 +133,24 @@ def _pair_numbers(counts: np.ndarray, *, has_truth: bool) -> dict[str, np.ndarra
     first, second = both + only_first, both + only_second
     by_chance = np.sum(counts[7 : 7 + len(SIDES)] * counts[7 + len(SIDES) :], axis=0)  # of both^2 pairs drawn from the two marginals
     numbers = {
-        "kappa": _share(2 * (both * neither - only_first * only_second), first * (cases - second) + second * (cases - first)),
-        "pabak": 2 * _share(both + neither, cases) - 1,
-        "raw_agreement": _share(both + neither, cases),
+        "kappa": share(2 * (both * neither - only_first * only_second), first * (cases - second) + second * (cases - first)),
+        "pabak": 2 * share(both + neither, cases) - 1,
+        "raw_agreement": share(both + neither, cases),
     }
     occurs = both + only_first + only_second > 0
     shares = {"precision": (both, first), "recall": (both, second)} if has_truth else {}
     for name, (part, whole) in (shares | {"f1": (2 * both, first + second)}).items():
-        numbers[name] = np.where(occurs, np.where(whole > 0, _share(part, whole), 0.0), np.nan)
+        numbers[name] = np.where(occurs, np.where(whole > 0, share(part, whole), 0.0), np.nan)
     return numbers | {
-        "prevalence_first": _share(first, cases),
-        "prevalence_second": _share(second, cases),
-        "prevalence_difference": _share(only_first - only_second, cases),
+        "prevalence_first": share(first, cases),
+        "prevalence_second": share(second, cases),
+        "prevalence_difference": share(only_first - only_second, cases),
         "positives_first": first,
         "positives_second": second,
         "positives_both": both,
         "side_stated_by_both": sided,
-        "side_agreement": _share(agrees, sided),
-        "side_kappa": _share(both * same_side - by_chance, both * both - by_chance),
+        "side_agreement": share(agrees, sided),
+        "side_kappa": share(both * same_side - by_chance, both * both - by_chance),
     }
 
 
@@ -158,22 +159,11 @@ def _chance_corrected(name: str, sums: np.ndarray, *, with_replacement: bool) ->
     columns = np.moveaxis(np.reshape(sums, (*np.shape(sums)[:-1], 3, len(LESIONS))), -2, 0)
 
     def corrected(answers: np.ndarray, positives: np.ndarray, differing: np.ndarray) -> np.ndarray:
-        by_chance = _share(2 * positives * (answers - positives), answers if with_replacement else answers - 1)
-        return 1 - _share(differing, by_chance)
+        by_chance = share(2 * positives * (answers - positives), answers if with_replacement else answers - 1)
+        return 1 - share(differing, by_chance)
 
     each = corrected(*columns)
     result = {f"{lesion}.{name}": each[..., column] for column, lesion in enumerate(LESIONS)}
-    result[f"macro_{name}"] = _mean_of_defined(each)  # undefined where nobody affirms the lesion
+    result[f"macro_{name}"] = mean_of_defined(each)  # undefined where nobody affirms the lesion
     result[f"micro_{name}"] = corrected(*columns.sum(axis=-1))
     return result
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole > 0, part / whole, np.nan)
-
-
-def _mean_of_defined(numbers: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where all of it is."""
-    defined = ~np.isnan(numbers)
-    return _share(np.where(defined, numbers, 0.0).sum(axis=-1), defined.sum(axis=-1))

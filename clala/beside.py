@@ -13,16 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clala.parts import Progress
 
 WORK_FROM = 10_000
 """classifier images x epochs from which a second process (4 s to start) pays"""
-
-
-Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
-"""as in ``parts``"""
 
 
 class PartsFailed(RuntimeError):

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.ops import StochasticDepth
 
+from clala.misfit import misfit
+
 HUB_NAME, HUB_TAG = "microsoft/BiomedVLP-BioViL-T", "v1.0"
 FILE = "biovil_t_image_model_proj_size_128.pt"
 FILE_MD5 = "a83080e2f23aa584a4f2b24c39b1bb64"  # hi-ml-multimodal 0.2.2
@@ -248,14 +250,8 @@ def load_published(network: BioViLT, path: Path) -> str:
 
 def fill(network: BioViLT, state: Mapping[str, Tensor], where: str, remedy: str = "") -> None:
     """Put tensors of the published names into the network. Raises WrongWeights if one is missing, left over or of another shape."""
-    wanted = network.state_dict()
-    missing, left_over = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    if missing or left_over:
-        found = [f"{len(names)} {what} (first {names[0]})" for names, what in ((missing, "are missing"), (left_over, "have no place")) if names]
-        raise WrongWeights(f"{where}: of the {len(wanted)} tensors of BioViL-T's image encoder {', and '.join(found)}; {remedy}")
-    for name, value in wanted.items():
-        if value.shape != state[name].shape:
-            raise WrongWeights(f"{where}: {name} is {tuple(state[name].shape)}, expected is {tuple(value.shape)}; {remedy}")
+    if problem := misfit(network.state_dict(), state, "BioViL-T's image encoder"):
+        raise WrongWeights(f"{where}: {problem}; {remedy}")
     network.load_state_dict(state)
 
 

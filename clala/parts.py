@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,11 @@ from clala.regions import LESIONS, REGIONS, regions_of
 
 Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
 """label, how many, of what -> a context with a function that is called with the number just done"""
+
+
+def silent(label: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+    """A ``Progress`` that shows nothing."""
+    return nullcontext(lambda count: None)
 
 
 class Part(NamedTuple):

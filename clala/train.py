@@ -18,7 +18,6 @@ import math
 import pickle
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +34,7 @@ from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
 from clala.log import TrainingLog
 from clala.model import WRITES
-from clala.parts import Part, Progress, cut_parts, fit_detector
+from clala.parts import Part, Progress, cut_parts, fit_detector, silent
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
 from clala.state import OtherTraining, TrainingState
@@ -89,12 +88,10 @@ class Job:
     """steps between two saved states within an epoch; 0 = after each epoch alone"""
 
 
-def train(job: Job, *, progress: Progress = lambda label, total, unit: nullcontext(lambda count: None)) -> Path:
+def train(job: Job, *, progress: Progress = silent) -> Path:
     """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder."""
     began = time.monotonic()
-    torch.manual_seed(job.seed)
-    lines = read_index(job.index, compat=job.config.compat)
-    splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+    splits = _splits(job)
     if "train" not in splits:
         raise ValueError(f"{job.index.name}: no line with split train; training needs some")
     if job.config.detector == "yolov10" and job.detector is None:
@@ -105,9 +102,9 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
         )
     accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
     log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None, is_silent=not accelerator.is_main_process)
-    shown: Progress = progress if accelerator.is_main_process else lambda label, total, unit: nullcontext(lambda count: None)
-    tokenizer, config = vocabulary(job.config, splits["train"])
-    bundle = checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
+    shown: Progress = progress if accelerator.is_main_process else silent
+    bundle = _new_bundle(job, splits)
+    config, tokenizer = bundle.config, bundle.model.tokenizer
 
     def cut(crop_px: int) -> dict[str, Part]:
         with accelerator.main_process_first():
@@ -156,6 +153,19 @@ def train(job: Job, *, progress: Progress = lambda label, total, unit: nullconte
     return job.out
 
 
+def _splits(job: Job) -> dict[str, list[IndexLine]]:
+    """The index by split; those that it has."""
+    lines = read_index(job.index, compat=job.config.compat)
+    return {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+
+
+def _new_bundle(job: Job, splits: Mapping[str, Sequence[IndexLine]]) -> Bundle:
+    """All networks as they are before the first step: the same in every process of a job."""
+    torch.manual_seed(job.seed)
+    tokenizer, config = vocabulary(job.config, splits["train"])
+    return checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
+
+
 def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokenizer, CLALAConfig]:
     """The tokenizer, and the configuration with its size."""
     tokenizer: Tokenizer
@@ -199,15 +209,11 @@ def _start_beside(job: Job) -> beside.Beside | None:
 
 def train_parts(job: Job) -> None:
     """Classifier and detector of a job alone, in a process of their own: the crops are cut already."""
-    torch.manual_seed(job.seed)
-    lines = read_index(job.index, compat=job.config.compat)
-    splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+    splits = _splits(job)
     accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
-    tokenizer, config = vocabulary(job.config, splits["train"])
-    bundle = checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
-    silent: Progress = lambda label, total, unit: nullcontext(lambda count: None)  # noqa: E731
+    bundle = _new_bundle(job, splits)
     folder = job.crops or job.out / "work"
-    parts = cut_parts(splits, folder, config, config.crop_px, reader=job.reader, workers=job.workers, progress=silent)
+    parts = cut_parts(splits, folder, bundle.config, bundle.config.crop_px, reader=job.reader, workers=job.workers, progress=silent)
     log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None)
     _train_parts(bundle.to(accelerator.device), job, parts, log, silent, accelerator)
 

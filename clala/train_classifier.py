@@ -18,7 +18,6 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,7 +35,7 @@ from clala.crops import Gray, ReadImage, centre_crop, cut_all, read_image
 from clala.data import IndexLine, read_index
 from clala.lesion_scores import auroc_by_lesion, f1_by_lesion
 from clala.log import TrainingLog
-from clala.parts import Progress
+from clala.parts import Progress, silent
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS
 from clala.state import OtherTraining, TrainingState
@@ -95,7 +94,7 @@ def train(
     predictions: bool = False,
     reader: ReadImage = read_image,
     about: Mapping[str, Any] | None = None,
-    progress: Progress = lambda label, total, unit: nullcontext(lambda count: None),
+    progress: Progress = silent,
 ) -> Path:
     """From the index to a folder that ``checkpoint.load_part`` reads; returns the folder.
 
@@ -113,7 +112,7 @@ def train(
         raise ValueError("the index has no line with split train; training needs some")
     accelerator = new_accelerator(device, precision, recipe.accumulate)
     is_main = accelerator.is_main_process
-    shown: Progress = progress if is_main else lambda label, total, unit: nullcontext(lambda count: None)
+    shown: Progress = progress if is_main else silent
     torch.manual_seed(seed)
     classifier = new_classifier(config)
     start = start_from(classifier, weights, is_random=is_random)

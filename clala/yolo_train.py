@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, read_index
 from clala.detector_scores import score_detector
 from clala.log import TrainingLog
-from clala.parts import Progress
+from clala.parts import Progress, silent
 from clala.state import OtherTraining
 from clala.yolo import UnusableWeights, YOLODetector, import_ultralytics, take_pickle
 from clala.yolo_data import write_dataset
@@ -72,7 +72,7 @@ def fit_yolo(
     *,
     epochs: int,
     log: TrainingLog,
-    progress: Progress = lambda label, total, unit: nullcontext(lambda count: None),
+    progress: Progress = silent,
     batch: int = 16,
     learning_rate: float = 1e-3,
     seed: int = 42,
@@ -349,7 +349,7 @@ def train_yolo(
     config: CLALAConfig,
     *,
     command: str = "",
-    progress: Progress = lambda label, total, unit: nullcontext(lambda count: None),
+    progress: Progress = silent,
     **options: Any,
 ) -> Path:
     """From the index to a folder that ``checkpoint.load_part`` reads; ``options`` are those of ``fit_yolo``. Returns the folder."""

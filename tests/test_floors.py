@@ -20,6 +20,7 @@ FLOORS = {
     "statistics": 1,
     "kappa": 1,
     "progress": 1,
+    "shares": 1,
     "machine": 1,
     "registry": 2,
     "runs": 2,

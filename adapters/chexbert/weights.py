@@ -20,6 +20,7 @@ from torch import Tensor
 from adapters.chexbert.files import FILE, HUB_NAME
 from adapters.chexbert.network import Network, Sizes
 from benchmark.records import UserError
+from clala.misfit import misfit
 
 HEAD_WIDTH = 64
 """numbers that each attention head of a BERT sees"""
@@ -116,14 +117,8 @@ def sizes_of(state: Mapping[str, Tensor], path: Path, attention_heads: int | Non
 
 def fill(network: Network, state: Mapping[str, Tensor], path: Path) -> None:
     """Put the tensors into the network. Raises WrongWeights if one is missing, left over or of another shape."""
-    wanted = network.state_dict()
-    missing, left_over = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    if missing or left_over:
-        found = [f"{len(names)} {what} (first {names[0]})" for names, what in ((missing, "are missing"), (left_over, "have no place")) if names]
-        raise WrongWeights(f"{path}: of the {len(wanted)} tensors of a CheXbert of this size {', and '.join(found)}; {REMEDY}")
-    for name, value in wanted.items():
-        if value.shape != state[name].shape:
-            raise WrongWeights(f"{path}: {name} is {tuple(state[name].shape)}, expected is {tuple(value.shape)}; {REMEDY}")
+    if problem := misfit(network.state_dict(), state, "a CheXbert of this size"):
+        raise WrongWeights(f"{path}: {problem}; {REMEDY}")
     network.load_state_dict(dict(state))
 
 

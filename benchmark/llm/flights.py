@@ -17,6 +17,7 @@ from benchmark.llm.background import event_loop
 from benchmark.llm.budget import Budget
 from benchmark.llm.cache import AnswerCache, Kept
 from benchmark.llm.endpoint import Endpoint
+from benchmark.llm.estimate import CHARACTERS_PER_TOKEN
 from benchmark.llm.failures import EndpointDown, Refusals
 from benchmark.llm.limits import FIRST_PAUSE_SECONDS, Gate
 from benchmark.llm.prices import Price, most_tokens
@@ -25,8 +26,6 @@ from benchmark.llm.structured import WEAKER, response_format
 from benchmark.llm.wire import Call, Manner, Reply, Trouble, Wire
 from benchmark.records import UserError
 
-CHARACTERS_PER_TOKEN = 4.0
-"""of English text, as OpenAI counts (help.openai.com, "What are tokens and how to count them?"); for limits, and where an endpoint does not count"""
 LONGEST_PAUSE_SECONDS = 30.0
 IN_A_ROW = 30
 """so many questions without an answer, and no other one between them, are the endpoint's doing"""

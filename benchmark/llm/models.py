@@ -102,7 +102,7 @@ class LanguageModels:
         """Raise ``NoEndpoint`` if a client that was made could only fail for want of a key: said before the first hour of generation."""
         if self.manner.mode != "estimate":
             for client in self._clients.values():
-                check_key(route_of(client.endpoint))
+                check_key(client.route)
 
     @property
     def clients(self) -> list[Client]:

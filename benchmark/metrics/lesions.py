@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmark.hookspecs import Labeller
 from benchmark.records import Lesions
+from benchmark.shares import mean_of_defined, share
 from benchmark.vocabulary import LESIONS, SIDES, STATUSES
 
 COUNTS = ("tp", "fp", "fn", "sided", "side_agrees")
@@ -67,12 +68,12 @@ class LesionScores:
         """``<lesion>.precision``, ``.recall``, ``.f1``, ``.support`` (reference positives), ``.side_accuracy``; ``macro_*``, ``micro_*``."""
         tp, fp, fn, sided, agrees = np.moveaxis(np.reshape(sums, (*np.shape(sums)[:-1], len(COUNTS), len(LESIONS))), -2, 0)
         precision, recall, f1 = _precision_recall_f1(tp, fp, fn)
-        numbers = {"precision": precision, "recall": recall, "f1": f1, "support": tp + fn, "side_accuracy": _share(agrees, sided)}
+        numbers = {"precision": precision, "recall": recall, "f1": f1, "support": tp + fn, "side_accuracy": share(agrees, sided)}
         result = {f"{lesion}.{name}": number[..., column] for column, lesion in enumerate(LESIONS) for name, number in numbers.items()}
-        result |= {f"macro_{name}": _mean_of_defined(numbers[name]) for name in ("precision", "recall", "f1")}
+        result |= {f"macro_{name}": mean_of_defined(numbers[name]) for name in ("precision", "recall", "f1")}
         micro = _precision_recall_f1(tp.sum(axis=-1), fp.sum(axis=-1), fn.sum(axis=-1))
         result |= dict(zip(("micro_precision", "micro_recall", "micro_f1"), micro, strict=True))
-        result["side_accuracy"] = _share(agrees.sum(axis=-1), sided.sum(axis=-1))
+        result["side_accuracy"] = share(agrees.sum(axis=-1), sided.sum(axis=-1))
         return result
 
     def signature(self) -> str:
@@ -137,14 +138,3 @@ def _precision_recall_f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> tupl
         shares = (np.where(whole > 0, part / whole, 0.0) for part, whole in ((tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn)))
         precision, recall, f1 = (np.where(occurs, share, np.nan) for share in shares)
     return precision, recall, f1
-
-
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole > 0, part / whole, np.nan)
-
-
-def _mean_of_defined(numbers: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of what is not NaN; NaN where all of it is."""
-    defined = ~np.isnan(numbers)
-    return _share(np.where(defined, numbers, 0.0).sum(axis=-1), defined.sum(axis=-1))

@@ -32,6 +32,8 @@ from typing import Any
 
 IN_FLIGHT = "/v1/in_flight"
 """how many other requests are being answered; is not written down"""
+SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"], "additionalProperties": False}
+"""of an answer that tests ask for"""
 ORDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 

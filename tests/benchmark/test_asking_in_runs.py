@@ -19,6 +19,7 @@ from benchmark.llm.models import LanguageModels, Manner
 from benchmark.llm.routes import NoEndpoint
 from benchmark.records import RunConfig, UserError
 from benchmark.registry import BadOption
+from benchmark.runs import FolderInUse, opened
 from benchmark.vocabulary import LESIONS
 
 KEY = "sk-loopback-0123456789abcdef"
@@ -119,15 +120,25 @@ def test_an_estimate_asks_nothing_and_counts_what_the_run_then_asks(server: Serv
 
 
 def test_an_estimate_of_a_run_takes_reports_that_are_not_written_to_be_as_long_as_the_references(server: Server, tmp_path: Path) -> None:
-    options = {"llm.model": "qwen", "llm.api_base": server.url, "phantom.count": "20"}
-    settings = RunConfig(
-        ("constant",), ("lesions",), "phantom", limit=2, options={k: v for k, v in options.items() if k.startswith("llm")}, labeller="language_model"
-    )
+    options = {"llm.model": "qwen", "llm.api_base": server.url}
+    small = "phantom:train=8,validate=8,test=8"
+    settings = RunConfig(("constant",), ("lesions",), small, limit=2, options=options, labeller="language_model")
     found = estimate_run(settings, tmp_path / "run", Manner())
     assert sum(row.calls for row in found.rows) == 4
     assert "2 reports are not written yet" in found.notes[0]
     assert not (tmp_path / "run").exists()
     assert server.requests() == []
+
+
+def test_an_estimate_leaves_a_folder_alone_that_a_run_is_writing(server: Server, tmp_path: Path) -> None:
+    """Reading its reports would cut off a line that is half written."""
+    settings = RunConfig(("constant",), ("lesions",), "phantom:train=8,validate=8,test=8", limit=2, options=dict(config(server).options))
+    with opened(tmp_path / "run") as folder:
+        folder.model("constant").path.mkdir()
+        folder.model("constant").reports_file.write_text('{"case_id": "1", "te')
+        with pytest.raises(FolderInUse):
+            estimate_run(settings, tmp_path / "run", Manner())
+        assert folder.model("constant").reports_file.read_text() == '{"case_id": "1", "te'
 
 
 def test_a_budget_stops_before_it_is_crossed_and_the_next_command_goes_on(server: Server, tmp_path: Path) -> None:

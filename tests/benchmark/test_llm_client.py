@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llm_server import Server, serve
+from llm_server import SCHEMA, Server, serve
 
 from benchmark.llm.batch import Pauses
 from benchmark.llm.budget import Budget, BudgetReached
@@ -29,14 +29,6 @@ from benchmark.llm.wire import Call, Trouble
 from benchmark.records import UserError
 
 pytest.importorskip("aiohttp")
-SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"], "additionalProperties": False}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One for all tests that need nothing special; they tell their questions apart by ``told_apart``."""
-    with serve(tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 @pytest.fixture

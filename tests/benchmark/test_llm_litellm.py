@@ -7,12 +7,11 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from llm_server import Server, serve
+from llm_server import SCHEMA, Server, serve
 
 from benchmark.llm.budget import Budget
 from benchmark.llm.cache import AnswerCache
@@ -24,13 +23,6 @@ from benchmark.llm.routes import route_of
 
 pytest.importorskip("litellm")
 KEY = "sk-not-a-real-key-7Qx"
-SCHEMA = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"], "additionalProperties": False}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 @pytest.fixture
