@@ -147,7 +147,7 @@ def test_by_default_lca_is_told_what_the_classifier_sees(weights: Path, dataset:
         ({"label_f1": 0.7}, "label_f1=0.7 makes labels wrong that are handed in, but lesions=predicted takes the classifier's; name labels too"),
         ({"lesions": "truth", "label_f1": 70}, "label_f1 is 70; it must be a share between 0 and 1: 0.70"),
         ({"lesions": "truth", "granted": None}, "lesions=truth needs what the references say; give granted"),
-        ({"aggregator": "gpt"}, "aggregator is 'gpt'; it must be rules, or in Python a function that asks a language model"),
+        ({"aggregator": "gpt"}, "aggregator is 'gpt'; it must be rules or language_model, or in Python a function that asks one"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(weights: Path, dataset: FakeDataset, settings: dict[str, Any], message: str) -> None:
