@@ -75,7 +75,19 @@ class Model(Protocol):
 
 
 class Metric(Protocol):
-    """Measures reports. Every published number is a function of column sums, so that one matrix product resamples them all."""
+    """Measures reports. Every published number is a function of column sums, so that one matrix product resamples them all.
+
+    Optional, as plain attributes or properties; they may depend on the metric's settings:
+
+    ``titles: Mapping[str, str]``          number -> head of its column, with whatever keeps it from being taken for another of that name:
+                                           ``{"f1": "ROUGE-L (google, stem)"}``, ``{"green": "GREEN(qwen)"}``. A number that has a title is better
+                                           the higher it is, unless one of the next two names it; of a number without, nobody says
+    ``lower_is_better: frozenset[str]``    numbers that count errors: marked as such in every table, with or without a title
+    ``undirected: frozenset[str]``         numbers with a title that are neither better higher nor lower: a count, a ratio whose best is 1
+    ``headlines: Sequence[str]``           numbers that stand in the summary and among the differences; the first of ``titles`` unless given
+
+    Without ``titles`` a column is headed ``metric number``, and none is called best.
+    """
 
     name: str
 
@@ -86,7 +98,11 @@ class Metric(Protocol):
         """(..., k) column sums over cases -> name -> (...) number; NaN where nothing was there to count."""
 
     def signature(self) -> str:
-        """How it is computed, ``variant|setting:value|...|version``; two numbers compare only if these agree."""
+        """How it is computed; two numbers compare only if these agree: ``metric|variant:...|setting:value|...|v1``, see ``benchmark.signatures``.
+
+        Whatever could change a number has a field: variant, tokeniser, case, stemmer, resources by their hash, back end, unit of the average, and
+        the version that the metric gives itself. What has fields of its own (a labeller, a model) stands in brackets: ``labeller:(rules|v1)``.
+        """
 
 
 class Labeller(Protocol):
