@@ -463,7 +463,8 @@ def main() -> None:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
     except Interrupted:
-        typer.echo("interrupted; what was done is kept, the same command goes on from there", err=True)
+        again = "the same command without --refresh" if "--refresh" in sys.argv else "the same command"  # which would ask everything anew
+        typer.echo(f"interrupted; what was done is kept, {again} goes on from there", err=True)
         sys.exit(130)
     except BrokenPipeError:  # `... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

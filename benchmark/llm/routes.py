@@ -115,7 +115,7 @@ def route_of(endpoint: Endpoint) -> Route:
     known = OPENAI_PROTOCOL.get(provider)
     is_direct = known is not None and endpoint.transport != "litellm"
     usual = known.url if known else OPENAI_PROTOCOL["ollama"].url if provider == "ollama_chat" else ""
-    url = _of_environment(known.url_env if known else _url_variables(provider)) or usual
+    url = _of_environment(known.url_env if known else _url_variables(provider, rest)) or usual
     if known and not url:
         raise NoEndpoint(f"{endpoint.model} is served by a server of your own: say where, --llm-url http://127.0.0.1:8000/v1 or {known.url_env[0]}")
     url = _checked(url) if url else ""
@@ -142,18 +142,23 @@ def _at_url(endpoint: Endpoint, url: str) -> Route:
     host = host_of(url)
     if transport == "litellm" and provider.startswith("sagemaker"):
         raise NoEndpoint(f"{endpoint.model} was to be asked at {host}, which LiteLLM passes over: it asks Amazon all the same; leave the URL out")
-    if transport == "litellm" and provider.startswith("bedrock") and _of_environment(_url_variables("bedrock")).rstrip("/") not in ("", url):
-        raise NoEndpoint(f"{endpoint.model} was to be asked at {host}, and AWS_BEDROCK_RUNTIME_ENDPOINT leads elsewhere; unset that variable")
+    if transport == "litellm" and provider.startswith("bedrock") and _of_environment(_url_variables("bedrock", rest)).rstrip("/") not in ("", url):
+        leads = next(name for name in _url_variables("bedrock", rest) if os.environ.get(name, "").strip())
+        raise NoEndpoint(f"{endpoint.model} was to be asked at {host}, and {leads} leads elsewhere; unset that variable")
     # OpenAI's key is not for whoever listens at a URL: another server gets it only by name. The other variables are for servers of one's own.
     own = known.key_env if known and provider != "openai" else OPENAI_PROTOCOL["openai"].key_env if _BY_OPENAI.fullmatch(host) else ""
     key_env = endpoint.key_env or ("" if is_elsewhere else own)
     return Route(transport, provider, url, host, model, key_env, _key_in(key_env))
 
 
-def _url_variables(provider: str) -> tuple[str, ...]:
-    """Environment variables that lead a provider elsewhere; of SageMaker none does."""
+def _url_variables(provider: str, model: str = "") -> tuple[str, ...]:
+    """Environment variables that lead a provider elsewhere; of SageMaker none does, and Anthropic's own platform at Amazon has its own."""
+    if provider.startswith("sagemaker"):
+        return ()
+    if provider == "bedrock" and model.startswith("claude_platform/"):
+        return ("ANTHROPIC_AWS_BASE_URL", "ANTHROPIC_AWS_API_BASE")
     name = provider.upper().replace("-", "_")
-    return () if provider.startswith("sagemaker") else (f"{name}_API_BASE", f"{name}_BASE_URL", *URL_VARIABLES.get(provider, ()))
+    return (f"{name}_API_BASE", f"{name}_BASE_URL", *URL_VARIABLES.get(provider, ()))
 
 
 def _of_environment(variables: Sequence[str]) -> str:
@@ -186,6 +191,8 @@ def url_problem(url: str) -> str:
     host = host_of(url)
     if not re.fullmatch(r"https?://[^\s\\]+", url) or not host:
         return "what was given as URL is no URL of a server; write http://host:port/v1 or https://..."
+    if re.fullmatch(r"[^@?#]+\?api-version=[\w.-]*", url):
+        return f"the URL of {host} ends in an api-version; leave out what begins at the question mark and put the version into AZURE_API_VERSION"
     if "@" in url.split("://", 1)[1].partition("/")[0] or "?" in url or "#" in url:
         return (
             f"the URL of {host} holds a name or password, or something behind a question mark; "

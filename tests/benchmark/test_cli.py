@@ -131,9 +131,10 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_tables_of_an_undisturbed_o
     assert tables(folder / "out") == undisturbed
 
 
-def test_ctrl_c_keeps_what_was_done_and_says_so(folder: Path) -> None:
+@pytest.mark.parametrize(("manner", "again"), [((), "the same command goes on"), (("--refresh",), "the same command without --refresh goes on")])
+def test_ctrl_c_keeps_what_was_done_and_says_so(manner: tuple[str, ...], again: str, folder: Path) -> None:
     (folder / "slow").touch()
-    words = (*RUN, "--models", f"m=command:'{sys.executable} program.py'")
+    words = (*RUN, *manner, "--models", f"m=command:'{sys.executable} program.py'")
     process = subprocess.Popen([sys.executable, "-m", "benchmark", *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     reports = folder / "out" / "m" / "reports.jsonl"
     deadline = time.monotonic() + 60
@@ -143,7 +144,7 @@ def test_ctrl_c_keeps_what_was_done_and_says_so(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "interrupted; what was done is kept" in errors
+    assert f"interrupted; what was done is kept, {again}" in errors
     assert "Traceback" not in errors
     assert reports.read_bytes().count(b"\n") >= 1
 

@@ -97,6 +97,7 @@ def test_litellm_can_be_had_for_a_url_too() -> None:
     [
         ("anthropic", "ANTHROPIC_API_BASE"),
         ("anthropic", "ANTHROPIC_BASE_URL"),
+        ("bedrock/claude_platform", "ANTHROPIC_AWS_BASE_URL"),
         ("azure", "AZURE_API_BASE"),
         ("bedrock", "AWS_BEDROCK_RUNTIME_ENDPOINT"),
         ("gemini", "GEMINI_API_BASE"),
@@ -259,6 +260,8 @@ def test_doctor_says_any_text_where_any_text_would_be_sent_and_nowhere_else(tmp_
         (Endpoint("qwen", api_base="http://127.0.0.1\\@evil.org/v1"), "no URL"),
         (Endpoint("qwen", api_base=f"http://me:{KEY}@host.org/v1"), "keys come from the environment alone"),
         (Endpoint("qwen", api_base=f"http://host.org/v1?key={KEY}"), "keys come from the environment alone"),
+        (Endpoint("azure/gpt", api_base="https://host.org/openai?api-version=2024-10-21"), "put the version into AZURE_API_VERSION"),
+        (Endpoint("azure/gpt", api_base=f"http://me:{KEY}@host.org/v1?api-version=1"), "keys come from the environment alone"),
         (Endpoint("qwen", api_base=KEY), "no URL"),
         (Endpoint("qwen", api_base=f"me:{KEY}@host.org"), "no URL"),
     ],
