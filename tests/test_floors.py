@@ -31,6 +31,7 @@ FLOORS = {
     "datasets": 2,
     "llm": 2,
     "labelling": 2,
+    "annotating": 2,
     "metrics": 3,
     "inputs": 4,
     "scoring": 4,

@@ -1,0 +1,66 @@
+"""What an annotator says of a report, in the form of the package ``radgraph`` (github.com/Stanford-AIMI/radgraph), so that files of either are read.
+
+    {"text": "small pleural effusion .",
+     "entities": {"1": {"tokens": "small", "label": "Observation::definitely present", "start_ix": 0, "end_ix": 0, "relations": [["modify", "3"]]},
+                  "2": {"tokens": "pleural", ...}, ...}}
+
+``text`` is the tokens with a blank between any two; ``start_ix`` and ``end_ix`` are the places of the first and the last token; a relation stands at
+the entity that it comes from, and names the key of the one that it goes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypedDict
+
+RELATIONS = ("modify", "located_at", "suggestive_of")
+
+
+class Entity(TypedDict):
+    """A word or a few that name a part of the body or something seen."""
+
+    tokens: str
+    """its tokens with a blank between any two, cased as in the report"""
+    label: str
+    """``Observation::definitely present`` and the like; of the first model ``OBS-DP``"""
+    start_ix: int
+    """place of its first token"""
+    end_ix: int
+    """place of its last token"""
+    relations: list[list[str]]
+    """(kind, key of the other entity)"""
+
+
+class Annotation(TypedDict):
+    """All that is said of one report."""
+
+    text: str
+    """its tokens, a blank between any two"""
+    entities: dict[str, Entity]
+    """by their keys, "1" and on"""
+
+
+class Annotator(Protocol):
+    """Reads reports. Optional: ``is_kept`` (its annotations are worth keeping on disk), ``needs()`` as models have it."""
+
+    def annotate(self, reports: Sequence[str]) -> list[Annotation]:
+        """One annotation for each report, in order."""
+
+    def signature(self) -> str:
+        """Which model with which weights, or which rules; ``name|setting:value|...``."""
+
+
+def fault_of(annotation: Any) -> str:
+    """Why this is no annotation, in a few words; empty if it is one. What does not enter a score is not looked at."""
+    if not isinstance(annotation, Mapping) or not isinstance(annotation.get("entities"), Mapping):
+        return "not an object with entities (an object: key -> entity)"
+    entities = annotation["entities"]
+    for key, entity in entities.items():
+        if not isinstance(entity, Mapping) or not all(isinstance(entity.get(name), str) for name in ("tokens", "label")):
+            return f"entity {key!r} has no tokens and label that are text"
+        for relation in entity.get("relations", ()):
+            if not isinstance(relation, Sequence) or isinstance(relation, str) or len(relation) != 2 or not isinstance(relation[0], str):
+                return f"entity {key!r} has the relation {relation!r}, which is not [kind, key of the other entity]"
+            if relation[1] not in entities:
+                return f"entity {key!r} has the relation {relation!r}, and there is no entity {relation[1]!r}"
+    return ""
