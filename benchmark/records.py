@@ -131,6 +131,14 @@ class Row:
     """measured here, or printed elsewhere"""
     p_value: float | None = None
     """two-sided, for differences"""
+    title: str = ""
+    """head of its column, as the metric has it: ``ROUGE-L (google, stem)``; empty if the metric does not say"""
+    direction: Literal["higher", "lower", ""] = ""
+    """which way is better; empty if neither is, or nobody says"""
+    is_headline: bool = False
+    """stands in the summary, by the metric's own word"""
+    stratum: str = ""
+    """the part of the cases that it is of, ``normal`` or ``view PA``; empty for all of them"""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ FLOORS = {
     "hookspecs": 0,
     "vocabulary": 0,
     "places": 0,
+    "signatures": 0,
     "statistics": 1,
     "kappa": 1,
     "progress": 1,
