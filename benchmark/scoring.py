@@ -97,7 +97,7 @@ def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | N
 def _rows(bootstrap: PatientBootstrap, name: str, metric: Metric, model: str, statistics: np.ndarray) -> Iterator[Row]:
     scores = bootstrap.scores(statistics, metric.values)
     for value_name, estimate in scores.estimates.items():
-        yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature())
+        yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature(), **presented(metric, value_name))
 
 
 def _difference_rows(
@@ -107,7 +107,8 @@ def _difference_rows(
     found = bootstrap.difference(statistics[name, first], statistics[name, second], metric.values)
     for value_name, (value, low, high, p_value) in found.estimates.items():
         label = f"{first} - {second}"
-        yield Row(label, name, value_name, value, low, high, found.scored, found.unscored, metric.signature(), p_value=p_value)
+        how = presented(metric, value_name)
+        yield Row(label, name, value_name, value, low, high, found.scored, found.unscored, metric.signature(), p_value=p_value, **how)
 
 
 def _statistics(
@@ -121,7 +122,7 @@ def _statistics(
 ) -> dict[tuple[str, str], np.ndarray]:
     """(metric, model) -> (n, k); read where it was kept, measured where not. ``is_anew``: what asks a language model is measured in any case."""
     digests = {model: digest_of(written, references) for model, written in reports.items()}
-    made_of = {(name, model): f"{metric.signature()} {digests[model]}" for name, metric in metrics.items() for model in reports}
+    made_of = {(name, model): f"{_kept_as(metric)} {digests[model]}" for name, metric in metrics.items() for model in reports}
     found: dict[tuple[str, str], np.ndarray] = {}
     for (name, model), key in made_of.items():
         kept = folders[model].read_statistics(name, key) if model in folders else None
@@ -153,6 +154,23 @@ def _statistics(
             if model in folders:
                 folders[model].write_statistics(name, found[name, model], made_of[name, model])
     return found
+
+
+def presented(metric: Metric, value_name: str) -> dict[str, Any]:
+    """What a metric says of the look of one of its numbers, as fields of a ``Row``: title, direction, whether it is a headline."""
+    titles: Mapping[str, str] = getattr(metric, "titles", {})
+    direction = "lower" if value_name in getattr(metric, "lower_is_better", ()) else "higher" if value_name in titles else ""
+    return {
+        "title": titles.get(value_name, ""),
+        "direction": "" if value_name in getattr(metric, "undirected", ()) else direction,
+        "is_headline": value_name in getattr(metric, "headlines", list(titles)[:1]),
+    }
+
+
+def _kept_as(metric: Metric) -> str:
+    """What kept statistics must have been made by: the signature, and the layout of the columns where the metric has changed it."""
+    layout = getattr(metric, "layout", "")
+    return f"{metric.signature()} layout:{layout}" if layout else metric.signature()
 
 
 def asks(metric: Metric) -> bool:

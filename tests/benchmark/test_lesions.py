@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import precision_recall_fscore_support, recall_score
 
-from benchmark.metrics.lesions import LesionScores, WrongLesions
+from benchmark.metrics.lesions import COLUMNS, LesionScores, WrongLesions
 from benchmark.records import Lesion, Lesions
 from benchmark.vocabulary import LESIONS
 
@@ -70,6 +70,79 @@ def test_side_counts_only_where_both_texts_have_the_lesion_and_state_one(said, t
     assert [numbers["side_accuracy"], numbers["mass.side_accuracy"]] == pytest.approx([accuracy] * 2, nan_ok=True)
 
 
+def test_status_and_side_by_hand():
+    """Four hits with a side in the reference: one on it, two elsewhere (the other side, both sides), one on none; a fifth has none to be on."""
+    said = ["left mass", "left mass", "bilateral mass", "mass", "left mass", "mass", "edema", ""]
+    true = ["left mass", "right mass", "left mass", "left mass", "mass", "", "", "right mass"]
+    numbers = score(said, true)
+    of_mass = {name: numbers[f"mass.{name}"] for name in ("support", "side_support", "side_accuracy", "wrong_side", "side_omitted")}
+    assert of_mass == pytest.approx({"support": 6, "side_support": 4, "side_accuracy": 1 / 3, "wrong_side": 2 / 4, "side_omitted": 1 / 4})
+    assert numbers["mass.f1"] == pytest.approx(2 * 5 / (2 * 5 + 1 + 1))
+    assert numbers["mass.f1_sided"] == pytest.approx(2 * 2 / (2 * 2 + (1 + 3) + (1 + 3)))
+    assert [numbers[f"mass.{name}"] for name in ("hallucination", "specificity", "omission")] == pytest.approx([1 / 2, 1 / 2, 1 / 6])
+    assert [numbers[f"edema.{name}"] for name in ("hallucination", "specificity")] == pytest.approx([1 / 8, 7 / 8])
+    assert np.isnan([numbers["edema.omission"], numbers["edema.wrong_side"], numbers["hernia.omission"]]).all()
+    assert numbers["hernia.hallucination"] == 0.0
+    assert [numbers[name] for name in ("wrong_side", "side_omitted", "side_accuracy")] == pytest.approx([2 / 4, 1 / 4, 1 / 3])
+
+
+def test_errors_of_all_lesions_are_pooled_averaged_and_counted_by_report():
+    """Two reports of 14 lesions: 28 decisions, of which 3 are truly there. One false alarm, one miss, one hit on the wrong side."""
+    numbers = score(["left mass; edema", "hernia"], ["right mass; pneumonia", "hernia"])
+    assert numbers["micro_hallucination"] == pytest.approx(1 / 25)
+    assert numbers["micro_specificity"] == pytest.approx(24 / 25)
+    assert numbers["micro_omission"] == pytest.approx(1 / 3)
+    assert numbers["macro_hallucination"] == pytest.approx((1 / 2) / 14)  # every lesion is absent from one of the references at least
+    assert numbers["macro_omission"] == pytest.approx((0 + 1 + 0) / 3)
+    assert numbers["micro_f1_sided"] == pytest.approx(2 * 1 / (2 * 1 + 2 + 2))
+    assert numbers["macro_f1_sided"] == pytest.approx((0 + 0 + 0 + 1) / 4)
+    errors = [numbers[f"reports_with_{error}"] for error in ("false_alarm", "miss", "wrong_side")]
+    assert errors == pytest.approx([1 / 2, 1 / 2, 1 / 2])
+
+
+def test_hits_are_counted_by_the_sides_of_both_texts():
+    said = ["left mass", "left mass", "bilateral mass", "mass; left edema", "left mass", "mass", "left mass"]
+    true = ["left mass", "right mass", "left mass", "left mass; edema", "mass", "mass", ""]
+    counts = {name: value for name, value in score(said, true).items() if name.startswith("side.")}
+    assert len(counts) == 16
+    assert {name: value for name, value in counts.items() if value} == {
+        "side.left_as_left": 1,
+        "side.right_as_left": 1,
+        "side.left_as_bilateral": 1,
+        "side.left_as_unstated": 1,
+        "side.unstated_as_left": 2,
+        "side.unstated_as_unstated": 1,
+    }
+
+
+def test_a_report_that_gets_everything_right_has_no_error_of_any_kind():
+    reports = random_reports(6, 30)[1]
+    numbers = score(reports, reports)
+    for name, value in numbers.items():
+        if name in LesionScores.lower_is_better:
+            assert np.isnan(value) or value == 0.0
+    assert numbers["macro_f1_sided"] == 1.0
+
+
+def test_false_alarms_and_misses_are_rates_that_scikit_learn_knows():
+    """One minus the recall of the class in question, lesion by lesion."""
+    true, references = random_reports(7, 60)
+    said, hypotheses = random_reports(8, 60)
+    numbers = score(hypotheses, references)
+    for column, lesion in enumerate(LESIONS):
+        absent, present = recall_score(true[:, column], said[:, column], average=None, labels=[False, True], zero_division=np.nan)
+        ours = [numbers[f"{lesion}.{name}"] for name in ("hallucination", "specificity", "omission")]
+        assert ours == pytest.approx([1 - absent, absent, 1 - present], nan_ok=True)
+
+
+def test_the_lesions_of_a_reference_are_counted_whoever_was_measured():
+    metric = LesionScores(WordLabeller())
+    for said in ("mass; edema; hernia", "", "pneumonia"):
+        counts = metric.lesions_in_references(metric.statistics([said, said, "?"], ["left mass; edema", "", "mass"]))
+        assert counts[:2].tolist() == [2, 0]
+        assert np.isnan(counts[2])
+
+
 def random_reports(seed: int, cases: int) -> tuple[np.ndarray, list[str]]:
     generator = np.random.default_rng(seed)
     labels = generator.random((cases, len(LESIONS))) < np.linspace(0.02, 0.6, len(LESIONS))
@@ -123,9 +196,11 @@ def test_every_case_unscored_or_no_case_at_all_gives_nan_not_zero():
     metric = LesionScores(WordLabeller())
     assert np.isnan(metric.statistics(["?"], ["mass"])).all()
     empty = metric.statistics([], [])
-    assert empty.shape == (0, 70)
+    assert empty.shape == (0, COLUMNS)
     numbers = metric.values(empty.sum(axis=0))
-    assert all(np.isnan(value) for name, value in numbers.items() if not name.endswith("support"))
+    counts = [name for name in numbers if name.endswith("support") or name.startswith("side.")]
+    assert {float(numbers[name]) for name in counts} == {0.0}
+    assert all(np.isnan(value) for name, value in numbers.items() if name not in counts)
 
 
 def test_all_positive_and_no_positive():

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.records import Report, RunConfig
 from benchmark.runs import ModelFolder
-from benchmark.scoring import BadMetric, digest_of, score, statistics_of
+from benchmark.scoring import BadMetric, digest_of, presented, score, statistics_of
 
 REFERENCES = ["The heart is enlarged.", "No pleural effusion.", "", "Small left pleural effusion."]
 PATIENTS = ["a", "a", "b", "c"]
@@ -97,6 +97,33 @@ def test_kept_statistics_are_used_if_the_reports_are_the_same_and_only_then(tmp_
     other = [*written[:-1], Report("3", "Right effusion.")]
     assert score(PATIENTS, REFERENCES, {"m": other}, config, {"m": folder}) != first
     assert (tmp_path / "rouge_l.npz").stat().st_mtime_ns != before
+
+
+def test_statistics_kept_in_another_layout_of_columns_are_measured_again(tmp_path: Path) -> None:
+    """What a run of before kept of the lesions: 5 columns for each, under the signature that they still have."""
+    config = RunConfig((), ("lesions",), "files", draws=50)
+    written = reports("The heart is enlarged.", "Clear.", "x", None)
+    whole = score(PATIENTS, REFERENCES, {"m": written}, config)
+    folder = ModelFolder(tmp_path)
+    folder.path.mkdir(exist_ok=True)
+    folder.write_statistics("lesions", np.ones((4, 70)), f"{whole.signatures['lesions']} {digest_of(written, REFERENCES)}")
+    again = score(PATIENTS, REFERENCES, {"m": written}, config, {"m": folder})
+    assert repr(again.rows) == repr(whole.rows)
+
+
+def test_a_number_brings_title_and_direction_where_its_metric_has_them() -> None:
+    config = RunConfig((), ("lesions",), "files", draws=50)
+    rows = {row.value_name: row for row in score(PATIENTS, REFERENCES, {"m": reports("The heart is enlarged.", "Clear.", "x", None)}, config).rows}
+    shown = {name: (row.title, row.direction) for name, row in rows.items()}
+    assert shown["macro_f1"] == ("Macro F1", "higher")
+    assert shown["mass.hallucination"] == ("Mass hallucination", "lower")
+    assert shown["mass.support"] == ("Mass support", "")
+    assert shown["side.left_as_right"] == ("", "")
+    assert [name for name, row in rows.items() if row.is_headline] == ["macro_f1", "micro_f1"]
+
+
+def test_a_metric_that_says_nothing_of_its_looks_has_no_title_no_direction_and_no_headline() -> None:
+    assert presented(SharedWords(), "mean") == {"title": "", "direction": "", "is_headline": False}
 
 
 def test_the_number_of_processes_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
