@@ -26,7 +26,7 @@ from benchmark.labelling.choose import labeller_named
 from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
-from benchmark.statistics import PatientBootstrap
+from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores
 
 if TYPE_CHECKING:
     from benchmark.llm.models import LanguageModels
@@ -68,17 +68,15 @@ def score(
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     statistics = _statistics(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
     bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
+    measured = [Measured({model: statistics[name, model] for model in reports}, metric.values) for name, metric in metrics.items()]
+    pairs = list(itertools.combinations(reports, 2))
     rows: list[Row] = []
     differences: list[Row] = []
-    pairs = list(itertools.combinations(reports, 2))
-    with progress("resample", len(metrics) * (len(reports) + len(pairs)), unit="tables") as advance:
-        for name, metric in metrics.items():
-            for model in reports:
-                rows += _rows(bootstrap, name, metric, model, statistics[name, model])
-                advance(1)
-            for first, second in pairs:
-                differences += _difference_rows(bootstrap, name, metric, (first, second), statistics)
-                advance(1)
+    with progress("resample", len(metrics), unit="tables") as advance:
+        for (name, metric), found in zip(metrics.items(), bootstrap.compare(measured, pairs), strict=True):
+            rows += _rows(name, metric, found.scores)
+            differences += _difference_rows(name, metric, found.differences)
+            advance(1)
     return Scored(rows, differences, {name: metric.signature() for name, metric in metrics.items()})
 
 
@@ -94,21 +92,17 @@ def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | N
     return metric
 
 
-def _rows(bootstrap: PatientBootstrap, name: str, metric: Metric, model: str, statistics: np.ndarray) -> Iterator[Row]:
-    scores = bootstrap.scores(statistics, metric.values)
-    for value_name, estimate in scores.estimates.items():
-        yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature(), **presented(metric, value_name))
+def _rows(name: str, metric: Metric, found: Mapping[str, Scores]) -> Iterator[Row]:
+    for model, scores in found.items():
+        for value_name, estimate in scores.estimates.items():
+            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature())
 
 
-def _difference_rows(
-    bootstrap: PatientBootstrap, name: str, metric: Metric, pair: tuple[str, str], statistics: Mapping[tuple[str, str], np.ndarray]
-) -> Iterator[Row]:
-    first, second = pair
-    found = bootstrap.difference(statistics[name, first], statistics[name, second], metric.values)
-    for value_name, (value, low, high, p_value) in found.estimates.items():
-        label = f"{first} - {second}"
-        how = presented(metric, value_name)
-        yield Row(label, name, value_name, value, low, high, found.scored, found.unscored, metric.signature(), p_value=p_value, **how)
+def _difference_rows(name: str, metric: Metric, found: Mapping[tuple[str, str], Differences]) -> Iterator[Row]:
+    for (first, second), differences in found.items():
+        for value_name, one in differences.estimates.items():
+            counts = differences.scored, differences.unscored
+            yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, metric.signature(), p_value=one.p_value)
 
 
 def _statistics(

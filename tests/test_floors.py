@@ -19,6 +19,7 @@ FLOORS = {
     "places": 0,
     "signatures": 0,
     "statistics": 1,
+    "compiled": 1,
     "kappa": 1,
     "progress": 1,
     "shares": 1,

@@ -1,0 +1,264 @@
+"""Models measured together: every number with its interval, every pair with its difference, by one set of drawn patients.
+
+Every metric gives one row of statistics per case and computes its numbers from column sums (``hookspecs.Metric``). So the bootstrap of all numbers
+of all metrics of all models is one matrix product, counts (R, P) @ patient sums (P, k), and equals resampling the patients' rows by index and
+computing again. Two images of one patient are not two witnesses: all rows of a patient come and go together.
+
+Paired test: approximate randomisation (Noreen 1989), the two models' reports of a patient swapped or not; exact if they are exchangeable,
+for any number that is a function of sums, and without the assumption that a bootstrap distribution can be moved onto the null. Column sums are
+linear in the swaps, so one product for each model serves all of its pairs.
+
+A row of NaN is a case that could not be scored: it enters as zeros and is counted. The patients that are drawn stay the same for every model
+and metric, whoever scored what, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmark.statistics.draws import PatientDraws, patient_numbers, scored_rows, sums_by_patient
+from benchmark.statistics.intervals import Method, intervals, p_value, p_within
+from benchmark.statistics.power import minimum_detectable, standard_error
+
+Values = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""``Metric.values``: (..., k) column sums -> name -> (...) number"""
+
+TOGETHER_ENTRIES = 50_000_000  # resampled sums held at a time: 400 MB; metrics beyond are resampled in a further pass
+
+
+class Estimate(NamedTuple):
+    """A number and its interval."""
+
+    value: float
+    """NaN if nothing was there to count"""
+    low: float
+    """NaN if fewer than two patients were scored, or the number is undefined in more than half of the draws"""
+    high: float
+    """as ``low``"""
+
+
+class Difference(NamedTuple):
+    """First minus second, over the cases that both scored."""
+
+    value: float
+    """on those cases only: may differ from the difference of the two published numbers where a model left cases unscored"""
+    low: float
+    """of the paired bootstrap"""
+    high: float
+    """of the paired bootstrap"""
+    p_value: float
+    """two-sided, sign-flip by patient, (b + 1) / (B + 1): never 0"""
+    detectable: float = np.nan
+    """the smallest true difference that would be found in 80 % of such comparisons; NaN where every draw agreed"""
+    p_not_below: float = np.nan
+    """one-sided p-value against "the first lies the margin or more below the second"; NaN without a margin"""
+    p_not_above: float = np.nan
+    """one-sided p-value against "the first lies the margin or more above the second"; NaN without a margin"""
+
+
+class Scores(NamedTuple):
+    """What one model reached in one metric."""
+
+    estimates: dict[str, Estimate]
+    """value name -> number with interval"""
+    scored: int
+    """cases that entered"""
+    unscored: int
+    """cases whose row was NaN"""
+
+
+class Differences(NamedTuple):
+    """What two models differ by in one metric."""
+
+    estimates: dict[str, Difference]
+    """value name -> difference with interval and p-value"""
+    scored: int
+    """cases that both scored"""
+    unscored: int
+    """cases that at least one did not"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of several models, before it is resampled."""
+
+    statistics: Mapping[str, np.ndarray]
+    """model -> (n, k), one row per case, the same cases in the same order"""
+    values: Values
+    """of the metric"""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """value name -> how far below another a model may lie and still count as not worse"""
+
+
+class Compared(NamedTuple):
+    """One metric of several models, resampled."""
+
+    scores: dict[str, Scores]
+    """of each model"""
+    differences: dict[tuple[str, str], Differences]
+    """of each pair that was asked for"""
+
+
+class PatientBootstrap:
+    """The resampled patients of a run: made once, the same for every model and metric.
+
+    bootstrap = PatientBootstrap([case.patient for case in cases], draws=1000, seed=42)
+    bootstrap.scores(metric.statistics(hypotheses, references), metric.values).estimates["macro_f1"]
+    """
+
+    def __init__(
+        self,
+        patients: Sequence[str],
+        *,
+        draws: int = 1000,
+        seed: int = 42,
+        level: float = 0.95,
+        method: Method = "percentile",
+        flips: int | None = None,
+    ) -> None:
+        """``patients`` names the patient of each case, in the order of the cases; ``flips`` of the paired test, as many as draws unless given."""
+        self.patient_of_case, self.patients = patient_numbers(patients)
+        self.level, self.method = level, method
+        self.drawn = PatientDraws(self.patients, draws=draws, flips=draws if flips is None else flips, seed=seed)
+
+    def scores(self, statistics: np.ndarray, values: Values) -> Scores:
+        """Every number of a metric with its interval; ``statistics`` (n, k) has one row per case."""
+        (found,) = self.compare([Measured({"": statistics}, values)], pairs=())
+        return found.scores[""]
+
+    def difference(self, first: np.ndarray, second: np.ndarray, values: Values, margins: Mapping[str, float] | None = None) -> Differences:
+        """First minus second for every number of a metric, over the cases that both scored, with the draws of ``scores``.
+
+        first, second  (n, k)  statistics of two models, one row per case, the same cases in the same order
+        """
+        (found,) = self.compare([Measured({"first": first, "second": second}, values, margins or {})], pairs=[("first", "second")])
+        return found.differences["first", "second"]
+
+    def compare(self, metrics: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> Iterator[Compared]:
+        """Each metric in turn: the scores of all its models, and the differences of the ``pairs``; sums of all are drawn side by side."""
+        waiting: list[_Together] = []
+        for metric in metrics:
+            together = _Together(self, metric, pairs)
+            if waiting and sum(one.columns for one in (*waiting, together)) * self.drawn.draws > TOGETHER_ENTRIES:
+                yield from self._resampled(waiting)
+                waiting = []
+            waiting.append(together)
+        yield from self._resampled(waiting)
+
+    def resample(self, sums: np.ndarray) -> np.ndarray:
+        """(R, k) column sums of every draw, from (P, k) patient sums; the columns of several models and metrics may stand side by side."""
+        return self.drawn.resampled([sums])[0]
+
+    def sums_of(self, rows: np.ndarray) -> np.ndarray:
+        """(P, k) column sums of each patient's rows (n, k). Raises ``ValueError`` unless there is one row per case."""
+        if len(rows) != len(self.patient_of_case):
+            raise ValueError(f"{len(rows)} rows of statistics for {len(self.patient_of_case)} cases; a metric gives one row per case, in order")
+        return sums_by_patient(rows, self.patient_of_case, self.patients)
+
+    def patients_among(self, is_scored: np.ndarray) -> int:
+        """How many patients have a case in (n,)."""
+        return len(np.unique(self.patient_of_case[is_scored]))
+
+    def _resampled(self, waiting: list[_Together]) -> Iterator[Compared]:
+        drawn = iter(self.drawn.resampled([sums for one in waiting for sums in one.sums]))
+        flipped = iter(self.drawn.swapped([one.sums[place] for one in waiting for place in one.compared]))
+        for one in waiting:
+            resampled = [next(drawn) for _ in one.sums]
+            swapped = {place: next(flipped) for place in one.compared}
+            yield one.finished(resampled, swapped)
+
+
+class _Together:
+    """The patient sums of one metric: of each model over its own scored cases, and where a pair shares fewer, over those."""
+
+    def __init__(self, bootstrap: PatientBootstrap, metric: Measured, pairs: Sequence[tuple[str, str]]) -> None:
+        self._bootstrap, self._metric = bootstrap, metric
+        self._rows = {model: scored_rows(statistics) for model, statistics in metric.statistics.items()}
+        self.sums: list[np.ndarray] = []
+        self._places: dict[tuple[str, bytes], int] = {}
+        self._alone = {model: self._place(model, is_scored) for model, (_, is_scored) in self._rows.items()}
+        self._pairs = {pair: self._places_of(pair) for pair in pairs}
+        self.compared = list(dict.fromkeys(place for places in self._pairs.values() for place in places))
+        self.columns = sum(sums.shape[1] for sums in self.sums)
+
+    def finished(self, resampled: list[np.ndarray], swapped: Mapping[int, np.ndarray]) -> Compared:
+        """The numbers, from the sums of every draw and of every swap."""
+        values, is_bca = self._metric.values, self._bootstrap.method == "bca"
+        totals = [sums.sum(axis=0) for sums in self.sums]
+        point, drawn = ([_arrays(values(sums)) for sums in group] for group in (totals, resampled))
+        left_out = [_arrays(values(total - sums)) if is_bca else {} for total, sums in zip(totals, self.sums, strict=True)]
+        scores = {}
+        for model, place in self._alone.items():
+            is_scored = self._rows[model][1]
+            ends = self._intervals(point[place], drawn[place], left_out[place], is_scored)
+            estimates = {name: Estimate(float(number), *ends[name]) for name, number in point[place].items()}
+            scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()))
+        differences = {}
+        for pair, (ours, theirs) in self._pairs.items():
+            moved = swapped[ours] - swapped[theirs]
+            flipped = _subtract(_arrays(values(totals[theirs] + moved)), _arrays(values(totals[ours] - moved)))
+            apart = [_subtract(group[ours], group[theirs]) for group in (point, drawn, left_out)]
+            differences[pair] = self._difference(pair, *apart, flipped)
+        return Compared(scores, differences)
+
+    def _difference(
+        self,
+        pair: tuple[str, str],
+        point: dict[str, np.ndarray],
+        drawn: dict[str, np.ndarray],
+        left_out: dict[str, np.ndarray],
+        flipped: dict[str, np.ndarray],
+    ) -> Differences:
+        is_scored = self._rows[pair[0]][1] & self._rows[pair[1]][1]
+        ends = self._intervals(point, drawn, left_out, is_scored)
+        patients, level, method = self._bootstrap.patients_among(is_scored), self._bootstrap.level, self._bootstrap.method
+        estimates = {}
+        for name, number in point.items():
+            value = float(number)
+            has_interval = not np.isnan(ends[name][0])
+            detectable = minimum_detectable(standard_error(drawn[name], patients), patients, level) if has_interval else np.nan
+            beyond = (np.nan, np.nan)
+            if has_interval and (margin := self._metric.margins.get(name)) is not None:
+                not_below, _ = p_within(drawn[name], value, -margin, method, left_out.get(name))
+                _, not_above = p_within(drawn[name], value, margin, method, left_out.get(name))
+                beyond = (not_below, not_above)
+            estimates[name] = Difference(value, *ends[name], p_value(flipped[name], value), detectable, *beyond)
+        return Differences(estimates, int(is_scored.sum()), int((~is_scored).sum()))
+
+    def _intervals(
+        self, point: dict[str, np.ndarray], drawn: dict[str, np.ndarray], left_out: dict[str, np.ndarray], is_scored: np.ndarray
+    ) -> dict[str, tuple[float, float]]:
+        if self._bootstrap.patients_among(is_scored) < 2:
+            return dict.fromkeys(point, (np.nan, np.nan))
+        jackknife = [left_out[name] for name in point] if left_out else None
+        numbers = [float(number) for number in point.values()]
+        found = intervals([drawn[name] for name in point], numbers, self._bootstrap.level, self._bootstrap.method, jackknife)
+        return dict(zip(point, found, strict=True))
+
+    def _places_of(self, pair: tuple[str, str]) -> tuple[int, int]:
+        """Where the sums of both models over the cases that both scored are. Raises ``ValueError`` for unlike shapes."""
+        shapes = [self._metric.statistics[model].shape for model in pair]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"two models of unlike shape: {shapes[0]} and {shapes[1]}; a difference needs the same cases and the same metric")
+        is_scored = self._rows[pair[0]][1] & self._rows[pair[1]][1]
+        return self._place(pair[0], is_scored), self._place(pair[1], is_scored)
+
+    def _place(self, model: str, is_scored: np.ndarray) -> int:
+        key = model, is_scored.tobytes()
+        if key not in self._places:
+            rows, own = self._rows[model]
+            self._places[key] = len(self.sums)
+            self.sums.append(self._bootstrap.sums_of(rows if (own == is_scored).all() else np.where(is_scored[:, None], rows, 0.0)))
+        return self._places[key]
+
+
+def _arrays(numbers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(number) for name, number in numbers.items()}
+
+
+def _subtract(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: first[name] - second[name] for name in first}
