@@ -95,14 +95,15 @@ def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | N
 def _rows(name: str, metric: Metric, found: Mapping[str, Scores]) -> Iterator[Row]:
     for model, scores in found.items():
         for value_name, estimate in scores.estimates.items():
-            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature())
+            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature(), **presented(metric, value_name))
 
 
 def _difference_rows(name: str, metric: Metric, found: Mapping[tuple[str, str], Differences]) -> Iterator[Row]:
     for (first, second), differences in found.items():
         for value_name, one in differences.estimates.items():
+            how = {"p_value": one.p_value, **presented(metric, value_name)}
             counts = differences.scored, differences.unscored
-            yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, metric.signature(), p_value=one.p_value)
+            yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, metric.signature(), **how)
 
 
 def _statistics(
