@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.records import Row
+from benchmark.signatures import UnlikeSignatures
 from benchmark.tables.latex import latex
-from benchmark.tables.layouts import LAYOUTS, UnlikeSignatures, differences, material, summary
+from benchmark.tables.layouts import LAYOUTS, differences, summary
 from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
+from benchmark.tables.material import material
 from benchmark.tables.quoted import quoted_rows
 from benchmark.tables.terminal import show
 

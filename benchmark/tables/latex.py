@@ -30,6 +30,7 @@ ESCAPES = {
     "–": "--",
     "−": "$-$",
     "†": r"$^{\dagger}$",
+    "↓": r"$\downarrow$",
     **{raised: rf"\textsuperscript{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
 
@@ -87,7 +88,7 @@ def _row(cells: list[str]) -> str:
 
 def _head(column: Column) -> str:
     mark = rf"\textsuperscript{{{column.footnote}}}" if column.footnote else ""
-    return escaped(column.title) + mark
+    return escaped(column.title + column.arrow) + mark
 
 
 def _line(line: Line, block: Block) -> list[str]:

@@ -41,7 +41,7 @@ def _block(block: Block) -> str:
 
 
 def _head(column: Column) -> str:
-    return " ".join(filter(None, (escaped(column.group), escaped(column.title)))) + column.mark
+    return " ".join(filter(None, (escaped(column.group), escaped(column.title)))) + column.arrow + column.mark
 
 
 def _label(line: Line, is_quoted: bool) -> str:

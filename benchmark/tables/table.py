@@ -11,6 +11,7 @@ from benchmark.records import Row
 
 NOT_RUN = "—"
 UNDEFINED = "n/a"
+LOWER = "↓"
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -61,6 +62,18 @@ class Column:
     """number of the note that says how it was computed, 0 for none"""
     is_words: bool = False
     """set flush left"""
+    direction: Literal["higher", "lower", ""] = ""
+    """which way is better, as far as it is known"""
+
+    @property
+    def head(self) -> str:
+        """The title with all its marks."""
+        return self.title + self.arrow + self.mark
+
+    @property
+    def arrow(self) -> str:
+        """Marks a number that is better the lower it is; the usual way needs no mark."""
+        return f" {LOWER}" if self.direction == "lower" else ""
 
     @property
     def mark(self) -> str:

@@ -58,7 +58,7 @@ def _drawn(columns: tuple[Column, ...], lines: list[Line], places: list[int], *,
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold cyan")
     widest_label = max(len(line.label) for line in lines)
     for column in (columns[place] for place in (0, *places)):
-        head = " ".join(filter(None, (column.group, column.title))) + column.mark
+        head = " ".join(filter(None, (column.group, column.title))).replace(" (", "\n(") + column.arrow + column.mark  # which of its name, below it
         drawn.add_column(Text(head), justify="left" if column.is_words else "right", no_wrap=not column.is_words, overflow="fold")
     drawn.columns[0].min_width = min(widest_label, LABEL_WIDTH)
     for line in lines:

@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmark.records import Row
 from benchmark.tables import UnlikeSignatures, print_summary, quoted_rows, write_tables
 from benchmark.tables.latex import escaped as latex_escaped
-from benchmark.tables.layouts import in_words
+from benchmark.tables.material import in_words
 from benchmark.tables.markdown import escaped as markdown_escaped
 from benchmark.tables.table import written, written_p
 from benchmark.vocabulary import LESIONS
@@ -123,7 +123,7 @@ def test_unlike_signatures_in_one_column_are_refused_with_the_difference(tmp_pat
     with pytest.raises(UnlikeSignatures) as refusal:
         write_tables(rows, tmp_path, models=["clala", "rgrg"])
     assert "of clala and of rgrg would stand in one column" in str(refusal.value)
-    assert "rules against language_model;" in str(refusal.value)
+    assert "(labeller: rules against language_model); score both with the same settings" in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
 
