@@ -1,4 +1,4 @@
-"""The models that come with the project, the parts of CLALA-Net that are trained apart, and the labeller that is a published network."""
+"""The models that come with the project, the parts of CLALA-Net that are trained apart, and labeller and metrics that are published networks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ def register_models(register: Register) -> None:
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Those that a network measures with: what it makes of two texts is theirs, what is counted is not."""
+    register("bertscore", "adapters.bertscore.metric:BertScore", summary="BERTScore by any BERT on this machine: distilroberta-base, layer 5")
 
 
 @hookimpl

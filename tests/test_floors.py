@@ -102,10 +102,11 @@ def test_the_model_imports_nothing_else_of_ours(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", modules("adapters"), ids=lambda file: str(file.relative_to(ROOT)))
-def test_an_adapter_imports_records_and_floors_up_to_two_and_nothing_above(file: Path) -> None:
+def test_an_adapter_imports_records_and_floors_up_to_three_and_nothing_above(file: Path) -> None:
+    """Metrics among them: a guest may be a network that measures, and its arithmetic, where it needs none, lies with the other metrics'."""
     for name in imports(file):
         floor = floor_of(name)
-        assert floor is None or floor <= 2, f"{file.name} imports {name} (floor {floor})"
+        assert floor is None or floor <= 3, f"{file.name} imports {name} (floor {floor})"
 
 
 @pytest.mark.parametrize("module", [name for name, floor in FLOORS.items() if floor == 0])

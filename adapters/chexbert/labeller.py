@@ -90,12 +90,14 @@ class Chexbert:
             raise UserError(
                 f"chexbert: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
             ) from error
-        self.network, self.sha256 = load(file, self.device, attention_heads=attention_heads, trust_pickle=trust_pickle)
+        loaded = load(file, self.device, attention_heads=attention_heads, trust_pickle=trust_pickle)
+        self.network, self.sha256 = loaded.network, loaded.sha256
         self.vocabulary = Vocabulary(vocab_file, words=self.network.sizes.words, places=self.network.sizes.places)
         self.mapping, self.uncertain, self.precision = mapping, uncertain, precision
         # On one core 48 reports took 5.8 s of CPU time by 1,024 tokens, 6.2 s one by one, and 8.5 s by 16,384: what is read must fit into the cache.
         self.batch_tokens = batch_tokens or (1_024 if self.device.type == "cpu" else 16_384)
-        self._kept: dict[str, bytes] = {}
+        # Lesion table and CheXbert F1 each have a labeller, of one network: what one has asked, the other knows.
+        self._kept = loaded.said.setdefault((self.vocabulary.name, precision), {})
         self._lesions = lru_cache(maxsize=None)(self._decide)
 
     @staticmethod
@@ -123,9 +125,7 @@ class Chexbert:
         if len(self._kept) >= REMEMBERED:
             self._kept.clear()
         new = [text for text in dict.fromkeys(texts) if text not in self._kept]
-        # Neighbours in length share a batch, the longest first: filling costs as much as words, and what does not fit into memory is known at once.
-        numbered = sorted(zip(new, self.vocabulary.numbers(new), strict=True), key=lambda pair: len(pair[1]), reverse=True)
-        for batch in _batches(numbered, self.batch_tokens):
+        for batch in self._sorted_batches(new):
             found = self._classes([tokens for _, tokens in batch])
             self._kept.update((text, row.tobytes()) for (text, _), row in zip(batch, found, strict=True))
         return np.frombuffer(b"".join(self._kept[text] for text in texts), dtype=np.int8).reshape(-1, len(OBSERVATIONS))
@@ -137,6 +137,30 @@ class Chexbert:
             f"chexbert|weights:{self.sha256[:12]}|vocab:{self.vocabulary.name}|mapping:{self.mapping}|uncertain:{self.uncertain}|"
             f"always_negative:{never}|precision:{self.precision}|v{VERSION}"
         )
+
+    def raw_signature(self) -> str:
+        """The same of ``raw`` alone, in which no lesion enters."""
+        return f"chexbert|weights:{self.sha256[:12]}|vocab:{self.vocabulary.name}|precision:{self.precision}|v{VERSION}"
+
+    def class_tokens(self, reports: Sequence[str]) -> np.ndarray:
+        """(n, D) float32, what the network makes of each report before its heads look at it: the s_emb of Yu et al. (2023) is the cosine of two."""
+        import torch
+
+        from adapters.chexbert.vocabulary import one_line
+
+        texts = [one_line(report) for report in reports]
+        found: dict[str, np.ndarray] = {}
+        for batch in self._sorted_batches(list(dict.fromkeys(texts))):
+            tokens, padding = self._padded([numbers for _, numbers in batch])
+            with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                read = self.network.read(tokens, padding).float().cpu().numpy()
+            found.update((text, row) for (text, _), row in zip(batch, read, strict=True))
+        return np.stack([found[text] for text in texts]) if texts else np.empty((0, self.network.sizes.width), dtype=np.float32)
+
+    def _sorted_batches(self, texts: Sequence[str]) -> Iterator[Sequence[tuple[str, list[int]]]]:
+        # Neighbours in length share a batch, the longest first: filling costs as much as words, and what does not fit into memory is known at once.
+        numbered = sorted(zip(texts, self.vocabulary.numbers(texts), strict=True), key=lambda pair: len(pair[1]), reverse=True)
+        return _batches(numbered, self.batch_tokens)
 
     def _classes(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """(M, 14) int8 of one batch of token numbers."""

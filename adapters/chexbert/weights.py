@@ -38,6 +38,8 @@ class Loaded(NamedTuple):
     network: Network
     sha256: str
     """of the file's bytes"""
+    said: dict[tuple[str, str], dict[str, bytes]]
+    """what it said of reports: (vocabulary, precision) -> text -> a class for each observation"""
 
 
 def load(path: Path, device: torch.device | str = "cpu", *, attention_heads: int | None = None, trust_pickle: bool = False) -> Loaded:
@@ -59,7 +61,7 @@ def _load(path: Path, state_of_file: tuple[int, int], device: torch.device, atte
     fill(network, state, path)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Loaded(network.eval().requires_grad_(False).to(device), sha256)
+    return Loaded(network.eval().requires_grad_(False).to(device), sha256, {})
 
 
 def read(path: Path, *, trust_pickle: bool = False) -> Any:
