@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -229,6 +230,7 @@ class Flights:
             tries += 1
             attempt.is_again = True
             self.tally.retried[trouble.kind] += 1
+            self._say_if_late(trouble)
             if not trouble.too_much:  # else the gate makes everybody wait
                 await asyncio.sleep(self._chance.uniform(0, min(LONGEST_PAUSE_SECONDS, self._first_pause * 2 ** (tries - 1))))
 
@@ -315,6 +317,12 @@ class Flights:
                 self._manner = weaker
             return weaker
         return None if self._is_manner_certain else weaker
+
+    def _say_if_late(self, trouble: Trouble) -> None:
+        """Once: who waits for a slow server of his own would otherwise see nothing happen, try after try."""
+        if trouble.kind == "timeout" and self.tally.retried["timeout"] == 1:
+            more = f"a slow server is given more by --set llm.timeout={10 * self._endpoint.timeout:g}"
+            print(f"{self._endpoint.model}: {trouble.what}, asked again; {more}, or fewer questions at once: llm.concurrency", file=sys.stderr)
 
     def _failed(self, trouble: Trouble, tries: int) -> Failed:
         """The final failure of one question. Raises ``EndpointDown`` after too many in a row."""

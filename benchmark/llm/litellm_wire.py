@@ -18,7 +18,7 @@ from benchmark.llm.failures import EndpointRefuses, Refusals
 from benchmark.llm.openai_wire import not_connected, read_reply
 from benchmark.llm.routes import Route
 from benchmark.llm.structured import response_format
-from benchmark.llm.wire import Call, Manner, Reply, Trouble
+from benchmark.llm.wire import Call, Manner, Reply, Trouble, too_late
 from benchmark.records import UserError
 
 ENVIRONMENT = {
@@ -121,7 +121,7 @@ class LiteLLMWire:
         return self._refusals.of_status(status, headers, json.dumps(body), call)
 
     def _late(self) -> Trouble:
-        return Trouble("timeout", f"no whole answer within {self._endpoint.timeout:g} s", may_be_billed=True)
+        return too_late(self._endpoint.timeout)
 
     async def close(self) -> None:
         """LiteLLM keeps its own connections, and closes them when the process ends."""

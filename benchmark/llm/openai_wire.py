@@ -19,7 +19,7 @@ from benchmark.llm.endpoint import Endpoint
 from benchmark.llm.failures import EndpointRefuses, Refusals
 from benchmark.llm.routes import OPENAI_PROTOCOL, Route
 from benchmark.llm.structured import response_format
-from benchmark.llm.wire import Call, Manner, Reply, Trouble
+from benchmark.llm.wire import Call, Manner, Reply, Trouble, too_late
 
 if TYPE_CHECKING:
     import aiohttp
@@ -79,7 +79,7 @@ class OpenAIWire:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
             problem = not_connected(error, self._route, self._refusals)
         except TimeoutError:
-            problem = Trouble("timeout", f"no whole answer within {self._endpoint.timeout:g} s", may_be_billed=True)
+            problem = too_late(self._endpoint.timeout)
         except aiohttp.ClientPayloadError:
             problem = Trouble("unreachable", "the connection was cut in the middle of the answer", may_be_billed=True)
         except (aiohttp.ClientError, OSError) as error:

@@ -77,3 +77,8 @@ class Trouble(Exception):
     """True if the question had arrived"""
     is_about_question: bool = False
     """True if other questions may fare better"""
+
+
+def too_late(seconds: float) -> Trouble:
+    """A question whose answer did not come in time."""
+    return Trouble("timeout", f"no whole answer within {seconds:g} s (llm.timeout)", may_be_billed=True)

@@ -236,6 +236,15 @@ def test_what_does_not_pass_is_a_failure_of_its_kind(server: Server, cache: Answ
     assert isinstance(outcomes[1], Answered)
 
 
+def test_who_waits_for_a_slow_server_is_told_once_what_would_help(
+    server: Server, cache: AnswerCache, told_apart: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = [f"{{{{slow 2}}}} {told_apart} {number}" for number in range(3)]
+    outcomes = list(client(server, cache, retries=2, timeout=0.2)(questions(prompts), str))
+    assert [isinstance(outcome, Failed) for outcome in outcomes] == [True] * 3
+    assert capsys.readouterr().err.count("a slow server is given more by --set llm.timeout=2, or fewer questions at once: llm.concurrency") == 1
+
+
 def test_a_failure_is_asked_again_by_the_next_run(server: Server, cache: AnswerCache, told_apart: str) -> None:
     prompt = f"{{{{500 times=1}}}} {told_apart}"
     assert [type(outcome) for outcome in client(server, cache, retries=0)(questions([prompt]), str)] == [Failed]

@@ -74,7 +74,7 @@ def test_it_tries_as_often_as_is_counted_and_fails_by_kind(server: Server, ask: 
 def test_a_slow_answer_is_a_timeout(server: Server, tmp_path: Path) -> None:
     (outcome,) = client(server, tmp_path, timeout=0.3, retries=0)([Question("label", "{{slow 3}} through litellm")], str)
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.what) == ("timeout", "no whole answer within 0.3 s")
+    assert (outcome.kind, outcome.what) == ("timeout", "no whole answer within 0.3 s (llm.timeout)")
 
 
 def test_what_the_endpoint_asks_to_wait_is_waited(server: Server, ask: Client) -> None:
