@@ -31,7 +31,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 test: lint
-	OPENBLAS_NUM_THREADS=1 $(PY) -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 15
 
 bench: setup
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
