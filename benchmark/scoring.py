@@ -66,7 +66,7 @@ def score(
     llm                    who makes what asks language models, for metrics that do
     """
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
-    statistics = _statistics(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
+    statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
     bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
     measured = [Measured({model: statistics[name, model] for model in reports}, metric.values) for name, metric in metrics.items()]
     pairs = list(itertools.combinations(reports, 2))
@@ -106,7 +106,7 @@ def _difference_rows(name: str, metric: Metric, found: Mapping[tuple[str, str], 
             yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, metric.signature(), **how)
 
 
-def _statistics(
+def measure_all(
     metrics: Mapping[str, Metric],
     references: Sequence[str],
     reports: Mapping[str, Sequence[Report]],
@@ -115,7 +115,10 @@ def _statistics(
     *,
     is_anew: bool,
 ) -> dict[tuple[str, str], np.ndarray]:
-    """(metric, model) -> (n, k); read where it was kept, measured where not. ``is_anew``: what asks a language model is measured in any case."""
+    """(metric, model) -> (n, k) statistics; read where they were kept, measured and kept where not.
+
+    ``metrics`` are those of ``config``; ``is_anew``: what asks a language model is measured in any case.
+    """
     digests = {model: digest_of(written, references) for model, written in reports.items()}
     made_of = {(name, model): f"{_kept_as(metric)} {digests[model]}" for name, metric in metrics.items() for model in reports}
     found: dict[tuple[str, str], np.ndarray] = {}
