@@ -340,11 +340,81 @@ def agreement(
     show_agreement(found)
 
 
+@app.command()
+def audit(
+    references: Annotated[
+        Path | None, typer.Option("--references", "-r", help="File of reports to make candidates of: CSV, TSV, JSON, JSON lines or Parquet.")
+    ] = None,
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Take the reference reports of a dataset instead.")] = "phantom",
+    split: Split = "test",
+    limit: Limit = None,
+    metrics: Metrics = METRICS,
+    numbers: Annotated[
+        str, typer.Option(metavar="NAMES", help="Comma list of numbers to look at, as metric.number, in place of a metric's headlines.")
+    ] = "",
+    labeller: Labeller = "rules",
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder. Default: results/runs/audit-<references>.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids, where it cannot be guessed.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the reports, where it cannot be guessed.")] = None,
+    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient; reports of one patient are resampled together.")] = None,
+    draws: Draws = 1000,
+    level: Level = 0.95,
+    seed: Seed = 42,
+    device: Device = "auto",
+    workers: Workers = 0,
+    strict: Strict = False,
+    judge: Judge = "rules",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    refresh: Refresh = False,
+    public: Public = False,
+) -> None:
+    """Put metrics to the test: does a harmless rewrite of a report score higher than the same report with one error?
+
+    python -m benchmark audit --metrics lesions,meteor,rouge_l,bleu
+
+    python -m benchmark audit --references reports.csv --metrics green --llm ollama/llama3.1 --limit 50
+    """
+    from benchmark.audit.run import audit as put_to_the_test
+    from benchmark.audit.run import estimate_audit, reports_of_file
+    from benchmark.registry import split_names
+    from benchmark.report_files import read_patients
+    from benchmark.runs import folder_name
+
+    config = _config(
+        [], "" if references else dataset, "" if references else split, limit, metrics, labeller, _options(settings, llm, llm_url),
+        draws, level, seed, device, workers, judge=judge,
+    )  # fmt: skip
+    given = None
+    name = "-".join(filter(None, (dataset.partition(":")[0], split, str(limit or ""))))
+    if references:
+        texts = dict(list(_read(references, id_column, text_column, "--text-column").texts.items())[:limit])
+        patients = read_patients(references, patient_column, id_column=id_column) if patient_column else None
+        given = reports_of_file(texts, patients)
+        name = f"{references.name.partition('.')[0]}-{given.fingerprint[:8]}"
+    manner = _manner(budget, estimate, batch, refresh)
+    if estimate:
+        from benchmark.shows import show_estimate
+
+        show_estimate(estimate_audit(config, given=given, strict=strict, manner=manner, is_public=public))
+        return
+    from benchmark.shows import show_audit
+
+    folder = out or Path("results/runs") / folder_name(f"audit-{name}")
+    show_audit(
+        put_to_the_test(config, folder, given=given, numbers=split_names([numbers]), strict=strict, manner=manner, is_public=public)
+    )
+
+
 @app.command(name="list")
 def list_things(
-    kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets, labellers or trainers; all if not given.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets, labellers, annotators or trainers; all if not given.")] = None,
 ) -> None:
-    """List the models, metrics, datasets and labellers that are there, and what can be trained."""
+    """List the models, metrics, datasets, labellers and annotators that are there, and what can be trained."""
     from benchmark import registry
 
     known = registry.load()

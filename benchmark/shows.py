@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmark.agreement import Agreement
+    from benchmark.audit.run import Audit
     from benchmark.doctor import Finding
     from benchmark.estimates import Estimated
     from benchmark.evaluator import Outcome
@@ -122,6 +123,21 @@ def show_agreement(found: Agreement, count: int = 5) -> None:
         if one.sentence:
             out.print(escape(textwrap.fill(f"the report: {one.sentence}", out.width - 4, initial_indent="    ", subsequent_indent="      ")))
     out.print(f"tables and all disagreements: [bold]{escape(str(found.folder))}[/]")
+
+
+def show_audit(found: Audit) -> None:
+    """Which of two candidates the metrics prefer, and where the pairs lie to be read."""
+    from benchmark.audit.table import for_terminal
+    from benchmark.tables.terminal import show
+
+    out = console()
+    out.print(f"\n[bold]{escape(found.data.name)}[/]: {len(found.data.cases):,} reports, {sum(found.made.values()):,} candidates")
+    show(for_terminal(found.table), out)
+    for line in found.asked:
+        out.print(f"language model, {escape(line)}", soft_wrap=True)
+    for note in found.notes:
+        out.print(escape(note), style="yellow", soft_wrap=True)
+    out.print(f"every pair, score and table: [bold]{escape(str(found.folder))}[/]")
 
 
 def show_estimate(estimated: Estimated) -> None:

@@ -1,0 +1,117 @@
+"""The stress test laid out: which of two candidates a metric prefers, by error; how often it cannot tell; how far each kind makes it fall."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from benchmark.audit.candidates import TITLES
+from benchmark.audit.ranking import ALL
+from benchmark.per_case import CaseNumber
+from benchmark.records import Row
+from benchmark.tables.table import UNDEFINED, Block, Cell, Column, Line, Note, Number, Table
+
+KIND = Column("Error", is_words=True)
+MADE = Column("Reports")
+
+
+class Given(NamedTuple):
+    """What there is to lay out."""
+
+    rows: Mapping[tuple[str, str, str], Row]
+    """by kind, metric and name of the number"""
+    numbers: Sequence[CaseNumber]
+    made: Mapping[str, int]
+    """kind -> reports to which it applies"""
+    errors: Sequence[str]
+    rewrites: Sequence[str]
+
+    def row(self, kind: str, number: CaseNumber, what: str) -> Row:
+        """``what`` is ``above``, ``ties``, ``drop``, ``above.<rewrite>``."""
+        return self.rows[kind, number.metric, f"{number.name}.{what}"]
+
+    def cell(self, kind: str, number: CaseNumber, what: str, decimals: int = 2) -> Cell:
+        """The number with its interval."""
+        row = self.row(kind, number, what)
+        return Number(row.value, row.low, row.high, decimals, is_signed=what == "drop")
+
+
+def audit_table(
+    rows: Sequence[Row],
+    numbers: Sequence[CaseNumber],
+    made: Mapping[str, int],
+    errors: Sequence[str],
+    rewrites: Sequence[str],
+    *,
+    note: str,
+    counts: Mapping[str, int],
+    signatures: Mapping[str, str],
+    level: float,
+    draws: int,
+) -> Table:
+    """Everything on one page; see ``for_terminal``. ``signatures`` are the metrics' own."""
+    given = Given({(row.model, row.metric, row.value_name): row for row in rows}, numbers, made, errors, rewrites)
+    heads = tuple(Column(number.title) for number in numbers)
+    above = [Line(TITLES[error], (f"{made[error]:,}", *(given.cell(error, number, "above") for number in numbers))) for error in errors]
+    above.append(Line("Mean of the errors", ("", *(given.cell(ALL, number, "above") for number in numbers)), is_summary=True))
+    ties = [Line(TITLES[error], (f"{made[error]:,}", *(given.cell(error, number, "ties") for number in numbers))) for error in errors]
+    ties.append(Line("Mean of the errors", ("", *(given.cell(ALL, number, "ties") for number in numbers)), is_summary=True))
+    falls = [
+        Line(TITLES[kind], (f"{made[kind]:,}", *(given.cell(kind, number, "drop", 3) for number in numbers)), is_summary=kind in rewrites)
+        for kind in (*errors, *rewrites)
+    ]
+    blocks = [
+        Block((KIND, MADE, *heads), tuple(above), "How often a rewrite without error scores higher than the error"),
+        Block((KIND, MADE, *heads), tuple(ties), "How often both score the same"),
+        Block((replace(KIND, title="Candidate"), MADE, *heads), tuple(falls), "How far the score falls below the reference's own"),
+        *(_of_number(given, number) for number in numbers),
+    ]
+    title = "Metrics under test: an error against a rewrite of the same report"
+    return Table("audit", title, "", tuple(blocks), _notes(given, note, counts, signatures, level, draws), tuple(rows))
+
+
+def for_terminal(table: Table) -> Table:
+    """Which candidate is preferred, and how often they are equal, without intervals beside the latter."""
+    above, ties, falls = table.blocks[:3]
+    return replace(table, blocks=(above, _bare(ties), _bare(falls)))
+
+
+def _bare(block: Block) -> Block:
+    lines = tuple(
+        replace(line, cells=tuple(replace(cell, low=math.nan, high=math.nan) if isinstance(cell, Number) else cell for cell in line.cells))
+        for line in block.lines
+    )
+    return replace(block, lines=lines)
+
+
+def _of_number(given: Given, number: CaseNumber) -> Block:
+    columns = (KIND, *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
+    lines = [Line(TITLES[error], tuple(given.cell(error, number, f"above.{rewrite}") for rewrite in given.rewrites)) for error in given.errors]
+    return Block(columns, tuple(lines), f"{number.title}: each rewrite against each error")
+
+
+def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mapping[str, str], level: float, draws: int) -> tuple[Note, ...]:
+    counted = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    drawn = "patients" if "patients" in counts else "reports (whose they are was not said)"
+    found = [
+        note,
+        f"{counted}. In brackets: {level * 100:g} % intervals from {draws:,} bootstrap draws of {drawn}. Reports: to how many the kind applies.",
+        "A pair is one report with exactly one known error and the same report with none, in other words, another order or another look; both "
+        "are scored against the report itself. Equal scores count half: 0.50 is a metric that cannot tell, 0.00 one that always prefers the error.",
+        "Scores are of single reports: a number of the whole corpus (BLEU, micro F1) is what it would be if the one report were all of it.",
+    ]
+    turned = [number.title for number in given.numbers if number.is_lower_better]
+    if turned:
+        found.append(f"Turned round, since lower is better: {', '.join(turned)}.")
+    missing = []
+    for number in given.numbers:
+        row = given.row(ALL, number, "above")
+        if row.unscored:
+            missing.append(f"{number.title} {row.unscored:,} of {row.scored + row.unscored:,}")
+    if missing:
+        found.append(f"Left out, since the metric has no value for one of the two or for the reference itself: pairs of {'; '.join(missing)}.")
+    if any(math.isnan(row.value) for row in given.rows.values()):
+        found.append(f"{UNDEFINED}: no such pair.")
+    return (*(Note(text) for text in found if text), *(Note(f"{name}:", signature=signature) for name, signature in signatures.items()))
