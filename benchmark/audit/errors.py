@@ -16,9 +16,9 @@ from benchmark.audit.findings import (
     AFFIRMABLE,
     AIRSPACE,
     COMPARES,
-    NAMED,
     affirmed,
     fits,
+    is_named,
     is_only_mention,
 )
 from benchmark.audit.text import Sentence, capitalised, followed, is_followed_up, replaced, sentences_of, uncapitalised, with_articles, without
@@ -293,8 +293,8 @@ def dropped(report: str, rng: np.random.Generator) -> Edit | None:
 def inserted(report: str, rng: np.random.Generator) -> Edit | None:
     """A lesion of which the report says nothing is affirmed in a sentence of its own."""
     sentences = sentences_of(report)
-    lesions = [lesion for lesion in _INSERTED if not NAMED[lesion].search(report) and fits(lesion, report)]
-    if AIRSPACE & {lesion for lesion in AIRSPACE if NAMED[lesion].search(report)}:
+    lesions = [lesion for lesion in _INSERTED if not is_named(lesion, report) and fits(lesion, report)]
+    if any(is_named(lesion, report) for lesion in AIRSPACE):
         lesions = [lesion for lesion in lesions if lesion not in AIRSPACE]  # one of them is denied or explained already: another would be an argument
     if not sentences or not lesions:
         return None
@@ -311,7 +311,7 @@ def replaced_by_another(report: str, rng: np.random.Generator) -> Edit | None:
             matches = list(re.finditer(pattern, sentence.text, re.IGNORECASE)) if old == lesion else []
             if len(matches) != 1 or _NOT_REPLACEABLE.search(sentence.text):
                 continue
-            if becomes and (NAMED[becomes].search(report) or not fits(becomes, report)):
+            if becomes and (is_named(becomes, report) or not fits(becomes, report)):
                 continue
             if not becomes and re.search(rf"\b{new.split()[-1]}", report, re.IGNORECASE):
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from benchmark.audit.text import Sentence, is_followed_up
+from benchmark.audit.text import Sentence, is_followed_up, on_one_line
 
 NAMED: dict[str, re.Pattern[str]] = {
     # any mention, in whatever manner
@@ -135,9 +135,15 @@ def affirmed(sentences: Sequence[Sentence], report: str) -> list[tuple[Sentence,
 
 def is_only_mention(lesion: str, sentence: Sentence, report: str) -> bool:
     """True if nothing else in the report, sections that assert nothing included, names the lesion."""
-    return not NAMED[lesion].search(report[: sentence.start]) and not NAMED[lesion].search(report[sentence.end :])
+    return not any(NAMED[lesion].search(on_one_line(part)) for part in (report[: sentence.start], report[sentence.end :]))
 
 
 def fits(lesion: str, report: str) -> bool:
     """True if the report says nothing that would contradict the lesion, as far as can be seen."""
-    return not any(lesion in lesions and pattern.search(report) for lesions, pattern in DISAGREES)
+    text = on_one_line(report)
+    return not any(lesion in lesions and pattern.search(text) for lesions, pattern in DISAGREES)
+
+
+def is_named(lesion: str, report: str) -> bool:
+    """True if the report names the lesion anywhere, in whatever manner."""
+    return bool(NAMED[lesion].search(on_one_line(report)))

@@ -27,7 +27,7 @@ class Sentence(NamedTuple):
     """One sentence of a report."""
 
     text: str
-    """without the full stop"""
+    """without the full stop, and on one line where the report breaks it"""
     start: int
     """of its first character in the report"""
     end: int
@@ -46,7 +46,7 @@ def sentences_of(report: str) -> list[Sentence]:
         end = position = start + len(text)
         stop = _STOP.match(report, end)
         body = text.rstrip(".!? ")
-        found.append(Sentence(body, start, start + len(body), stop.end() if stop else max(end, start + len(body))))
+        found.append(Sentence(on_one_line(body), start, start + len(body), stop.end() if stop else end))
     return found
 
 
@@ -76,6 +76,11 @@ def in_style_of(report: str, text: str) -> str:
     if not any(letter.isupper() for letter in report):
         return text.lower()
     return text.upper() if not any(letter.islower() for letter in report) else text
+
+
+def on_one_line(text: str) -> str:
+    """The text with one blank wherever there is white space; an archive breaks lines where it likes."""
+    return _BLANKS.sub(" ", text)
 
 
 def is_spaced(report: str) -> bool:
