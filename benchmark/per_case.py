@@ -59,7 +59,8 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
 
     ``columns`` is how many its statistics have.
     """
-    known = list(metric.values(np.zeros(columns)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        known = list(metric.values(np.zeros(columns)))
     titles: Mapping[str, str] = getattr(metric, "titles", {})
     chosen = [name for name in CHOSEN.get(label.partition(":")[0], ()) if name in known]
     headlines = [name for name in (getattr(metric, "headlines", ()) or list(titles)[:1]) if name in known]
@@ -77,5 +78,6 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
 def per_case(metric: Metric, statistics: np.ndarray, name: str) -> np.ndarray:
     """(n,) the number of each report from (n, k) statistics; NaN where it was not scored, or has no value by itself."""
     is_scored = ~np.isnan(statistics).any(axis=1)
-    values = np.asarray(metric.values(np.where(is_scored[:, None], statistics, 0.0))[name], dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where there is nothing to count, which a corpus seldom has and a report often
+        values = np.asarray(metric.values(np.where(is_scored[:, None], statistics, 0.0))[name], dtype=np.float64)
     return np.where(is_scored, values, math.nan)

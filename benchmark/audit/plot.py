@@ -39,8 +39,7 @@ def heat_map(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequenc
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    colours = LinearSegmentedColormap.from_list("audit", [WRONG, CANNOT_TELL, RIGHT])
-    colours.set_bad(NONE)
+    colours = LinearSegmentedColormap.from_list("audit", [WRONG, CANNOT_TELL, RIGHT]).with_extremes(bad=NONE)
     shares = [[by_key[kind, number.metric, f"{number.name}.above"].value for number in numbers] for kind in kinds]
     image = axes.imshow(shares, vmin=0, vmax=1, cmap=colours, aspect="auto")
     for line, kind in enumerate(kinds):
