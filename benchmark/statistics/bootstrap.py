@@ -161,7 +161,7 @@ class PatientBootstrap:
 
     def patients_among(self, is_scored: np.ndarray) -> int:
         """How many patients have a case in (n,)."""
-        return len(np.unique(self.patient_of_case[is_scored]))
+        return int((np.bincount(self.patient_of_case[is_scored], minlength=self.patients) > 0).sum())
 
     def _resampled(self, waiting: list[_Together]) -> Iterator[Compared]:
         drawn = iter(self.drawn.resampled([sums for one in waiting for sums in one.sums]))

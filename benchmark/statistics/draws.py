@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-BLOCK_ENTRIES = 1 << 21  # counts turned to floats at a time: 16 MiB, so memory does not grow with the draws
+BLOCK_ENTRIES = 1 << 25  # counts drawn at a time, one byte each: 32 MiB, so memory does not grow with the draws
+SLICE_BYTES = 1 << 23  # counts turned to floats at a time: what a processor's cache holds; a block as a whole is twice as slow
+COINS = 1 << 21  # tossed at a time; part of the stream, since each toss ends on a whole byte
 KEPT_ENTRIES = 100_000_000  # counts kept between calls, one byte each; beyond, they are drawn again (same seed, same counts)
 EXACT_BELOW = 1 << 24  # float32 holds every whole number up to here
 
@@ -29,7 +31,7 @@ class PatientDraws:
 
     def swapped(self, sums: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(B, k) column sums of the patients whose coin falls on 1, for each of several (P, k) patient sums."""
-        return products(flip_signs(self.patients, self.flips, self.seed), self.flips, sums)
+        return products(_gathered(flip_signs(self.patients, self.flips, self.seed), _block_rows(self.patients)), self.flips, sums)
 
     def _count_blocks(self) -> Iterator[np.ndarray]:
         if self.draws * self.patients > KEPT_ENTRIES:
@@ -52,10 +54,7 @@ def products(blocks: Iterator[np.ndarray], rows: int, sums: Sequence[np.ndarray]
     start = 0
     for block in blocks:
         part = result[start : start + len(block)]
-        if whole.shape[1]:
-            part[:, is_whole] = _whole_product(block, whole)
-        if real.shape[1]:
-            part[:, ~is_whole] = block.astype(np.float64) @ real
+        part[:, is_whole], part[:, ~is_whole] = _whole_product(block, whole), _product(block, real)
         start += len(block)
     return np.split(result, np.cumsum([columns.shape[1] for columns in sums])[:-1], axis=1)
 
@@ -71,9 +70,16 @@ def _halves(sums: Sequence[np.ndarray], chosen: np.ndarray, kind: type[np.floati
 
 
 def _whole_product(block: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    product: np.ndarray = block.astype(np.float32) @ whole
-    if product.max(initial=0.0) >= EXACT_BELOW:
-        return block.astype(np.float64) @ whole.astype(np.float64)
+    product = _product(block, whole)
+    return product if product.max(initial=0.0) < EXACT_BELOW else _product(block, whole.astype(np.float64))
+
+
+def _product(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(r, k) of counts (r, P) and columns (P, k), in the columns' type, a slice of the patients at a time."""
+    product = np.zeros((len(block), columns.shape[1]), columns.dtype)
+    step = max(1, SLICE_BYTES // columns.itemsize // max(1, len(block)))
+    for start in range(0, len(columns) if columns.size else 0, step):
+        product += block[:, start : start + step].astype(columns.dtype) @ columns[start : start + step]
     return product
 
 
@@ -101,6 +107,8 @@ def sums_by_patient(rows: np.ndarray, patient_of_case: np.ndarray, patients: int
     order = np.argsort(patient_of_case, kind="stable")
     if not len(order):
         return np.zeros((patients, rows.shape[1]))
+    if len(order) == patients:  # one case each: nothing to add
+        return np.asarray(rows[order], dtype=np.float64)
     starts = np.searchsorted(patient_of_case[order], np.arange(patients))
     return np.add.reduceat(rows[order], starts, axis=0)
 
@@ -134,11 +142,23 @@ def count_blocks(patients: int, draws: int, seed: int) -> Iterator[np.ndarray]:
 def flip_signs(patients: int, flips: int, seed: int) -> Iterator[np.ndarray]:
     """Blocks of rows (P,) of fair coins, 1 where a patient's two models stay as they are and 0 where they are swapped."""
     generator = np.random.Generator(np.random.SFC64([seed, 1]))  # a stream of its own: the coins say nothing about the draws
-    step = _block_rows(patients)
+    step = max(1, COINS // max(1, patients))
     for start in range(0, flips, step):
         rows = min(step, flips - start)
         coins = np.frombuffer(generator.bytes(rows * patients // 8 + 1), dtype=np.uint8)
         yield np.unpackbits(coins)[: rows * patients].reshape(rows, patients)
+
+
+def _gathered(blocks: Iterator[np.ndarray], rows: int) -> Iterator[np.ndarray]:
+    """The same rows in fewer blocks, of about so many rows."""
+    waiting: list[np.ndarray] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= rows:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 def _block_rows(patients: int) -> int:
