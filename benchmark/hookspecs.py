@@ -1,4 +1,4 @@
-"""The seam: five hooks, through which every model, metric, dataset, labeller and trainer comes in, ours and anyone's.
+"""The seam: six hooks, through which every model, metric, dataset, labeller, annotator and trainer comes in, ours and anyone's.
 
 A plugin is a module (or an object) with one or more of these functions, marked ``@benchmark.hookimpl``, and named in the entry-point group
 ``clala_benchmark`` of its package. Each hook is handed a ``register`` callback and calls it as often as it likes:
@@ -12,12 +12,15 @@ instant). A factory asks for what it needs by parameter name, see ``registry.bui
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pluggy
 
 from benchmark.records import Case, Lesions, Problem, Reference, Report
+
+if TYPE_CHECKING:
+    from benchmark.annotating.annotations import Annotation
 
 PROJECT = "clala_benchmark"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -51,6 +54,14 @@ def register_labellers(register: Register) -> None:
     """Register things with ``label(reports) -> list of Lesions`` and ``signature``.
 
     A labeller is handed what it names: ``device``, ``seed``, ``llm`` (asks a language model), and its own settings.
+    """
+
+
+@hookspec
+def register_annotators(register: Register) -> None:
+    """Register things with ``annotate(reports) -> list of annotations`` and ``signature``, for metrics over RadGraph's entities and relations.
+
+    An annotator is handed ``device``, what stands behind the colon as ``argument``, and its own settings.
     """
 
 
@@ -115,6 +126,16 @@ class Labeller(Protocol):
 
     def signature(self) -> str:
         """Which back end, with which conventions."""
+
+
+class Annotator(Protocol):
+    """Finds entities and relations in reports. Optional: ``is_kept = False`` where keeping on disk what it found is not worth it."""
+
+    def annotate(self, reports: Sequence[str]) -> list[Annotation]:
+        """One annotation for each report, in order, of the form that ``benchmark.annotating.annotations`` describes."""
+
+    def signature(self) -> str:
+        """Which model with which weights, or which rules."""
 
 
 class Dataset(Protocol):

@@ -24,7 +24,7 @@ import pluggy
 from benchmark import hookspecs
 from benchmark.records import UserError
 
-KINDS = ("models", "metrics", "datasets", "labellers", "trainers")
+KINDS = ("models", "metrics", "datasets", "labellers", "annotators", "trainers")
 OURS = ("adapters", "datasets", "labelling", "metrics")
 """the plugins that come with the project"""
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

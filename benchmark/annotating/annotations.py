@@ -11,7 +11,7 @@ the entity that it comes from, and names the key of the one that it goes to.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 RELATIONS = ("modify", "located_at", "suggestive_of")
 
@@ -38,16 +38,10 @@ class Annotation(TypedDict):
     """its tokens, a blank between any two"""
     entities: dict[str, Entity]
     """by their keys, "1" and on"""
-
-
-class Annotator(Protocol):
-    """Reads reports. Optional: ``is_kept`` (its annotations are worth keeping on disk), ``needs()`` as models have it."""
-
-    def annotate(self, reports: Sequence[str]) -> list[Annotation]:
-        """One annotation for each report, in order."""
-
-    def signature(self) -> str:
-        """Which model with which weights, or which rules; ``name|setting:value|...``."""
+    data_source: NotRequired[None]
+    """the package writes it, and nobody reads it"""
+    data_split: NotRequired[str]
+    """likewise"""
 
 
 def fault_of(annotation: Any) -> str:

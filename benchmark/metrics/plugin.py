@@ -20,4 +20,17 @@ def register_metrics(register: Register) -> None:
         "benchmark.metrics.consistency_judge:Consistency",
         summary="four axes from 1 to 5 (accuracy, completeness, language, structure) by a judge: rules, or a language model",
     )
+    register(
+        "chexbert",
+        "benchmark.metrics.chexbert:ChexbertF1",
+        summary="CheXbert F1 of 14 and of 5 observations, micro, macro, weighted and samples: needs chexbert.pth, or a table of its labels",
+    )
     register("green", "benchmark.metrics.green:Green", summary="GREEN(<model>): errors and matched findings, counted by a language model")
+    register("radgraph", "benchmark.metrics.radgraph:RadGraph", summary="F1-RadGraph: entities and relations in common; by rules unless told otherwise")
+
+
+@hookimpl
+def register_annotators(register: Register) -> None:
+    """Those that need no network."""
+    register("rules", "benchmark.annotating.rules:RuleAnnotator", summary="by rules: deterministic, embedded, no download, and no RadGraph")
+    register("file", "benchmark.annotating.annotation_file:AnnotationFile", summary="annotations that already exist: file:annotations.json")

@@ -1,0 +1,117 @@
+"""F1-RadGraph: the entities and relations that two reports have in common, at three levels, as the package ``radgraph`` counts them.
+
+J.-B. Delbrouck et al. (Findings of EMNLP 2022, https://arxiv.org/abs/2210.12186); S. Jain et al., "RadGraph" (NeurIPS datasets 2021). What enters
+at which level, and which of the two casings that bear the same version number, ``radgraph_scores`` says; the names of the numbers say it too:
+``partial_lower`` is what most papers call F1-RadGraph, computed as the repository does today, ``partial_cased`` as PyPI's 0.1.18 and RadEval do.
+
+The number is of the annotator first, and then of the metric: ``rules`` are embedded, need no download, and are no RadGraph; their numbers are
+called ``rules.partial_lower`` and compare with nothing but themselves.
+
+A report without entities scores 0, against another one without entities too: so does the package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from benchmark.annotating.choose import annotator_named
+from benchmark.annotating.once import annotate_once
+from benchmark.metrics.radgraph_scores import LEVELS, Match, Numbering, Sets, match, sets_of
+from benchmark.metrics.tokens import check_pairs
+from benchmark.records import UserError
+
+VERSION = 1
+NOTHING = Match(0.0, 0.0, 0.0)
+
+
+class RadGraph:
+    """F1, precision and recall at three levels, means over cases."""
+
+    name = "radgraph"
+
+    def __init__(
+        self,
+        device: str = "auto",
+        *,
+        annotator: str = "rules",
+        case: Literal["lower", "cased"] = "lower",
+        weights: Path | None = None,
+        backbone: Path | None = None,
+        runtime: Literal["auto", "torch", "onnx"] | None = None,
+        download: bool | None = None,
+    ) -> None:
+        """Make the annotator ready.
+
+        annotator  rules | radgraph | radgraph-xl | modern-radgraph-xl | file:PATH | package:MODEL, or what a plugin brings
+        case       whether tokens are compared in lower case, or as they are written
+        weights    archive of a published model (radgraph-xl.tar.gz), or its folder; None = where programs keep it
+        backbone   folder with the tokenizer of the model's BERT; None = where programs keep it
+        runtime    what computes the BERT: torch, or onnxruntime, which is faster on a CPU; None = the annotator decides
+        download   fetch from the Hugging Face hub what is not on this machine; None = the annotator decides
+
+        Raises UserError for what is not there or does not fit.
+        """
+        if case not in ("lower", "cased"):
+            raise UserError(f"radgraph has no case={case!r}; known: lower, cased")
+        given = {"weights": weights, "backbone": backbone, "runtime": runtime, "download": download}
+        self._annotator = annotator_named(annotator, {name: value for name, value in given.items() if value is not None}, device=device)
+        self._case: Literal["lower", "cased"] = case
+        self._signature = self._annotator.signature()
+        self._backend = self._signature.partition("|")[0]
+        self._number = Numbering()
+        self._sets: dict[str, Sets] = {}  # text -> what the levels see: a text that recurs, in another model too, is read once
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10) F1, precision and recall of simple, partial and complete, and 1; zeros for a pair in which one text has no entities."""
+        check_pairs(hypotheses, references)
+        new = [text for text in dict.fromkeys((*hypotheses, *references)) if text not in self._sets]
+        for text, annotation in annotate_once(self._annotator, new):
+            self._sets[text] = sets_of(annotation, self._case, self._number)
+        scored: dict[tuple[str, str], tuple[float, ...]] = {}
+        rows = np.empty((len(hypotheses), 3 * len(LEVELS) + 1))
+        for row, pair in enumerate(zip(hypotheses, references, strict=True)):
+            if (found := scored.get(pair)) is None:
+                ours, theirs = self._sets[pair[0]], self._sets[pair[1]]
+                found = scored[pair] = tuple(number for one, other in zip(ours, theirs, strict=True) for number in match(one, other))
+            rows[row, :-1] = found
+        rows[:, -1] = 1
+        return rows
+
+    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Means over cases: ``partial_lower`` (F1), ``partial_lower.precision``, ``.recall``, so for each level and casing; shares in [0, 1]."""
+        sums = np.asarray(sums, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
+        return {name: means[..., column] for column, name in enumerate(self._names())}
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """Heads of columns: level, casing and annotator are in each."""
+        of = self._backend if self._backend != "radgraph" else "radgraph v1"
+        heads = {}
+        for name in self._names():
+            level, _, what = name.removeprefix("rules.").partition(".")
+            heads[name] = f"{what.capitalize() or 'F1'}-RadGraph ({level.replace('_', ', ')}, {of})"
+        return heads
+
+    @property
+    def headlines(self) -> Sequence[str]:
+        """What most papers report."""
+        return [name for name in self._names() if name.endswith(f"partial_{self._case}")]
+
+    def signature(self) -> str:
+        """Annotator and its own signature in brackets, casing, and the package whose convention it is."""
+        return f"radgraph|annotator:({self._signature})|case:{self._case}|unit:set|no_entities:0|average:cases|as:radgraph-0.1.18|v{VERSION}"
+
+    def annotations(self, reports: Sequence[str]) -> list[Any]:
+        """What the annotator finds in each report, in order; for reading single cases."""
+        found = dict(annotate_once(self._annotator, list(dict.fromkeys(reports))))
+        return [found[report] for report in reports]
+
+    def _names(self) -> list[str]:
+        before = "rules." if self._backend == "rules" else ""
+        return [f"{before}{level}_{self._case}{what}" for level in LEVELS for what in ("", ".precision", ".recall")]
