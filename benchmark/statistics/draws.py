@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 BLOCK_ENTRIES = 1 << 25  # counts drawn at a time, one byte each: 32 MiB, so memory does not grow with the draws
-SLICE_BYTES = 1 << 23  # counts turned to floats at a time: what a processor's cache holds; a block as a whole is twice as slow
+SLICE_ENTRIES = 1 << 20  # counts turned to floats at a time: what a processor's cache holds; a block as a whole is twice as slow
 COINS = 1 << 21  # tossed at a time; part of the stream, since each toss ends on a whole byte
 KEPT_ENTRIES = 100_000_000  # counts kept between calls, one byte each; beyond, they are drawn again (same seed, same counts)
 EXACT_BELOW = 1 << 24  # float32 holds every whole number up to here
@@ -77,7 +77,7 @@ def _whole_product(block: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _product(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """(r, k) of counts (r, P) and columns (P, k), in the columns' type, a slice of the patients at a time."""
     product = np.zeros((len(block), columns.shape[1]), columns.dtype)
-    step = max(1, SLICE_BYTES // columns.itemsize // max(1, len(block)))
+    step = max(1, SLICE_ENTRIES // max(1, len(block)))
     for start in range(0, len(columns) if columns.size else 0, step):
         product += block[:, start : start + step].astype(columns.dtype) @ columns[start : start + step]
     return product

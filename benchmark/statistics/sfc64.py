@@ -23,7 +23,7 @@ def state_of(seed: int) -> np.ndarray:
 
 @kernel
 def count_draws(state: np.ndarray, counts: np.ndarray) -> None:
-    """Add to each row of ``counts`` (R, P) uint8 how often each of P is drawn in P draws; ``state`` moves on."""
+    """Add to each row of ``counts`` (R, P) uint8 how often each of P is drawn in P draws, P from 2; ``state`` moves on."""
     a, b, c, w, has_half, half = state[0], state[1], state[2], state[3], state[4], state[5]
     rows, patients = counts.shape
     bound = np.uint64(patients)
@@ -34,7 +34,7 @@ def count_draws(state: np.ndarray, counts: np.ndarray) -> None:
         while drawn < patients:
             if has_half == ONE:
                 has_half = ZERO
-                bits = half
+                scaled = half * bound
             else:
                 word = a + b + w
                 w += ONE
@@ -42,9 +42,14 @@ def count_draws(state: np.ndarray, counts: np.ndarray) -> None:
                 b = c + (c << R3)
                 c = ((c << R24) | (c >> R40)) + word
                 half = word >> HALF
-                has_half = ONE
-                bits = word & LOWER
-            scaled = bits * bound
+                scaled = (word & LOWER) * bound
+                if drawn + 1 < patients:  # both halves will be wanted: the first at once, without asking again who is next
+                    if (scaled & LOWER) >= refused_below:
+                        line[scaled >> HALF] += np.uint8(1)
+                        drawn += 1
+                    scaled = half * bound
+                else:
+                    has_half = ONE
             if (scaled & LOWER) >= refused_below:
                 line[scaled >> HALF] += np.uint8(1)
                 drawn += 1
