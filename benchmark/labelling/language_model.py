@@ -27,27 +27,25 @@ VERSION = 1
 REMEMBERED = 50_000
 """texts whose lesions are kept between calls; the answers themselves are kept by who asks"""
 
-# Neither a count of items nor a form that depends on another field: endpoints that take a schema refuse different parts of its language, and what
-# it leaves open is checked here.
+# One key for each lesion, not a list of them: an endpoint that holds to a schema can then neither leave one out nor name one twice, which a small
+# model does with a list, and no endpoint refuses it. Keys without blanks, since some take no others.
+KEYS: dict[str, str] = {name.replace(" ", "_"): name for name in LESIONS}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "lesions": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "lesion": {"type": "string", "enum": list(LESIONS)},
-                    "rationale": {"type": "string"},
-                    "status": {"type": "string", "enum": list(STATUSES)},
-                    "location": {"type": "string", "enum": list(SIDES)},
-                },
-                "required": ["lesion", "rationale", "status", "location"],
-                "additionalProperties": False,
+        key: {
+            "type": "object",
+            "properties": {
+                "rationale": {"type": "string"},
+                "status": {"type": "string", "enum": list(STATUSES)},
+                "location": {"type": "string", "enum": list(SIDES)},
             },
+            "required": ["rationale", "status", "location"],
+            "additionalProperties": False,
         }
+        for key in KEYS
     },
-    "required": ["lesions"],
+    "required": list(KEYS),
     "additionalProperties": False,
 }
 _UNMENTIONED: Lesions = tuple(Lesion(name, "negative", certainty="not mentioned") for name in LESIONS)
@@ -108,30 +106,24 @@ def read_lesions(answer: str) -> Lesions:
     Case, and an underscore or a hyphen for a blank, make no difference; another word for a lesion or a status does. The side of a negative lesion
     is left out: where something is absent is no place of it.
     """
-    listed = read_object(answer).get("lesions")
-    if not isinstance(listed, list):
-        raise Unusable('there is no list under the key "lesions"')
     found: dict[str, Lesion] = {}
-    twice: list[str] = []
-    for item in listed:
-        if not isinstance(item, Mapping):
-            raise Unusable(f"{shown(item)} under lesions is no object with the keys lesion, rationale, status and location")
-        lesion = _read_lesion(item)
-        twice += [lesion.name] if lesion.name in found else []
-        found[lesion.name] = lesion
-    if twice:
-        raise Unusable(f"{', '.join(dict.fromkeys(twice))}: listed more than once; list each of the 14 lesions once")
-    if missing := [name for name in LESIONS if name not in found]:
-        raise Unusable(f"{', '.join(missing)}: not listed; list all 14 lesions, also those that the report does not mention")
+    for key, said in read_object(answer).items():
+        name = plain(key)
+        if name not in LESIONS:
+            raise Unusable(f"{shown(key)} is none of the 14 lesions: {', '.join(KEYS)}")
+        if name in found:
+            raise Unusable(f"{name}: there more than once; write each of the 14 lesions once")
+        if not isinstance(said, Mapping):
+            raise Unusable(f"{shown(said)} under {shown(key)} is no object with the keys rationale, status and location")
+        found[name] = _read_lesion(name, said)
+    if missing := [key for key, name in KEYS.items() if name not in found]:
+        raise Unusable(f"{', '.join(missing)}: not there; write all 14 lesions, also those that the report does not mention")
     return tuple(found[name] for name in LESIONS)
 
 
-def _read_lesion(item: Mapping[str, Any]) -> Lesion:
-    name = plain(item.get("lesion"))
-    if name not in LESIONS:
-        raise Unusable(f"{shown(item.get('lesion'))} is none of the 14 lesions: {', '.join(LESIONS)}")
-    status, side = (_choice(item, key, known, name) for key, known in (("status", STATUSES), ("location", SIDES)))
-    rationale = item.get("rationale")
+def _read_lesion(name: str, said: Mapping[str, Any]) -> Lesion:
+    status, side = (_choice(said, key, known, name) for key, known in (("status", STATUSES), ("location", SIDES)))
+    rationale = said.get("rationale")
     if not isinstance(rationale, str):
         raise Unusable(f"the rationale of {name} is {shown(rationale)}; it must be a text, an empty one where the report does not mention it")
     rationale = rationale.strip()
@@ -140,8 +132,8 @@ def _read_lesion(item: Mapping[str, Any]) -> Lesion:
     return Lesion(name, status, side, rationale=rationale)
 
 
-def _choice(item: Mapping[str, Any], key: str, known: Sequence[str], name: str) -> str:
-    value = plain(item.get(key))
+def _choice(said: Mapping[str, Any], key: str, known: Sequence[str], name: str) -> str:
+    value = plain(said.get(key))
     if value not in known:
-        raise Unusable(f"the {key} of {name} is {shown(item.get(key))}; it must be one of: {', '.join(known)}")
+        raise Unusable(f"the {key} of {name} is {shown(said.get(key))}; it must be one of: {', '.join(known)}")
     return value

@@ -28,16 +28,9 @@ OURS = {"1": "Clear lungs.", "2": "Left effusion.", "3": "No pneumothorax."}
 
 
 def labels(positive: str = "", side: str = "not mentioned") -> str:
-    found = [
-        {
-            "lesion": name,
-            "rationale": "r",
-            "status": "positive" if name == positive else "negative",
-            "location": side if name == positive else "not mentioned",
-        }
-        for name in LESIONS
-    ]
-    return json.dumps({"lesions": found})
+    nowhere = {"rationale": "", "status": "negative", "location": "not mentioned"}
+    found = {name.replace(" ", "_"): {"rationale": "r", "status": "positive", "location": side} if name == positive else nowhere for name in LESIONS}
+    return json.dumps(found)
 
 
 ANSWERS = {

@@ -23,9 +23,8 @@ NEGATIVE = {"rationale": "", "status": "negative", "location": "not mentioned"}
 
 
 def answer(**changes: dict[str, Any]) -> str:
-    """All 14 negative, but for the changes; an underscore stands for the blank in a lesion's name."""
-    said = {name.replace("_", " "): change for name, change in changes.items()}
-    return json.dumps({"lesions": [{"lesion": name, **NEGATIVE, **said.get(name, {})} for name in LESIONS]})
+    """All 14 negative, but for the changes."""
+    return json.dumps({(key := name.replace(" ", "_")): {**NEGATIVE, **changes.get(key, {})} for name in LESIONS})
 
 
 EFFUSION = answer(pleural_effusion={"status": "positive", "location": "left", "rationale": "small left effusion"})
@@ -48,12 +47,12 @@ def test_an_answer_becomes_14_lesions_with_side_and_the_words_that_decided() -> 
 
 
 def test_order_case_and_underscores_make_no_difference() -> None:
-    items = json.loads(EFFUSION)["lesions"][::-1]
-    for item in items:
-        item["lesion"] = item["lesion"].upper().replace(" ", "_")
+    said = {}
+    for key, item in reversed(json.loads(EFFUSION).items()):
         item["status"] = item["status"].capitalize()
         item["location"] = item["location"].title().replace(" ", "-")
-    text = f"<think>{{maybe}}</think>Here it is:\n```json\n{json.dumps({'lesions': items})}\n```"
+        said[key.upper().replace("_", " ")] = item
+    text = f"<think>{{maybe}}</think>Here it is:\n```json\n{json.dumps(said)}\n```"
     assert read_lesions(text) == read_lesions(EFFUSION)
 
 
@@ -62,30 +61,30 @@ def test_the_side_of_what_is_absent_is_left_out_and_its_words_are_kept() -> None
     assert lesions[5] == Lesion("pneumothorax", "negative", "not mentioned", "stated", "no left pneumothorax")
 
 
-def listed(change: Callable[[list[Any]], object]) -> str:
-    items = json.loads(EFFUSION)["lesions"]
-    change(items)
-    return json.dumps({"lesions": items})
+def changed(change: Callable[[dict[str, Any]], object]) -> str:
+    said = json.loads(EFFUSION)
+    change(said)
+    return json.dumps(said)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("I am not a doctor.", "the answer holds no JSON object"),
-        ('{"lesions": [', "the answer holds no JSON object"),
-        ('{"lesions": [}', "the answer is not one valid JSON object"),
-        ('{"findings": []}', 'there is no list under the key "lesions"'),
-        ('{"lesions": {}}', 'there is no list under the key "lesions"'),
-        ('{"lesions": ["mass"]}', '"mass" under lesions is no object'),
-        (listed(lambda items: items.pop(3)), "hernia: not listed; list all 14 lesions"),
-        (listed(lambda items: items.append(items[0])), "cardiomegaly: listed more than once"),
-        (listed(lambda items: items[2].update(lesion="effusion")), '"effusion" is none of the 14 lesions: cardiomegaly, '),
-        (listed(lambda items: items[2].update(lesion="pleural effusions")), '"pleural effusions" is none of the 14 lesions'),
+        ('{"mass": [', "the answer holds no JSON object"),
+        ('{"mass": [}', "the answer is not one valid JSON object"),
+        ('{"findings": []}', '"findings" is none of the 14 lesions'),
+        ('{"mass": "positive"}', '"positive" under "mass" is no object'),
+        ("{}", "cardiomegaly, emphysema, pleural_effusion, "),
+        (changed(lambda said: said.pop("hernia")), "hernia: not there; write all 14 lesions"),
+        (changed(lambda said: said.update({"Pleural Effusion": said["mass"]})), "pleural effusion: there more than once"),
+        (changed(lambda said: said.update(effusion=said.pop("mass"))), '"effusion" is none of the 14 lesions: cardiomegaly, '),
+        (changed(lambda said: said.update(pleural_effusions=said.pop("mass"))), '"pleural_effusions" is none of the 14 lesions'),
         (answer(mass={"status": "unclear"}), 'the status of mass is "unclear"; it must be one of: positive, negative'),
         (answer(mass={"status": None}), "the status of mass is null"),
         (answer(mass={"status": "positive", "location": "upper"}), 'the location of mass is "upper"; it must be one of: left, right, bilateral, not'),
         (answer(mass={"rationale": 3}), "the rationale of mass is 3; it must be a text"),
-        ('{"lesions": [], "lesions": []}', 'the key "lesions" stands twice'),
+        ('{"mass": {}, "mass": {}}', 'the key "mass" stands twice'),
         ("{" * 100_000 + "}", "the answer is not one valid JSON object"),
     ],
 )
@@ -101,7 +100,7 @@ def test_a_mended_answer_counts_and_one_that_stays_wrong_is_no_label() -> None:
     mended, lost = ours.label(["mendable", "hopeless"])
     assert mended == read_lesions(EFFUSION)
     assert lost == ()
-    assert llm.mended == ['there is no list under the key "lesions"'] * 3
+    assert [problem.partition(", emphysema")[0] for problem in llm.mended] == ["cardiomegaly"] * 3
     assert ours.failures == {"unusable": 1}
 
 
