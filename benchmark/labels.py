@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from benchmark.labelling.choose import labeller_named
 from benchmark.labelling.label_file import write_labels
 from benchmark.labelling.sources import FromReports, label_source, label_texts
 from benchmark.llm.models import LanguageModels, Manner
-from benchmark.records import Lesions, RunConfig
+from benchmark.records import Lesion, Lesions, RunConfig
 from benchmark.report_files import read_reports
 
 
@@ -35,6 +36,8 @@ class Labelled:
     """reports of which the labeller could not say anything; an empty list of lesions in the file"""
     said: tuple[str, ...] = ()
     """what language models did, one line for each"""
+    unbacked: tuple[tuple[str, Lesion], ...] = ()
+    """id and lesion that a language model affirms by words that the report does not have"""
 
 
 def label_file(
@@ -59,7 +62,8 @@ def label_file(
     chosen = labeller_named(labeller, registry.options_of(options, labeller), {"device": device, "seed": 42, "llm": llm})
     given = read_reports(reports, id_column=id_column, text_column=text_column)
     labels = dict(zip(given.texts, label_texts(chosen, list(given.texts.values())), strict=True))
-    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings, llm, is_private=not is_public)
+    unbacked = backed_by_nothing(labels, given.texts) if getattr(chosen, "asks", False) else ()
+    return _written(out, labels, len(given.empty), chosen.signature(), given.warnings, llm, unbacked, is_private=not is_public)
 
 
 def label_dataset(
@@ -79,14 +83,32 @@ def label_dataset(
     llm = LanguageModels(options, use_of_datasets(opened), manner)
     source = label_source(labels, registry.options_of(options, labels), {"device": device, "seed": 42, "llm": llm})
     data = read(opened, RunConfig((), (), dataset, split))
+    texts = {case.id: reference.report for case, reference in zip(data.cases, data.references, strict=True)}
     if isinstance(source, FromReports):
-        found = label_texts(source.labeller, [reference.report for reference in data.references])
+        found = label_texts(source.labeller, list(texts.values()))
     else:
         found = source.lesions(data.cases, data.references)
-    by_id = dict(zip((case.id for case in data.cases), found, strict=True))
+    by_id = dict(zip(texts, found, strict=True))
+    unbacked = backed_by_nothing(by_id, texts) if isinstance(source, FromReports) and getattr(source.labeller, "asks", False) else ()
     warnings = ["the rationales quote reports whose text may not travel: keep the file where they are"] if data.is_private else []
     empty = sum(not reference.report.strip() for reference in data.references)
-    return _written(out, by_id, empty, source.signature(), tuple(warnings), llm, is_private=data.is_private)
+    return _written(out, by_id, empty, source.signature(), tuple(warnings), llm, unbacked, is_private=data.is_private)
+
+
+def backed_by_nothing(labels: Mapping[str, Lesions], texts: Mapping[str, str]) -> tuple[tuple[str, Lesion], ...]:
+    """Lesions that are affirmed by a rationale of which not even half the words stand in the report: made up, or taken from the prompt."""
+    found = []
+    for name, lesions in labels.items():
+        said = set(_words(texts[name]))
+        for lesion in lesions:
+            words = set(_words(lesion.rationale))
+            if lesion.status == "positive" and 2 * len(words & said) < max(1, len(words)):
+                found.append((name, lesion))
+    return tuple(found)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 def _written(
@@ -96,6 +118,7 @@ def _written(
     signature: str,
     warnings: tuple[str, ...],
     llm: LanguageModels,
+    unbacked: tuple[tuple[str, Lesion], ...],
     *,
     is_private: bool = False,
 ) -> Labelled:
@@ -107,4 +130,4 @@ def _written(
             os.umask(before)
     positives = Counter(lesion.name for lesions in labels.values() for lesion in lesions if lesion.status == "positive")
     unanswered = sum(not lesions for lesions in labels.values())
-    return Labelled(out, len(labels), empty, dict(positives), signature, warnings, unanswered, tuple(llm.lines()))
+    return Labelled(out, len(labels), empty, dict(positives), signature, warnings, unanswered, tuple(llm.lines()), unbacked)

@@ -88,13 +88,22 @@ def show_labels(labelled: Labelled) -> None:
     table.add_column("lesion")
     table.add_column("positive", justify="right")
     table.add_column("share", justify="right")
+    answered = labelled.reports - labelled.unanswered
     for lesion in LESIONS:
         count = labelled.positives.get(lesion, 0)
-        table.add_row(lesion, f"{count:,}", f"{count / labelled.reports:.1%}" if labelled.reports else "")
+        table.add_row(lesion, f"{count:,}", f"{count / answered:.1%}" if answered else "")
     out.print(table)
     if labelled.unanswered:
         out.print(
             f"{labelled.unanswered:,} reports have no labels; the same command asks again, but for answers that could not be used: --refresh",
+            style="yellow",
+        )
+    if labelled.unbacked:
+        first, lesion = labelled.unbacked[0]
+        affirmed = sum(labelled.positives.values())
+        out.print(
+            f"{len(labelled.unbacked):,} of {affirmed:,} lesions are affirmed by words that the report does not have, the first in "
+            f"{escape(first)}: {lesion.name}, {escape(lesion.rationale) or 'no words at all'}; read them before you trust these labels",
             style="yellow",
         )
     for line in labelled.said:

@@ -12,12 +12,12 @@ from llm_server import Server, serve
 
 from benchmark import evaluator
 from benchmark.estimates import estimate_run, estimate_scores
-from benchmark.labels import label_file
+from benchmark.labels import backed_by_nothing, label_file
 from benchmark.llm.budget import BudgetReached
 from benchmark.llm.data_use import DataUse, MayNotTravel
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.llm.routes import NoEndpoint
-from benchmark.records import RunConfig, UserError
+from benchmark.records import Lesion, RunConfig, UserError
 from benchmark.registry import BadOption
 from benchmark.runs import FolderInUse, opened
 from benchmark.vocabulary import LESIONS
@@ -207,6 +207,22 @@ def test_labels_by_a_language_model_say_how_many_reports_have_none(tmp_path: Pat
     lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
     assert [len(line["lesions"]) for line in lines] == [14, 14, 0]
     assert re.search(r"1 failed \(unusable 1\)", labelled.said[0])
+    assert [(name, lesion.name, lesion.rationale) for name, lesion in labelled.unbacked] == [("2", "pleural effusion", "r")]
+
+
+@pytest.mark.parametrize(
+    ("rationale", "is_backed"),
+    [
+        ("small left effusion", True),
+        ("Small left pleural effusion, unchanged", True),
+        ("bibasilar atelectasis", False),
+        ("hiatal hernia", False),
+        ("", False),
+    ],
+)
+def test_a_finding_is_backed_where_half_the_words_of_its_reason_stand_in_the_report(rationale: str, is_backed: bool) -> None:
+    lesions = (Lesion("hernia", "positive", rationale=rationale), Lesion("mass", "negative", rationale="no mass"))
+    assert (backed_by_nothing({"a": lesions}, {"a": "Small left pleural effusion."}) == ()) is is_backed
 
 
 @pytest.mark.parametrize(
