@@ -21,6 +21,11 @@ def register_models(register: Register) -> None:
 def register_metrics(register: Register) -> None:
     """Those that a network measures with: what it makes of two texts is theirs, what is counted is not."""
     register("bertscore", "adapters.bertscore.metric:BertScore", summary="BERTScore by any BERT on this machine: distilroberta-base, layer 5")
+    register(
+        "green_model",
+        "adapters.green_model.metric:green_model",
+        summary="GREEN by the published 7B model on this machine; the same as green with judge=local",
+    )
 
 
 @hookimpl

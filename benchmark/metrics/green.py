@@ -1,12 +1,18 @@
-"""GREEN by a chat model: errors in six categories and matched findings, counted by a language model, put into one number by the published formula.
+"""GREEN: errors in six categories and matched findings of a report against its reference, put into one number by the published formula.
 
 Ostmeier et al., GREEN: Generative Radiology Report Evaluation and Error Notation (Findings of EMNLP 2024, https://arxiv.org/abs/2405.03595);
 code: github.com/Stanford-AIMI/GREEN. Of theirs are the categories, the form of the answer, its reading, the cut at 300 words and the score
 
     green = matched / (matched + significant errors), and 0 where nothing matches.
 
-The question is ours (``prompts/green.md``), and who answers it is not the 7B model that they trained for it: the number is ``GREEN(<model>)`` and
-names the model in its signature. Where we differ:
+Who counts is the number, so ``judge`` stands in its title and its signature:
+
+    local           the 7B model that they trained for it, on this machine, with their prompt (the metric ``green_model`` of a plugin): GREEN
+    served          the same behind an endpoint (vLLM, say) with the same prompt: GREEN (served)
+    language_model  any chat model, with our prompt ``prompts/green.md``: GREEN (<model>), the same formula and not the same metric
+    rules           embedded rules that read 14 lesions, see ``green_rules``: GREEN (rules), for the demo and for CI
+
+``local`` and ``served`` read answers as the published code does: what is not found counts 0. Where ``language_model`` differs:
 
 - An answer without all three counted parts, or with a count that cannot be read, is asked for once more and is then no answer; the published code
   reads what it finds and counts the rest as 0 (a missing list of errors as no error, a missing count of matches as the score 0). So is a list that
@@ -22,22 +28,31 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from benchmark import registry
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
 from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
+from benchmark.metrics.green_prompt import PublishedPrompt, published_prompt
+from benchmark.metrics.green_rules import Rules
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
 from benchmark.records import UserError
+from benchmark.shares import share
 
 VERSION = 1
+JUDGES = ("rules", "language_model", "local", "served")
+LOCAL = "green_model"
+"""the metric that asks the published model; it comes with a plugin, for a network is none of the instrument's"""
 WORDS = 300  # of each report; make_prompt in green_score/utils.py
 SIGNIFICANT, INSIGNIFICANT, MATCHED = "Clinically Significant Errors", "Clinically Insignificant Errors", "Matched Findings"
 CATEGORIES = ("false_finding", "missing_finding", "location", "severity", "false_comparison", "missing_comparison")
 """(a) to (f), in the order of the answer"""
+ERRORS = (*(f"significant.{category}" for category in CATEGORIES), "insignificant")
+"""numbers that are better the lower they are"""
 COLUMNS = len(CATEGORIES) + 4
 
 _LETTERED, _NUMBERED = re.compile(r"\([a-f]\) .*"), re.compile(r"\([1-6]\) .*")
@@ -64,64 +79,228 @@ class Counts(NamedTuple):
         return self.matched / (self.matched + sum(self.significant)) if self.matched else 0.0
 
 
+class Judge(Protocol):
+    """Counts errors and matches of pairs."""
+
+    asks: bool
+    """True if it sends questions to a language model"""
+    failures: Counter[Any]
+    """why how many cases of the last ``statistics`` have no score"""
+
+    @property
+    def judge(self) -> str:
+        """Who counts, as it stands in the title; empty for the model that the metric is named after."""
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10), see ``row``."""
+
+    def signature(self) -> str:
+        """Who counts, with what."""
+
+
 class Green:
     """GREEN of every case, its mean, and the mean counts behind it."""
 
     name = "green"
-    asks = True
-    """sends questions: is measured in one process, and what it could not say is asked again"""
 
     def __init__(
-        self, llm: LanguageModels | None, *, judge: Literal["rules", "language_model"] = "language_model", prompt: Path | None = None
+        self,
+        llm: LanguageModels | None = None,
+        *,
+        judge: Literal["rules", "language_model", "local", "served"] = "language_model",
+        prompt: Path | None = None,
+        model: str = "",
+        device: str = "auto",
+        precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto",
+        batch_size: int | None = None,
+        download: bool = False,
     ) -> None:
-        """``prompt`` is a text in place of ``prompts/green.md``. Raises ``UserError`` if there is no model to ask, or ``judge`` is none."""
-        if judge != "language_model":
+        """Raises ``UserError`` if there is no model to ask, or for settings that the judge has not.
+
+        prompt      language_model: a text in place of ``prompts/green.md``; local, served: a file with the published one, unless its package is here
+        model       local: folder of the model, or its name on the hub (StanfordAIMI/GREEN-radllama2-7b)
+        precision   local: of its weights; auto = fp16, as published, or bf16 on a CPU
+        batch_size  local: questions at once
+        download    local: fetch it from the hub (14 GB) if it is not on this machine
+        """
+        if judge not in JUDGES:
+            raise UserError(f"green has no judge={judge!r}; known: {', '.join(JUDGES)}")
+        self._prefix = ""
+        if judge != "local" and (given := [name for name, value in (("model", model), ("batch_size", batch_size), ("download", download)) if value]):
             raise UserError(
-                f"green counts errors by a language model, and the judge is {judge}; add --judge language_model, or for this metric alone "
-                "--set green.judge=language_model"
+                f"green: {given[0]} is a setting of the model on this machine, and the judge is {judge}; add green.judge=local, or leave it"
             )
-        self._prompt = prompts.load("green", prompt)
-        self._ask = ask_for("green", llm)
-        self.failures: Counter[Kind] = Counter()
-        """why how many cases of the last ``statistics`` have no score"""
+        if judge == "rules":
+            if prompt is not None:
+                raise UserError("green: prompt is for a judge that is asked, and the rules are not; add green.judge=language_model, or leave it")
+            self._judge: Judge = ByRules()
+            self._prefix = "rules."
+        elif judge == "local":
+            self._judge = _local({"prompt": prompt, "device": device, "precision": precision, "batch_size": batch_size, "download": download}, model)
+        elif judge == "served":
+            self._judge = Served(llm, published_prompt(prompt))
+        else:
+            self._judge = ByLanguageModel(llm, prompt)
+        who = self._judge.judge
+        self.titles = {f"{self._prefix}green": f"GREEN ({who})" if who else "GREEN"}
+        self.lower_is_better = frozenset(f"{self._prefix}{name}" for name in ERRORS)
+
+    @property
+    def asks(self) -> bool:
+        """True if it sends questions: then it is measured in one process, and what it could not say is asked again."""
+        return self._judge.asks
+
+    @property
+    def failures(self) -> Counter[Any]:
+        """Why how many cases of the last ``statistics`` have no score."""
+        return self._judge.failures
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 10) one, GREEN, six significant counts, matched, insignificant; a row of NaN where there was no answer that could be used."""
         check_pairs(hypotheses, references)
+        return self._judge.statistics(hypotheses, references)
+
+    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Means over cases: ``green``; ``significant.<category>``, ``matched``, ``insignificant`` are counts per case. By rules: ``rules.green``."""
+        return {f"{self._prefix}{name}": number for name, number in means(sums).items()}
+
+    @property
+    def judge(self) -> str:
+        """Who counts, by its name; tables call the metric GREEN (<judge>). Empty for the published model."""
+        return self._judge.judge
+
+    def signature(self) -> str:
+        """Who counts, with which prompt, and the cut."""
+        return self._judge.signature()
+
+
+class ByLanguageModel:
+    """Any chat model, with our prompt."""
+
+    asks = True
+
+    def __init__(self, llm: LanguageModels | None, prompt: Path | None) -> None:
+        self._prompt = prompts.load("green", prompt)
+        self._ask = ask_for("green", llm)
+        self.failures: Counter[Kind] = Counter()
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10); a row of NaN where there was no answer that could be used."""
         pairs = list(zip(hypotheses, references, strict=True))
         distinct = list(dict.fromkeys(pairs))
         rows: dict[tuple[str, str], list[float]] = {}
         failed: dict[tuple[str, str], Kind] = {}
-        questions = (
-            Question("green", self._prompt.fill(reference=first_words(reference), candidate=first_words(text))) for text, reference in distinct
-        )
-        with progress(f"GREEN by {self.judge}", len(distinct), unit="questions") as advance:
-            for pair, outcome in zip(distinct, self._ask(questions, read_counts), strict=True):
+        questions = (Question("green", self._question(text, reference)) for text, reference in distinct)
+        with progress(f"GREEN by {self._asked}", len(distinct), unit="questions") as advance:
+            for pair, outcome in zip(distinct, self._ask(questions, self._counts), strict=True):
                 if isinstance(outcome, Failed):
                     failed[pair] = outcome.kind
                     rows[pair] = [np.nan] * COLUMNS
                 else:
-                    counts = outcome.value
-                    rows[pair] = [1, counts.green, *counts.significant, counts.matched, sum(counts.insignificant)]
+                    rows[pair] = row(outcome.value)
                 advance(1)
         self.failures = Counter(failed[pair] for pair in pairs if pair in failed)
         return np.array([rows[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), COLUMNS)
 
-    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
-        """Means over cases: ``green``; ``significant.<category>``, ``matched`` and ``insignificant`` are counts per case."""
-        names = ("green", *(f"significant.{category}" for category in CATEGORIES), "matched", "insignificant")
-        cases = sums[..., 0]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {name: np.where(cases > 0, sums[..., column] / cases, np.nan) for column, name in enumerate(names, start=1)}
+    @property
+    def judge(self) -> str:
+        """The model's name."""
+        return self._asked
+
+    def signature(self) -> str:
+        """Model and prompt."""
+        return signed(f"judge:language_model|model:({self._ask.signature()})|prompt:{self._prompt.digest}")
+
+    @property
+    def _asked(self) -> str:
+        return self._ask.signature().partition("|")[0]
+
+    def _question(self, candidate: str, reference: str) -> str:
+        return self._prompt.fill(reference=first_words(reference), candidate=first_words(candidate))
+
+    def _counts(self, answer: str) -> Counts:
+        return read_counts(answer)
+
+
+class Served(ByLanguageModel):
+    """The published model behind an endpoint, with the published prompt, its answers read as published.
+
+    What the server puts around the question must be what the model was trained on: ``vllm serve --chat-template``, see ``adapters/green_model``.
+    """
+
+    def __init__(self, llm: LanguageModels | None, prompt: PublishedPrompt) -> None:
+        self._published = prompt
+        self._ask = ask_for("green", llm)
+        self.failures: Counter[Kind] = Counter()
 
     @property
     def judge(self) -> str:
-        """The model that counts, by its name; tables call the metric GREEN(<judge>)."""
-        return self._ask.signature().partition("|")[0]
+        """Served: what is behind an endpoint nobody can check."""
+        return f"served {self._asked.rpartition('/')[2]}"
 
     def signature(self) -> str:
-        """Model, prompt and cut."""
-        return f"green|judge:language_model|model:({self._ask.signature()})|prompt:{self._prompt.digest}|words:{WORDS}|v{VERSION}"
+        """Model and prompt."""
+        return signed(f"judge:served|model:({self._ask.signature()})|prompt:published-{self._published.digest}")
+
+    def _question(self, candidate: str, reference: str) -> str:
+        return self._published.fill(first_words(reference), first_words(candidate))
+
+    def _counts(self, answer: str) -> Counts:
+        return count_as_published(answer)
+
+
+class ByRules:
+    """Embedded rules."""
+
+    asks = False
+
+    def __init__(self) -> None:
+        self._rules = Rules()
+        self.failures: Counter[str] = Counter()
+
+    @property
+    def judge(self) -> str:
+        """By their name."""
+        return "rules"
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10)."""
+        pairs = list(zip(hypotheses, references, strict=True))
+        rows = {pair: row(Counts(*self._rules.count(first_words(pair[0]), first_words(pair[1])))) for pair in dict.fromkeys(pairs)}
+        return np.array([rows[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), COLUMNS)
+
+    def signature(self) -> str:
+        """The rules."""
+        return signed(f"judge:rules|{self._rules.signature()}")
+
+
+def _local(settings: dict[str, Any], model: str) -> Judge:
+    """The published model on this machine. Raises ``UserError``."""
+    given = {name: value for name, value in settings.items() if value is not None} | ({"model": model} if model else {})
+    known = registry.load()
+    if LOCAL not in known.entries["metrics"]:
+        raise UserError(
+            f"green with judge=local needs the metric {LOCAL!r}, which no plugin registered; install clala-benchmark again: pip install -e ."
+        )
+    found: Judge = known.build("metrics", registry.Spec(LOCAL, LOCAL, ""), available=given)
+    return found
+
+
+def signed(judge: str) -> str:
+    """The signature of GREEN by that judge."""
+    return f"green|{judge}|words:{WORDS}|v{VERSION}"
+
+
+def means(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Column sums -> ``green``, ``significant.<category>``, ``matched``, ``insignificant``, each a mean over cases."""
+    sums = np.asarray(sums, dtype=np.float64)
+    names = ("green", *(f"significant.{category}" for category in CATEGORIES), "matched", "insignificant")
+    return {name: share(sums[..., column], sums[..., 0]) for column, name in enumerate(names, start=1)}
+
+
+def row(counts: Counts) -> list[float]:
+    """One, GREEN, six significant counts, matched, insignificant."""
+    return [1, counts.green, *counts.significant, counts.matched, sum(counts.insignificant)]
 
 
 def first_words(text: str) -> str:

@@ -188,7 +188,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_machine_without_the_network_is_told_how_to_get_it(elsewhere: Path) -> None:
     with pytest.raises(NoNetwork, match=r"distilroberta-base: is neither a folder nor in the .*cache; .*--set bertscore.download=yes"):
         BertScore()
-    with pytest.raises(NoNetwork, match="could not be fetched from the hub .*; get it where there is a network and name its folder"):
+    with pytest.raises(NoNetwork, match=r"could not be fetched from the hub .*; get it where there is a network and name its folder"):
         BertScore(download=True)
 
 

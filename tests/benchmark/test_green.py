@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,8 @@ from scripted_model import ScriptedModels
 
 from benchmark.llm.prompts import load
 from benchmark.llm.questions import Failed, Question, Unusable
-from benchmark.metrics.green import CATEGORIES, Counts, Green, count_as_published, first_words, read_counts
+from benchmark.metrics.green import CATEGORIES, Counts, Green, Served, count_as_published, first_words, read_counts
+from benchmark.metrics.green_prompt import WrongPrompt, published_prompt
 from benchmark.records import UserError
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "parity" / "green_golden.json"
@@ -180,9 +185,95 @@ def test_the_signature_names_the_model_and_the_prompt() -> None:
     assert metric.signature() == f"green|judge:language_model|model:(scripted|temperature:0)|prompt:{load('green').digest}|words:300|v1"
 
 
-def test_there_is_no_green_by_rules() -> None:
-    with pytest.raises(UserError, match="green counts errors by a language model, and the judge is rules; add --judge language_model"):
-        Green(ScriptedModels(lambda question, problem: GOOD), judge="rules")
+def test_the_title_names_the_model_that_counts() -> None:
+    metric = Green(ScriptedModels(lambda question, problem: GOOD))
+    assert metric.titles == {"green": "GREEN (scripted)"}
+    assert {"significant.location", "insignificant"} < metric.lower_is_better
+    assert not metric.lower_is_better & {"green", "matched"}
+
+
+def test_by_rules_every_number_bears_their_name() -> None:
+    """What is counted, test_green_rules holds; here: that none of it can be taken for GREEN."""
+    metric = Green(judge="rules")
+    rows = metric.statistics(["Left pleural effusion. No pneumothorax."], ["Right pleural effusion. No pneumothorax."])
+    found = metric.values(rows.sum(axis=0))
+    assert all(name.startswith("rules.") for name in found)
+    assert found["rules.green"] == 0.5
+    assert found["rules.significant.location"] == 1
+    assert metric.titles == {"rules.green": "GREEN (rules)"}
+    assert not metric.asks
+    assert metric.signature().startswith("green|judge:rules|labeller:(rules|")
+    assert metric.statistics([], []).shape == (0, 10)
+
+
+SMALL = "From {REF} to {CAND}, {REF} being as it is"
+SMALL_SHA256 = hashlib.sha256(SMALL.encode()).hexdigest()
+
+
+def test_the_published_question_is_taken_to_the_byte_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_bytes(SMALL.encode())
+    filled = published_prompt(tmp_path / "prompt.txt", SMALL_SHA256).fill("a {CAND}", "b {REF}")
+    assert filled == "From a {CAND} to b {REF}, {REF} being as it is"
+    (tmp_path / "windows.txt").write_bytes((SMALL + "\r\n").encode())
+    with pytest.raises(WrongPrompt, match=rf"windows.txt is not the published one \(sha256 \w{{12}}, expected {SMALL_SHA256[:12]}\)"):
+        published_prompt(tmp_path / "windows.txt", SMALL_SHA256)
+    with pytest.raises(WrongPrompt, match="cannot be read"):
+        published_prompt(tmp_path / "nowhere.txt")
+
+
+def test_the_question_comes_from_its_authors_package_where_that_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "green_score").mkdir()
+    (tmp_path / "green_score" / "__init__.py").write_text("", encoding="utf-8")
+    (tmp_path / "green_score" / "utils.py").write_text(
+        f"def make_prompt(a, b):\n    return {SMALL!r}.replace('{{REF}}', a, 1).replace('{{CAND}}', b)\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        assert published_prompt(sha256=SMALL_SHA256).fill("x", "y") == "From x to y, {REF} being as it is"
+        with pytest.raises(WrongPrompt, match="the prompt of the package green_score is not the published one"):
+            published_prompt()
+        (tmp_path / "green_score" / "utils.py").write_text("raise RuntimeError('made for another torch')", encoding="utf-8")
+        sys.modules.pop("green_score.utils")
+        with pytest.raises(WrongPrompt, match=r"cannot be had \(RuntimeError: made for another torch\); where it works, save"):
+            published_prompt()
+    finally:
+        for name in ("green_score.utils", "green_score"):
+            sys.modules.pop(name, None)
+
+
+def test_behind_an_endpoint_the_published_model_is_asked_and_read_as_published(tmp_path: Path) -> None:
+    """An answer without counts is 0, not asked again; and the number says that it was served."""
+    (tmp_path / "prompt.txt").write_text(SMALL, encoding="utf-8")
+    llm = ScriptedModels(lambda question, problem: "nonsense" if "to odd" in question.prompt else answer([1, 0, 0, 0, 0, 0], 1))
+    served = Served(llm, published_prompt(tmp_path / "prompt.txt", SMALL_SHA256))
+    rows = served.statistics(["odd", "good"], ["ref", "ref"])
+    assert rows[:, 1].tolist() == [0.0, 0.5]
+    assert [question.prompt for question in llm.asked] == [f"From ref to {text}, {{REF}} being as it is" for text in ("odd", "good")]
+    assert served.judge == "served scripted"
+    assert served.signature() == f"green|judge:served|model:(scripted|temperature:0)|prompt:published-{SMALL_SHA256[:12]}|words:300|v1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"judge": "nobody"}, "green has no judge='nobody'; known: rules, language_model, local, served"),
+        ({"judge": "rules", "prompt": Path("x")}, "prompt is for a judge that is asked, and the rules are not"),
+        ({"judge": "rules", "model": "x"}, "model is a setting of the model on this machine, and the judge is rules; add green.judge=local"),
+        ({"judge": "language_model"}, "green by a language model needs one to ask, and got none"),
+    ],
+)
+def test_settings_that_the_judge_has_not_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Green(**settings)
+    assert message in str(caught.value)
+
+
+def test_without_the_published_prompt_the_published_model_is_not_asked() -> None:
+    if importlib.util.find_spec("green_score"):
+        pytest.skip("green_score is installed here")
+    for judge in ("local", "served"):
+        with pytest.raises(UserError, match=r"the published model answers to its own prompt alone.*--set green.prompt=FILE"):
+            Green(ScriptedModels(lambda question, problem: GOOD), judge=judge)  # type: ignore[arg-type]
 
 
 def test_the_example_in_the_prompt_is_an_answer_that_could_be_used() -> None:

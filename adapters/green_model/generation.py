@@ -1,0 +1,155 @@
+"""Questions -> answers of a chat model on this machine: sorted by length, in batches filled on the left, each answer to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from adapters.pretrained import NoNetwork, quiet
+from benchmark.records import UserError
+
+LONGEST = 2_048  # tokens of question and answer together; green_score/green.py
+USER, ASSISTANT, END = "<|user|>", "<|assistant|>", "</s>"
+TIDY = (  # what the authors' tokenizer is told to mend in what it decodes (clean_up_tokenization_spaces); the reading looks for "2."
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+)
+
+
+class Written(NamedTuple):
+    """What the model wrote to a question."""
+
+    text: str
+    """the answer, without special signs"""
+    question_tokens: int
+    answer_tokens: int
+
+
+class ChatModel:
+    """A causal language model with the turns that GREEN was trained on."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto",
+        batch_size: int = 16,
+        longest: int = LONGEST,
+    ) -> None:
+        """Look at its sizes and read its vocabulary; the weights are read when the first question is. Raises ``UserError``."""
+        import torch
+        from transformers import AutoConfig
+
+        if precision not in ("auto", "fp16", "bf16", "fp32"):
+            raise UserError(f"green has no precision={precision!r}; known: auto, fp16, bf16, fp32")
+        if batch_size < 1:
+            raise UserError(f"green: batch_size is {batch_size}; it must be at least 1")
+        try:
+            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+            torch.zeros(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+            raise UserError(
+                f"green: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
+            ) from error
+        # The authors' weights are of 16 bits, 5 of them exponent; a CPU multiplies the other kind faster.
+        self.precision = precision if precision != "auto" else "bf16" if self.device.type == "cpu" else "fp16"
+        self.folder, self.batch_size, self.longest = folder, batch_size, longest
+        self._config = AutoConfig.from_pretrained(folder)
+        self._pieces = self._read_pieces()
+        self.begin, self.end = self._number("<s>"), self._number(END)
+        self._network: Any = None
+
+    def tokens(self, question: str) -> list[int]:
+        """Of the question as the user's turn, an empty turn of the assistant, the head of the next, and one more end."""
+        text = f"{USER}\n{question}{END}\n{ASSISTANT}\n{END}\n{ASSISTANT}\n"
+        return [self.begin, *self._pieces.encode(text, add_special_tokens=False).ids, self.end]
+
+    def write(self, questions: Sequence[str]) -> Iterator[list[tuple[int, Written | None]]]:
+        """Batch by batch, the longest questions first: place of the question and what was written; None where it leaves no room for an answer."""
+        rows = [self.tokens(question) for question in questions]
+        if too_long := [place for place, row in enumerate(rows) if len(row) >= self.longest]:
+            yield [(place, None) for place in too_long]
+        order = sorted((place for place, row in enumerate(rows) if len(row) < self.longest), key=lambda place: len(rows[place]), reverse=True)
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
+            yield list(zip(batch, self._batch([rows[place] for place in batch]), strict=True))
+
+    def _batch(self, rows: Sequence[list[int]]) -> list[Written]:
+        import torch
+
+        if self._network is None:
+            self._network = self._read_network()
+        longest = max(map(len, rows))
+        tokens = torch.tensor([[*[self.end] * (longest - len(row)), *row] for row in rows], device=self.device)
+        seen = (torch.arange(longest) >= longest - torch.tensor([len(row) for row in rows])[:, None]).long().to(self.device)
+        with torch.inference_mode():
+            found = self._network.generate(
+                input_ids=tokens,
+                attention_mask=seen,
+                max_length=self.longest,
+                do_sample=False,
+                eos_token_id=self.end,
+                pad_token_id=self.end,
+            )
+        written = []
+        for row, answer in zip(rows, found[:, longest:].tolist(), strict=True):
+            own = answer[: answer.index(self.end)] if self.end in answer else answer
+            # Decoded with its question, as the authors do: alone, its first word could lose a blank.
+            whole = tidied(self._pieces.decode([*row, *own], skip_special_tokens=True))
+            written.append(Written(whole.rpartition(ASSISTANT)[2], len(row), len(own)))
+        return written
+
+    def _read_pieces(self) -> Any:
+        from tokenizers import Tokenizer
+
+        # The file itself, and not transformers' reading of it, which has changed between its versions.
+        if (file := self.folder / "tokenizer.json").is_file():
+            return Tokenizer.from_file(str(file))
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self.folder).backend_tokenizer
+        except (OSError, ValueError, AttributeError) as error:
+            first = (str(error).splitlines() or ["no reason given"])[0]
+            raise NoNetwork(f"green: {self.folder.name} has no vocabulary that can be read ({first}); take the folder whole") from error
+
+    def _number(self, sign: str) -> int:
+        number = self._pieces.token_to_id(sign)
+        if number is None:
+            raise NoNetwork(f"green: the vocabulary of {self.folder.name} has no {sign}, which the model was trained with; take another folder")
+        return int(number)
+
+    def _read_network(self) -> Any:
+        import torch
+        from transformers import AutoModelForCausalLM, GenerationConfig
+
+        kinds = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+        try:
+            with quiet():
+                network, told = AutoModelForCausalLM.from_pretrained(
+                    self.folder, config=self._config, dtype=kinds[self.precision], output_loading_info=True
+                )
+        except (OSError, RuntimeError, ValueError) as error:
+            first = (str(error).splitlines() or ["no reason given"])[0]
+            raise NoNetwork(f"green: the weights of {self.folder.name} cannot be read ({first}); take the folder whole") from error
+        if missing := sorted(told["missing_keys"]):
+            raise NoNetwork(f"green: {self.folder.name} lacks {len(missing)} of the network's tensors, {missing[0]} first; take the folder whole")
+        network.generation_config = GenerationConfig()  # of the folder there may come a temperature; answers are the likeliest, token by token
+        return network.eval().requires_grad_(False).to(self.device)
+
+
+def tidied(text: str) -> str:
+    """Without the blanks before marks that the authors' tokenizer takes out."""
+    for found, instead in TIDY:
+        text = text.replace(found, instead)
+    return text

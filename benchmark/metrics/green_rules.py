@@ -1,0 +1,135 @@
+"""Errors and matched findings counted by rules: GREEN's categories and formula for the demo and for CI, and no GREEN: no model reads anything.
+
+Deterministic and without a download. It sees 14 lesions and no other finding; its numbers bear its name (``rules.green``) and compare with nothing
+but themselves. Of each lesion:
+
+(a) false_finding       the candidate states it, the reference does not                                    significant
+(b) missing_finding     the reference states it, the candidate does not                                    significant
+(c) location            both state it, and the sides that they give are not the same                       significant
+(d) severity            both state it, in words of severity two or more grades apart; one grade apart      significant; insignificant
+matched                 both state it, neither (c) nor a significant (d); or both deny it in so many words
+
+And of each report as a whole, at most once: (e) ``false_comparison``, the candidate compares with an earlier examination and the reference does not;
+(f) ``missing_comparison``, the other way round. Significant where a change is told (worse, better, new), insignificant where only "unchanged".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from benchmark.labelling.rules import RuleLabeller
+from benchmark.labelling.sentences import split_sentences
+
+VERSION = 1
+GRADES = (
+    r"trace|tiny|minimal\w*|minor|subtle|slight\w*|faint",
+    r"small|mild\w*|little",
+    r"moderate\w*|medium",
+    r"large|severe\w*|marked\w*|massive|extensive|substantial\w*",
+)
+"""words of severity, from the least; in their order"""
+SAME = r"unchanged|stable|unaltered|persist\w*|no (?:interval |significant )*changes?|no new \w+|similar|again seen|compar\w+|prior|previous\w*"
+CHANGE = r"increas\w+|decreas\w+|worse\w*|progress\w+|improv\w+|resol\w+|new|newly|enlarging|smaller|larger|developed|reduced|cleared"
+_GRADE = re.compile("|".join(rf"(?P<g{grade}>{words})" for grade, words in enumerate(GRADES)), re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;]")
+_SAME = re.compile(rf"\b(?:{SAME})\b", re.IGNORECASE)
+_CHANGE = re.compile(rf"\b(?:{CHANGE})\b", re.IGNORECASE)
+BEFORE, BEHIND = 4, 3
+"""words of its clause in which a lesion's severity is looked for"""
+REMEMBERED = 100_000
+"""reports kept as read"""
+
+
+class Finding(NamedTuple):
+    """One of the 14 lesions as a report speaks of it."""
+
+    status: str
+    """positive | negative | not mentioned"""
+    side: str
+    grade: int | None
+    """place in ``GRADES`` of the word of severity that stands with it"""
+
+
+class Said(NamedTuple):
+    """What the rules see of a report."""
+
+    lesions: dict[str, Finding]
+    comparison: str
+    """change | same | empty where it compares with nothing"""
+
+
+class RuleCounts(NamedTuple):
+    """What is counted of a pair; six categories in the order of the published answer."""
+
+    significant: tuple[int, ...]
+    insignificant: tuple[int, ...]
+    matched: int
+
+
+class Rules:
+    """Counts of pairs."""
+
+    def __init__(self) -> None:
+        self._labeller = RuleLabeller()
+        self._read = lru_cache(maxsize=REMEMBERED)(self._said)
+
+    def count(self, candidate: str, reference: str) -> RuleCounts:
+        """Errors and matches of one pair."""
+        ours, theirs = self._read(candidate), self._read(reference)
+        significant, insignificant, matched = [0] * 6, [0] * 6, 0
+        for name in ours.lesions.keys() | theirs.lesions.keys():
+            said, true = (report.lesions.get(name, _SILENT) for report in (ours, theirs))
+            if "positive" not in (said.status, true.status):
+                matched += said.status == true.status == "negative"
+            elif true.status != "positive":
+                significant[0] += 1
+            elif said.status != "positive":
+                significant[1] += 1
+            elif "not mentioned" not in (said.side, true.side) and said.side != true.side:
+                significant[2] += 1
+            else:
+                apart = abs(said.grade - true.grade) if said.grade is not None and true.grade is not None else 0
+                significant[3] += apart > 1
+                insignificant[3] += apart == 1
+                matched += apart <= 1
+        if bool(ours.comparison) != bool(theirs.comparison):
+            place, told = (4, ours.comparison) if ours.comparison else (5, theirs.comparison)
+            (significant if told == "change" else insignificant)[place] += 1
+        return RuleCounts(tuple(significant), tuple(insignificant), matched)
+
+    def signature(self) -> str:
+        """The labeller's own, and a hash of the words above."""
+        words = hashlib.sha256("\n".join((*GRADES, SAME, CHANGE)).encode()).hexdigest()[:12]
+        return f"labeller:({self._labeller.signature()})|words_of_severity_and_change:{words}"
+
+    def _said(self, report: str) -> Said:
+        (lesions,) = self._labeller.label([report])
+        found = {
+            lesion.name: Finding(lesion.status, lesion.side, _grade(report, lesion.rationale))
+            for lesion in lesions
+            if lesion.status == "positive" or lesion.certainty != "not mentioned"
+        }
+        return Said(found, "change" if _CHANGE.search(_SAME.sub(" ", report)) else "same" if _SAME.search(report) else "")
+
+
+_SILENT = Finding("not mentioned", "not mentioned", None)
+
+
+def _grade(report: str, words: str) -> int | None:
+    """The word of severity that stands with the words that decided a lesion: the last of those before, one within, or the first behind."""
+    for sentence in split_sentences(report):
+        before, found, after = sentence.partition(words)
+        if found:
+            near = (_CLAUSE.split(before)[-1].split()[-BEFORE:], words.split(), _CLAUSE.split(after)[0].split()[:BEHIND])
+            grades = [[_grade_of(word) for word in part if _grade_of(word) is not None] for part in near]
+            return next((part[place] for part, place in zip(grades, (-1, 0, 0), strict=True) if part), None)
+    return None
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _grade_of(word: str) -> int | None:
+    found = _GRADE.fullmatch(word.strip(".:()"))
+    return int(found.lastgroup[1:]) if found and found.lastgroup else None
