@@ -201,8 +201,8 @@ class _Together:
         for pair, (ours, theirs) in self._pairs.items():
             moved = swapped[ours] - swapped[theirs]
             flipped = _subtract(_arrays(values(totals[theirs] + moved)), _arrays(values(totals[ours] - moved)))
-            apart = [_subtract(group[ours], group[theirs]) for group in (point, drawn, left_out)]
-            differences[pair] = self._difference(pair, *apart, flipped)
+            apart, drawn_apart, left_out_apart = (_subtract(group[ours], group[theirs]) for group in (point, drawn, left_out))
+            differences[pair] = self._difference(pair, apart, drawn_apart, left_out_apart, flipped)
         return Compared(scores, differences)
 
     def _difference(

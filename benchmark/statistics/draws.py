@@ -1,9 +1,4 @@
-"""Which patients are drawn or swapped, and the column sums of every draw: one matrix product for whatever stands side by side.
-
-Counts times whole numbers are exact in float32 as long as no sum reaches 2^24, whatever the order of summation, at twice the speed of float64 and
-half the memory. Columns that are whole and not negative go that way, and each product is looked at afterwards: a sum of such numbers that passed
-2^24 anywhere on its way cannot come out below it. All other columns are multiplied in float64.
-"""
+"""Which patients are drawn or swapped: counts and coins of one seed, the same for every model and metric."""
 
 from __future__ import annotations
 
@@ -11,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from benchmark.statistics.products import products
+
 BLOCK_ENTRIES = 1 << 25  # counts drawn at a time, one byte each: 32 MiB, so memory does not grow with the draws
-SLICE_ENTRIES = 1 << 20  # counts turned to floats at a time: what a processor's cache holds; a block as a whole is twice as slow
 COINS = 1 << 21  # tossed at a time; part of the stream, since each toss ends on a whole byte
 KEPT_ENTRIES = 100_000_000  # counts kept between calls, one byte each; beyond, they are drawn again (same seed, same counts)
-EXACT_BELOW = 1 << 24  # float32 holds every whole number up to here
 
 
 class PatientDraws:
@@ -42,45 +37,6 @@ class PatientDraws:
         step = _block_rows(self.patients)
         for start in range(0, self.draws, step):
             yield self._counts[start : start + step]
-
-
-def products(blocks: Iterator[np.ndarray], rows: int, sums: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """(rows, k) float64 products of a matrix of small counts, given as blocks of rows (r, P) uint8, with each of several (P, k)."""
-    if not sums:
-        return []
-    is_whole = np.concatenate([_is_whole(columns) for columns in sums])
-    whole, real = np.concatenate(_halves(sums, is_whole, np.float32), axis=1), np.concatenate(_halves(sums, ~is_whole, np.float64), axis=1)
-    result = np.zeros((rows, len(is_whole)))
-    start = 0
-    for block in blocks:
-        part = result[start : start + len(block)]
-        part[:, is_whole], part[:, ~is_whole] = _whole_product(block, whole), _product(block, real)
-        start += len(block)
-    return np.split(result, np.cumsum([columns.shape[1] for columns in sums])[:-1], axis=1)
-
-
-def _is_whole(columns: np.ndarray) -> np.ndarray:
-    """(k,) True where all are whole, none is negative, and their sum leaves room for draws that come out larger."""
-    return np.asarray((columns >= 0).all(axis=0) & (columns == np.floor(columns)).all(axis=0) & (2 * columns.sum(axis=0) < EXACT_BELOW))
-
-
-def _halves(sums: Sequence[np.ndarray], chosen: np.ndarray, kind: type[np.floating]) -> list[np.ndarray]:
-    places = np.cumsum([0, *(columns.shape[1] for columns in sums)])
-    return [columns[:, chosen[start : start + columns.shape[1]]].astype(kind) for columns, start in zip(sums, places, strict=False)]
-
-
-def _whole_product(block: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    product = _product(block, whole)
-    return product if product.max(initial=0.0) < EXACT_BELOW else _product(block, whole.astype(np.float64))
-
-
-def _product(block: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """(r, k) of counts (r, P) and columns (P, k), in the columns' type, a slice of the patients at a time."""
-    product = np.zeros((len(block), columns.shape[1]), columns.dtype)
-    step = max(1, SLICE_ENTRIES // max(1, len(block)))
-    for start in range(0, len(columns) if columns.size else 0, step):
-        product += block[:, start : start + step].astype(columns.dtype) @ columns[start : start + step]
-    return product
 
 
 def patient_numbers(patients: Sequence[str]) -> tuple[np.ndarray, int]:

@@ -42,13 +42,13 @@ def intervals(
     """``interval`` of several numbers of as many draws, in one go where that gives the same."""
     if method != "percentile" or not len(resampled):
         left_out: Sequence[np.ndarray | None] = [None] * len(points) if jackknife is None else jackknife
-        return [interval(*one, level, method, without) for *one, without in zip(resampled, points, left_out, strict=True)]
+        return [interval(drawn, point, level, method, without) for drawn, point, without in zip(resampled, points, left_out, strict=True)]
     together = np.stack(resampled)
     has_gaps = np.isnan(together).any(axis=1) | np.isnan(points)
     ends = np.full((len(points), 2), np.nan)
     if not has_gaps.all():
         ends[~has_gaps] = np.quantile(together[~has_gaps], [(1 - level) / 2, (1 + level) / 2], axis=1).T
-    for place in np.flatnonzero(has_gaps):
+    for place in np.flatnonzero(has_gaps).tolist():
         ends[place] = interval(together[place], points[place], level)
     return [(float(low), float(high)) for low, high in ends]
 
