@@ -85,6 +85,8 @@ Batch = Annotated[
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask language models anew what they answered before.")]
 Public = Annotated[bool, typer.Option("--public", help="The reports may be sent to others. Not said, they go to models on this machine alone.")]
 
+Strata = Annotated[bool, typer.Option(help="Measure parts of the cases too: normal, abnormal, by number of lesions, by view.")]
+
 METRICS = ",".join(DEFAULT_METRICS)
 
 
@@ -114,6 +116,7 @@ def run(
     estimate: Estimate = False,
     batch: Batch = False,
     refresh: Refresh = False,
+    strata: Strata = True,
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -124,7 +127,7 @@ def run(
     from benchmark import evaluator
 
     options = _options(settings, llm, llm_url)
-    config = _config(models, dataset, split, limit, metrics, labeller, options, draws, level, seed, device, workers, grant, judge)
+    config = _config(models, dataset, split, limit, metrics, labeller, options, draws, level, seed, device, workers, grant, judge, strata)
     folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_run
@@ -200,6 +203,7 @@ def score(
     batch: Batch = False,
     refresh: Refresh = False,
     public: Public = False,
+    strata: Strata = True,
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
 
@@ -214,7 +218,7 @@ def score(
     truth = _read(references, id_column, text_column, "--text-column")
     read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
     options = _options(settings, llm, llm_url)
-    config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, "auto", workers, judge=judge)
+    config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, "auto", workers, judge=judge, strata=strata)
     manner = _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_scores
@@ -405,9 +409,61 @@ def audit(
     from benchmark.shows import show_audit
 
     folder = out or Path("results/runs") / folder_name(f"audit-{name}")
-    show_audit(
-        put_to_the_test(config, folder, given=given, numbers=split_names([numbers]), strict=strict, manner=manner, is_public=public)
-    )
+    show_audit(put_to_the_test(config, folder, given=given, numbers=split_names([numbers]), strict=strict, manner=manner, is_public=public))
+
+
+@app.command(name="meta-eval")
+def meta_eval(
+    judgements: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Radiologists' judgements: RadPref, ReXVal, RadEvalX (a file or the folder), or a long table.")
+    ],
+    metrics: Metrics = METRICS,
+    numbers: Annotated[
+        str, typer.Option(metavar="NAMES", help="Comma list of numbers to look at, as metric.number, in place of a metric's headlines.")
+    ] = "",
+    labeller: Labeller = "rules",
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder. Default: results/runs/meta-eval-<file>.")] = None,
+    draws: Draws = 1000,
+    level: Level = 0.95,
+    seed: Seed = 42,
+    device: Device = "auto",
+    workers: Workers = 0,
+    judge: Judge = "rules",
+    llm: Llm = "",
+    llm_url: LlmUrl = "",
+    budget: Budget = None,
+    estimate: Estimate = False,
+    batch: Batch = False,
+    refresh: Refresh = False,
+    public: Public = False,
+) -> None:
+    """Say how far metrics agree with radiologists, between a control that only counts words and one radiologist against the others.
+
+    A long table has the columns study, candidate, reference, report, rater, and score (higher is better) or errors; optional: significance
+    (significant or insignificant), patient.
+
+    python -m benchmark meta-eval RadPref/ --metrics rouge_l,meteor_nltk,bleu
+    """
+    from benchmark.meta_eval.readers import read_judgements
+    from benchmark.meta_eval.run import estimate_meta_eval
+    from benchmark.meta_eval.run import meta_eval as hold_against
+    from benchmark.registry import split_names
+    from benchmark.runs import folder_name
+
+    said = read_judgements(judgements)
+    options = _options(settings, llm, llm_url)
+    config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, device, workers, judge=judge)
+    manner = _manner(budget, estimate, batch, refresh)
+    if estimate:
+        from benchmark.shows import show_estimate
+
+        show_estimate(estimate_meta_eval(said, config, manner=manner, is_public=public))
+        return
+    from benchmark.shows import show_meta_eval
+
+    folder = out or Path("results/runs") / folder_name(f"meta-eval-{judgements.resolve().name.partition('.')[0]}")
+    show_meta_eval(hold_against(said, config, folder, numbers=split_names([numbers]), manner=manner, is_public=public))
 
 
 @app.command(name="list")
@@ -560,6 +616,7 @@ def _config(
     workers: int,
     grant: str = "",
     judge: str = "rules",
+    strata: bool = True,
 ) -> RunConfig:
     from benchmark.registry import split_names
 
@@ -567,7 +624,7 @@ def _config(
     if models and not chosen:
         raise UserError("--models names no model; `list models` prints those that there are")
     named, granted = split_names([metrics]), split_names([grant])
-    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted, judge)
+    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted, judge, strata)
 
 
 def _all_models() -> tuple[str, ...]:

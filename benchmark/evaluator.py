@@ -28,6 +28,7 @@ from benchmark.records import Case, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match
 from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, write_atomically, writing
 from benchmark.scoring import Scored, build_metric, score
+from benchmark.strata import no_better
 from benchmark.tables import write_tables
 
 JUDGES = ("rules", "language_model")
@@ -299,10 +300,12 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
     config, data, reports, failed = outcome.config, outcome.data, outcome.reports, outcome.failed
     folder.unseal()
     folders = {model: folder.model(model) for model in reports}
-    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm)
-    outcome = replace(outcome, scored=scored, asked=tuple(llm.lines()))
+    views = [case.images[0].view if case.images else "" for case in data.cases]
+    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views)
+    warnings = no_better(scored.strata, list(reports))
+    outcome = replace(outcome, scored=scored, notes=(*outcome.notes, *warnings), asked=tuple(llm.lines()))
     with writing(folder.path):
-        write_tables([*scored.rows, *scored.differences], folder.path, **outcome.for_tables())
+        write_tables([*scored.rows, *scored.differences, *scored.strata], folder.path, **outcome.for_tables())
     records = {model: {**about.get(model, {}), **_reports_record(folders[model], written)} for model, written in reports.items()}
     folder.seal(
         {

@@ -63,7 +63,17 @@ def score_frame(
     given = {str(model): texts_by_id(reports, str(model)) for model, reports in models.items()}
     chosen = tuple(metrics.split(",")) if isinstance(metrics, str) else tuple(metrics)
     config = RunConfig(
-        (), chosen, "", options=dict(options or {}), labeller=labeller, draws=draws, level=level, seed=seed, workers=workers, judge=judge
+        (),
+        chosen,
+        "",
+        options=dict(options or {}),
+        labeller=labeller,
+        draws=draws,
+        level=level,
+        seed=seed,
+        workers=workers,
+        judge=judge,
+        strata=False,
     )
     outcome = score_reports(
         truth,

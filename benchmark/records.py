@@ -188,6 +188,8 @@ class RunConfig:
     """what models may be told of the cases that they are measured on: ``lesions``, or nothing"""
     judge: str = "rules"
     """who judges reports, for metrics that need a judge: rules, or language_model"""
+    strata: bool = True
+    """measure parts of the cases too: normal, abnormal, by number of lesions, by view"""
 
 
 class UserError(Exception):

@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark import registry
+from benchmark import registry, strata
 from benchmark.engine import cores, each
 from benchmark.hookspecs import Metric
 from benchmark.labelling.choose import labeller_named
@@ -44,6 +45,8 @@ class Scored:
     """one per pair of models, metric and number; model is ``A - B``"""
     signatures: dict[str, str]
     """metric -> how it was computed"""
+    strata: list[Row] = field(default_factory=list)
+    """the headlines of each model in parts of the cases, and in the abnormal ones its differences from models with one report for everyone"""
 
 
 class BadMetric(UserError):
@@ -57,6 +60,7 @@ def score(
     config: RunConfig,
     folders: Mapping[str, ModelFolder] | None = None,
     llm: LanguageModels | None = None,
+    views: Sequence[str] = (),
 ) -> Scored:
     """Every number of every metric for every model, with patient-bootstrap intervals, and all paired differences.
 
@@ -64,6 +68,7 @@ def score(
     reports                model -> one report per case, in the same order
     folders                model -> where its statistics are kept; those that are there and of the same reports are not measured again
     llm                    who makes what asks language models, for metrics that do
+    views                  of each case's image, where they are known: one of the ways in which cases are parted
     """
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
@@ -77,7 +82,29 @@ def score(
             rows += _rows(name, metric, found.scores)
             differences += _difference_rows(name, metric, found.differences)
             advance(1)
-    return Scored(rows, differences, {name: metric.signature() for name, metric in metrics.items()})
+    signatures = {name: metric.signature() for name, metric in metrics.items()}
+    return Scored(rows, differences, signatures, _strata(bootstrap, metrics, statistics, reports, views) if config.strata else [])
+
+
+def _strata(
+    bootstrap: PatientBootstrap,
+    metrics: Mapping[str, Metric],
+    statistics: Mapping[tuple[str, str], np.ndarray],
+    reports: Mapping[str, Sequence[Report]],
+    views: Sequence[str],
+) -> list[Row]:
+    """The rows of every part of the cases."""
+    parts = strata.strata_of(strata.lesions_in_references(metrics, statistics), views)
+    floors = strata.constants({model: [report.text for report in written if not report.failure] for model, written in reports.items()})
+    rows: list[Row] = []
+    with progress("strata", len(parts) * len(metrics), unit="tables") as advance:
+        for part, name, compared, has_interval in strata.measured(bootstrap, metrics, statistics, parts, floors):
+            size = int(part.is_in.sum())
+            for row in (*_rows(name, metrics[name], compared.scores), *_difference_rows(name, metrics[name], compared.differences)):
+                low, high = (row.low, row.high) if has_interval else (math.nan, math.nan)
+                rows.append(replace(row, stratum=part.name, unscored=size - row.scored, low=low, high=high))
+            advance(1)
+    return rows
 
 
 def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | None = None) -> Metric:

@@ -47,6 +47,7 @@ FLOORS = {
     "agreement": 4,
     "per_case": 4,
     "audit": 4,
+    "meta_eval": 4,
     "notebook": 4,
     "doctor": 4,
     "shows": 5,

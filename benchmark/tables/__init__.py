@@ -15,10 +15,12 @@ from benchmark.records import Row
 from benchmark.signatures import UnlikeSignatures
 from benchmark.tables.latex import latex
 from benchmark.tables.layouts import LAYOUTS, differences, summary
+from benchmark.tables.lesion_errors import for_terminal, lesion_errors
 from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
 from benchmark.tables.material import material
 from benchmark.tables.quoted import quoted_rows
+from benchmark.tables.strata import strata
 from benchmark.tables.terminal import show
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def write_tables(
 ) -> list[Path]:
     """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
 
-    rows       numbers of single models, and differences whose model is ``A - B``
+    rows       numbers of single models, differences whose model is ``A - B``, and both of parts of the cases
     models     in the order of print
     note       the dataset's, stands under every table
     skipped    model -> why it has no numbers
@@ -51,11 +53,14 @@ def write_tables(
     level      of the intervals; draws: of the bootstrap; both for the note under the tables
     decimals   metric -> digits to print
 
-    Raises ``UnlikeSignatures`` before anything is written. The paired differences need two models; without, theirs are removed.
+    Raises ``UnlikeSignatures`` before anything is written. A table that needs what is not there (two models, the lesions, parts of the cases) is
+    not written, and one that an earlier run left is removed: it would speak of numbers that are gone.
     """
     given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
-    tables = [layout(given) for layout in (*LAYOUTS, *([differences] if given.differences else []))]
-    texts = {"rows.csv": long_form(rows)}
+    optional = {"lesions": bool(given.named("lesions")), "strata": bool(given.strata), "differences": bool(given.differences)}
+    layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences}
+    tables = [layout(given) for layout in (*LAYOUTS, *(layouts[name] for name, is_there in optional.items() if is_there))]
+    texts = {"rows.csv": long_form([row for row in rows if not row.stratum])}
     for table in tables:
         texts |= {
             f"{table.name}.md": markdown(table),
@@ -63,9 +68,9 @@ def write_tables(
             f"{table.name}.tex": latex(table),
         }
     folder.mkdir(parents=True, exist_ok=True)
-    if not given.differences:
+    for name in (name for name, is_there in optional.items() if not is_there):
         for ending in ("md", "csv", "tex"):
-            (folder / f"differences.{ending}").unlink(missing_ok=True)  # of a run with more models: it would speak of numbers that are gone
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return [folder / name for name in texts]
@@ -83,10 +88,12 @@ def print_summary(
     draws: int | None = None,
     decimals: Mapping[str, int] | None = None,
 ) -> None:
-    """Print the summary, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
+    """Print the summary, what is wrong with lesions in all, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
     given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
     headlines = summary(given)
     show(headlines, console)
+    if any(row.value_name == "micro_hallucination" for row in given.rows):
+        show(for_terminal(lesion_errors(given)), console)
     if not given.differences:
         return
     compared = differences(given)

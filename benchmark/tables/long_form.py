@@ -23,6 +23,9 @@ COLUMNS = (
     "signature",
     "source",
     "citation",
+    "title",
+    "direction",
+    "stratum",
 )
 
 
@@ -37,7 +40,8 @@ def long_form(rows: Iterable[Row], adjusted: Mapping[tuple[str, str, str], float
         p_values = (row.p_value, (adjusted or {}).get((row.model, row.metric, row.value_name)))
         origin = ("", row.source, row.signature) if is_quoted else (row.signature, row.source, "")
         numbers = (row.value, row.low, row.high)
-        writer.writerow([row.model, row.metric, row.value_name, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin])
+        looks = (row.title, row.direction, row.stratum)
+        writer.writerow([row.model, row.metric, row.value_name, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks])
     return out.getvalue()
 
 

@@ -80,6 +80,8 @@ class Material:
     """of the bootstrap, if known"""
     decimals: Mapping[str, int] = field(default_factory=dict)
     """metric -> digits to print, where not as the paper"""
+    strata: tuple[Row, ...] = ()
+    """numbers of parts of the cases, of single models and of pairs"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -125,10 +127,12 @@ def material(
 ) -> Material:
     """Rows sorted out: single models, differences, and every model that is named anywhere."""
     pairs = {f"{first} - {second}" for first, second in permutations(dict.fromkeys((*models, *(row.model for row in rows))), 2)}
-    differences = tuple(row for row in rows if row.model in pairs)
-    single = tuple(row for row in rows if row.model not in pairs)
+    whole = [row for row in rows if not row.stratum]
+    differences = tuple(row for row in whole if row.model in pairs)
+    single = tuple(row for row in whole if row.model not in pairs)
     names = tuple(dict.fromkeys((*models, *(row.model for row in single), *skipped)))
-    return Material(single, differences, names, skipped, note, counts, level, draws, decimals)
+    strata = tuple(row for row in rows if row.stratum)
+    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata)
 
 
 def headlines(given: Material) -> list[Wanted]:

@@ -63,7 +63,7 @@ def markdown_cells(text: str, label: str) -> list[str]:
 
 def test_the_files_of_a_run_are_listed_and_there(tmp_path):
     paths = write_tables([*two_models(), difference("clala - rgrg", 0.25, 0.01)], tmp_path, models=["clala", "rgrg"])
-    names = {f"{table}.{ending}" for table in ("summary", "table1", "table2a", "differences") for ending in ("md", "csv", "tex")}
+    names = {f"{table}.{ending}" for table in ("summary", "table1", "table2a", "lesions", "differences") for ending in ("md", "csv", "tex")}
     assert {path.name for path in paths} == names | {"rows.csv"}
     assert all(path.is_file() for path in paths)
 
