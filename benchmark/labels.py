@@ -84,12 +84,10 @@ def label_dataset(
     source = label_source(labels, registry.options_of(options, labels), {"device": device, "seed": 42, "llm": llm})
     data = read(opened, RunConfig((), (), dataset, split))
     texts = {case.id: reference.report for case, reference in zip(data.cases, data.references, strict=True)}
-    if isinstance(source, FromReports):
-        found = label_texts(source.labeller, list(texts.values()))
-    else:
-        found = source.lesions(data.cases, data.references)
+    labeller = source.labeller if isinstance(source, FromReports) else None
+    found = label_texts(labeller, list(texts.values())) if labeller else source.lesions(data.cases, data.references)
     by_id = dict(zip(texts, found, strict=True))
-    unbacked = backed_by_nothing(by_id, texts) if isinstance(source, FromReports) and getattr(source.labeller, "asks", False) else ()
+    unbacked = backed_by_nothing(by_id, texts) if getattr(labeller, "asks", False) else ()
     warnings = ["the rationales quote reports whose text may not travel: keep the file where they are"] if data.is_private else []
     empty = sum(not reference.report.strip() for reference in data.references)
     return _written(out, by_id, empty, source.signature(), tuple(warnings), llm, unbacked, is_private=data.is_private)
