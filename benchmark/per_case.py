@@ -69,7 +69,7 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
         if name not in known:
             raise UserError(f"metric {label!r} has no number {name!r}; it has: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}")
         title = titles.get(name) or f"{label} {name}"
-        if metric.name == "lesions" and name in titles:
+        if metric.name == "lesions" and name.startswith(("macro_", "micro_")):
             title = f"Lesion {title[:1].lower()}{title[1:]}"  # "Macro F1" is enough in a table of models, not beside other metrics
         found.append(CaseNumber(label, name, title, name in getattr(metric, "lower_is_better", ())))
     return found

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.evaluator import Outcome
     from benchmark.labels import Labelled
     from benchmark.llm.cache import Size
+    from benchmark.meta_eval.run import MetaEval
     from benchmark.training import Trained
 
 MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
@@ -99,11 +100,11 @@ def show_labels(labelled: Labelled) -> None:
             style="yellow",
         )
     if labelled.unbacked:
-        first, lesion = labelled.unbacked[0]
+        first, claimed = labelled.unbacked[0]
         affirmed = sum(labelled.positives.values())
         out.print(
             f"{len(labelled.unbacked):,} of {affirmed:,} lesions are affirmed by words that the report does not have, the first in "
-            f"{escape(first)}: {lesion.name}, {escape(lesion.rationale) or 'no words at all'}; read them before you trust these labels",
+            f"{escape(first)}: {claimed.name}, {escape(claimed.rationale) or 'no words at all'}; read them before you trust these labels",
             style="yellow",
         )
     for line in labelled.said:
@@ -147,6 +148,17 @@ def show_audit(found: Audit) -> None:
     for note in found.notes:
         out.print(escape(note), style="yellow", soft_wrap=True)
     out.print(f"every pair, score and table: [bold]{escape(str(found.folder))}[/]")
+
+
+def show_meta_eval(found: MetaEval) -> None:
+    """How far metrics agree with radiologists."""
+    from benchmark.tables.terminal import show
+
+    out = console()
+    show(found.table, out)
+    for line in found.asked:
+        out.print(f"language model, {escape(line)}", soft_wrap=True)
+    out.print(f"tables and the scores of every candidate: [bold]{escape(str(found.folder))}[/]")
 
 
 def show_estimate(estimated: Estimated) -> None:

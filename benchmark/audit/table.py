@@ -13,7 +13,7 @@ from benchmark.per_case import CaseNumber
 from benchmark.records import Row
 from benchmark.tables.table import UNDEFINED, Block, Cell, Column, Line, Note, Number, Table
 
-KIND = Column("Error", is_words=True)
+KIND = Column("Rewrite is preferred", is_words=True)
 MADE = Column("Reports")
 
 
@@ -64,8 +64,8 @@ def audit_table(
     ]
     blocks = [
         Block((KIND, MADE, *heads), tuple(above), "How often a rewrite without error scores higher than the error"),
-        Block((KIND, MADE, *heads), tuple(ties), "How often both score the same"),
-        Block((replace(KIND, title="Candidate"), MADE, *heads), tuple(falls), "How far the score falls below the reference's own"),
+        Block((replace(KIND, title="Both score the same"), MADE, *heads), tuple(ties), "How often both score the same"),
+        Block((replace(KIND, title="Fall of the score"), MADE, *heads), tuple(falls), "How far the score falls below the reference's own"),
         *(_of_number(given, number) for number in numbers),
     ]
     title = "Metrics under test: an error against a rewrite of the same report"
@@ -87,7 +87,7 @@ def _bare(block: Block) -> Block:
 
 
 def _of_number(given: Given, number: CaseNumber) -> Block:
-    columns = (KIND, *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
+    columns = (replace(KIND, title="Error"), *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
     lines = [Line(TITLES[error], tuple(given.cell(error, number, f"above.{rewrite}") for rewrite in given.rewrites)) for error in given.errors]
     return Block(columns, tuple(lines), f"{number.title}: each rewrite against each error")
 
