@@ -80,6 +80,14 @@ class Consistency:
             self._judge = ModelJudges(llm, model_names(judges), samples=samples, swap=swap, prompt=prompt)
 
     @property
+    def titles(self) -> dict[str, str]:
+        """The total first; a judge by rules is named in every head, and in every number."""
+        prefix, by = ("rules.", "rules") if isinstance(self._judge, RuleJudge) else ("", "")
+        heads = {"total": f"Total (20, {by})" if by else "Total (20)", "mean": f"Mean of axes (5, {by})" if by else "Mean of axes (5)"}
+        heads |= {axis: axis.replace("_", " ").capitalize() + (f" ({by})" if by else "") for axis in AXES}
+        return {f"{prefix}{name}": title for name, title in heads.items()}
+
+    @property
     def asks(self) -> bool:
         """True if it sends questions: then it is measured in one process, and what it could not say is asked again."""
         return self._judge.asks
