@@ -26,6 +26,11 @@ def register_metrics(register: Register) -> None:
         "adapters.green_model.metric:green_model",
         summary="GREEN by the published 7B model on this machine; the same as green with judge=local",
     )
+    register(
+        "radcliq_v1",
+        "adapters.radcliq.metric:Radcliq",
+        summary="RadCliQ-v1, predicted errors, lower is better: needs RadGraph v1, CheXbert and distilroberta-base",
+    )
 
 
 @hookimpl

@@ -25,8 +25,14 @@ def register_metrics(register: Register) -> None:
         "benchmark.metrics.chexbert:ChexbertF1",
         summary="CheXbert F1 of 14 and of 5 observations, micro, macro, weighted and samples: needs chexbert.pth, or a table of its labels",
     )
-    register("green", "benchmark.metrics.green:Green", summary="GREEN(<model>): errors and matched findings, counted by a language model")
-    register("radgraph", "benchmark.metrics.radgraph:RadGraph", summary="F1-RadGraph: entities and relations in common; by rules unless told otherwise")
+    register(
+        "green",
+        "benchmark.metrics.green:Green",
+        summary="GREEN (<judge>): errors and matched findings, counted by rules, a language model, or the published 7B",
+    )
+    register(
+        "radgraph", "benchmark.metrics.radgraph:RadGraph", summary="F1-RadGraph: entities and relations in common; by rules unless told otherwise"
+    )
 
 
 @hookimpl
