@@ -6,6 +6,8 @@ from "Meteor 1.3" (WMT 2011) and from the answers of the program to made-up prob
 Two numbers: ``system``, from the sums over all cases, is what pycocoevalcap returns and papers print; ``mean`` is the mean over cases.
 nltk's METEOR is another metric with values twice as high: ``meteor_nltk``.
 
+``backend="jar"`` asks METEOR's own program instead, where Java and pycocoevalcap are there: the same numbers, some ten times slower.
+
 The paraphrase stage needs the table that comes inside the pycocoevalcap package (``pip install pycocoevalcap``). Without it the stage is off, the
 signature says ``paraphrase:off``, and the numbers come out a little lower.
 """
@@ -14,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from benchmark.metrics.english_stemmer import english_stem
 from benchmark.metrics.meteor_alignment import BEAM, STAGES, align_all
+from benchmark.metrics.meteor_jar import installed_jar, jar_scores
 from benchmark.metrics.meteor_text import normalised
 from benchmark.metrics.paraphrases import NO_PHRASES, Phrases, digest, installed_table, phrases_of
 from benchmark.metrics.synonyms import meanings, table_digest
@@ -44,9 +48,18 @@ class Meteor:
     """METEOR 1.5, system score and mean over cases."""
 
     name = "meteor"
+    titles = {"system": "METEOR 1.5", "mean": "METEOR 1.5 (mean of cases)"}  # noqa: RUF012
 
-    def __init__(self, paraphrase: bool = True, table: Path | None = None) -> None:
-        """``table`` is another paraphrase table in METEOR's format; without one, pycocoevalcap's is used where it is installed."""
+    def __init__(self, paraphrase: bool = True, table: Path | None = None, backend: Literal["native", "jar"] = "native") -> None:
+        """``table`` is another paraphrase table in METEOR's format; without one, pycocoevalcap's is used where it is installed.
+
+        Raises ``JarMissing`` where the jar is asked for and cannot be run.
+        """
+        if backend not in ("native", "jar"):
+            raise ValueError(f"meteor: backend is native or jar, not {backend!r}")
+        if backend == "jar":
+            installed_jar()
+        self._backend = backend
         self._table = (table or installed_table()) if paraphrase else None
         self._references = Remembered(normalised)
 
@@ -56,16 +69,28 @@ class Meteor:
         A reference without words is not scored (NaN): there is nothing to be right about.
         """
         check_pairs(hypotheses, references)
+        counts, scores = self._ask_jar(hypotheses, references) if self._backend == "jar" else self._align(hypotheses, references)
+        is_perfect = (counts[:, CHUNKS] == 1) & (counts[:, MATCHED_OURS] == counts[:, 0]) & (counts[:, MATCHED_THEIRS] == counts[:, 1])
+        counts[is_perfect, CHUNKS] = 0  # METEOR forgives a perfect alignment its one chunk, in the sums too
+        rows = np.column_stack([counts, _score(counts) if scores is None else scores, np.ones(len(counts))]).astype(np.float64)
+        rows[counts[:, 1] == 0] = np.nan
+        return rows
+
+    def _align(self, hypotheses: Sequence[str], references: Sequence[str]) -> tuple[np.ndarray, None]:
         ours, theirs = normalised(hypotheses), self._references(references)
         our_numbers, their_numbers = shared_numbers(ours.words, theirs.words)
         ours, theirs = ours.renumbered(our_numbers), theirs.renumbered(their_numbers)
         words = list(dict.fromkeys((*ours.words, *theirs.words)))
-        counts = align_all(ours.ids, ours.ends, theirs.ids, theirs.ends, *_kinship(words), *self._phrases(words), beam=BEAM)
-        is_perfect = (counts[:, CHUNKS] == 1) & (counts[:, MATCHED_OURS] == counts[:, 0]) & (counts[:, MATCHED_THEIRS] == counts[:, 1])
-        counts[is_perfect, CHUNKS] = 0  # METEOR forgives a perfect alignment its one chunk, in the sums too
-        rows = np.column_stack([counts, _score(counts), np.ones(len(counts))]).astype(np.float64)
-        rows[theirs.lengths == 0] = np.nan
-        return rows
+        return align_all(ours.ids, ours.ends, theirs.ids, theirs.ends, *_kinship(words), *self._phrases(words), beam=BEAM), None
+
+    def _ask_jar(self, hypotheses: Sequence[str], references: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        options = []
+        if not self._table:
+            options = ["-m", "exact stem synonym"]
+        elif self._table != installed_table():
+            options = ["-a", str(self._table.resolve())]
+        found = jar_scores(hypotheses, references, *options)
+        return found.counts, found.scores
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``system`` (what pycocoevalcap returns) and ``mean`` (over cases), shares in [0, 1]."""
@@ -80,7 +105,8 @@ class Meteor:
         weights = ",".join(map(str, WEIGHTS))
         return (
             f"meteor|variant:1.5|lang:en|norm:yes|alpha:{ALPHA}|beta:{BETA}|gamma:{GAMMA}|delta:{DELTA}|weights:{weights}|beam:{BEAM}"
-            f"|stem:snowball_english_2|synonyms:wordnet-3.0-{table_digest()}|paraphrase:{paraphrase}|empty_reference:unscored|as:meteor-1.5.jar|v1"
+            f"|stem:snowball_english_2|synonyms:wordnet-3.0-{table_digest()}|paraphrase:{paraphrase}|empty_reference:unscored|backend:{self._backend}"
+            "|as:meteor-1.5.jar|v1"
         )
 
     def _phrases(self, words: Sequence[str]) -> Phrases:

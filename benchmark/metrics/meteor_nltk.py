@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.metrics.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.synonyms import synonyms, table_digest
-from benchmark.metrics.tokens import Remembered, check_pairs, shared_numbers, whitespace
+from benchmark.metrics.tokens import WHITESPACE_REFERENCES, check_pairs, shared_numbers, whitespace
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nltk's defaults
 
@@ -24,14 +24,12 @@ class MeteorNltk:
     """nltk's METEOR, mean over cases."""
 
     name = "meteor_nltk"
-
-    def __init__(self) -> None:
-        self._references = Remembered(whitespace)
+    titles = {"mean": "METEOR (nltk)"}  # noqa: RUF012
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 2) the case's score, and 1; NaN for a reference without words."""
         check_pairs(hypotheses, references)
-        ours, theirs = whitespace(hypotheses), self._references(references)
+        ours, theirs = whitespace(hypotheses), WHITESPACE_REFERENCES(references)
         ours, theirs = (
             tokens.renumbered(new) for tokens, new in zip((ours, theirs), shared_numbers(ours.words, theirs.words, of=str.lower), strict=True)
         )

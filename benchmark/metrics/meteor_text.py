@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from benchmark.metrics.compiled import kernel
-from benchmark.metrics.tokens import Tokens, tokenise
+from benchmark.metrics.tokens import Tokens, respelled, tokenise
 
 LETTERS = "A-Za-zÀ-ÖØ-öø-ž\u0400-\u0527\u1d00-\u1d7f\ua640-\ua66e\ua67e-\ua697"
 DIGITS = "0-9"
@@ -79,12 +79,7 @@ def normalised(texts: Sequence[str]) -> Tokens:
     ends = pieces.ends
     if is_odd.any():
         variants, ends = _replace_odd(texts, variants, ends, is_odd, split)
-    numbers: dict[str, int] = {}
-    flat = np.array([numbers.setdefault(word, len(numbers)) for words in split for word in words], dtype=np.int32)
-    starts = np.zeros(len(split) + 1, dtype=np.int64)
-    np.cumsum([len(words) for words in split], out=starts[1:])
-    ids, word_ends = _spell_out(variants, ends, flat, starts)
-    return Tokens(ids, word_ends, list(numbers))
+    return respelled(variants, ends, split)
 
 
 def _encode(text: str) -> bytes:
@@ -156,21 +151,3 @@ def _look_ahead(
                 known += 1
             variants[at] = numbers[variant]
     return variants, used[:known].copy(), is_odd
-
-
-@kernel
-def _spell_out(variants: np.ndarray, ends: np.ndarray, flat: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each piece replaced by its words."""
-    total = 0
-    for variant in variants:
-        total += starts[variant + 1] - starts[variant]
-    ids = np.empty(total, dtype=np.int32)
-    word_ends = np.zeros(len(ends), dtype=np.int64)
-    filled = 0
-    for text in range(len(ends) - 1):
-        for at in range(ends[text], ends[text + 1]):
-            for k in range(starts[variants[at]], starts[variants[at] + 1]):
-                ids[filled] = flat[k]
-                filled += 1
-        word_ends[text + 1] = filled
-    return ids, word_ends

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.metrics.compiled import kernel
 from benchmark.metrics.porter import porter_stem
-from benchmark.metrics.tokens import Remembered, Tokens, alphanumeric, check_pairs, shared_numbers
+from benchmark.metrics.tokens import ALPHANUMERIC_REFERENCES, Tokens, alphanumeric, check_pairs, shared_numbers
 
 COLUMNS = ("f1", "precision", "recall", "cases")
 
@@ -28,39 +28,57 @@ class RougeL:
 
     def __init__(self, stem: bool = True) -> None:
         self._stem = stem
-        self._references = Remembered(alphanumeric)
+        self.titles = google_titles("ROUGE-L", stem)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 4) F1, precision and recall of each case, and 1; NaN where the reference has no word: nothing can be right there."""
         check_pairs(hypotheses, references)
-        ours, theirs = alphanumeric(hypotheses), self._references(references)
-        ours, theirs = self._merge(ours, theirs)
-        common = _common_subsequences(ours.ids, ours.ends, theirs.ids, theirs.ends, int(max(ours.ids.max(initial=0), theirs.ids.max(initial=0))) + 1)
-        precision, recall = _share(common, ours.lengths), _share(common, theirs.lengths)
-        f1 = _share(2 * precision * recall, precision + recall)  # this order of operations is rouge-score's
-        rows = np.stack([f1, precision, recall, np.ones(len(common))], axis=1)
-        rows[theirs.lengths == 0] = np.nan
-        return rows
+        ours, theirs, words = google_words(hypotheses, references, self._stem)
+        common = common_subsequences(ours.ids, ours.ends, theirs.ids, theirs.ends, words)
+        return google_rows(common, ours.lengths, theirs.lengths, theirs.lengths > 0)
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Means over the scored cases: ``f1`` (the published number), ``precision``, ``recall``; shares in [0, 1]."""
-        sums = np.asarray(sums, dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
-        return {name: means[..., column] for column, name in enumerate(COLUMNS[:-1])}
+        return google_values(sums)
 
     def signature(self) -> str:
         """Which ROUGE-L this is."""
         stemmer = "porter_nltk" if self._stem else "none"
         return f"rouge_l|variant:google|beta:1|tok:a-z0-9|case:lower|stem:{stemmer}|average:cases|empty_reference:unscored|as:rouge-score-0.1.2|v1"
 
-    def _merge(self, ours: Tokens, theirs: Tokens) -> tuple[Tokens, Tokens]:
-        """One numbering for both; words of up to three letters are not stemmed (rouge-score's own rule)."""
-        if self._stem:
-            our_numbers, their_numbers = shared_numbers(ours.words, theirs.words, of=lambda word: porter_stem(word) if len(word) > 3 else word)
-        else:
-            our_numbers, their_numbers = shared_numbers(ours.words, theirs.words)
-        return ours.renumbered(our_numbers), theirs.renumbered(their_numbers)
+
+def google_words(hypotheses: Sequence[str], references: Sequence[str], stem: bool) -> tuple[Tokens, Tokens, int]:
+    """Both sides in one numbering, and what its numbers are below; words of up to three letters are not stemmed (rouge-score's own rule)."""
+    ours, theirs = alphanumeric(hypotheses), ALPHANUMERIC_REFERENCES(references)
+    if stem:
+        our_numbers, their_numbers = shared_numbers(ours.words, theirs.words, of=lambda word: porter_stem(word) if len(word) > 3 else word)
+    else:
+        our_numbers, their_numbers = shared_numbers(ours.words, theirs.words)
+    words = 1 + int(max(our_numbers.max(initial=0), their_numbers.max(initial=0)))
+    return ours.renumbered(our_numbers), theirs.renumbered(their_numbers), words
+
+
+def google_titles(name: str, stem: bool) -> dict[str, str]:
+    """Heads of columns."""
+    variant = "google, stem" if stem else "google"
+    return {"f1": f"{name} ({variant})"} | {part: f"{name} {part} ({variant})" for part in COLUMNS[1:-1]}
+
+
+def google_rows(common: np.ndarray, possible: np.ndarray, wanted: np.ndarray, is_scored: np.ndarray) -> np.ndarray:
+    """(n, 4) F1, precision, recall and 1 from what both texts have in common, what the hypothesis and what the reference has of it."""
+    precision, recall = _share(common, possible), _share(common, wanted)
+    f1 = _share(2 * precision * recall, precision + recall)  # this order of operations is rouge-score's
+    rows = np.stack([f1, precision, recall, np.ones(len(common))], axis=1)
+    rows[~is_scored] = np.nan
+    return rows
+
+
+def google_values(sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Means of ``f1``, ``precision`` and ``recall`` over the scored cases."""
+    sums = np.asarray(sums, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
+    return {name: means[..., column] for column, name in enumerate(COLUMNS[:-1])}
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -70,7 +88,7 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def _common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np.ndarray, words: int) -> np.ndarray:
+def common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np.ndarray, words: int) -> np.ndarray:
     """Length of the longest common subsequence of each pair of texts, 64 cells of the table at a time.
 
     H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004): a row of the table is a bit string whose zeros mark the steps up;

@@ -1,8 +1,9 @@
 """Texts as numbers: every word of a corpus becomes a small integer, so that the metrics compare integers and not strings.
 
-Two tokenisers, both defined by the reference programs that the metrics reproduce:
+Three tokenisers, the first two defined by the reference programs that the metrics reproduce:
 - ``alphanumeric``: lower case, runs of ``[a-z0-9]`` (google's rouge-score 0.1.2, ``tokenize.py``);
-- ``whitespace``: ``str.split()``, case kept (pycocoevalcap's BLEU, nltk's METEOR on split text).
+- ``whitespace``: ``str.split()``, case kept (pycocoevalcap's BLEU and CIDEr, nltk's METEOR on split text);
+- ``lower_split``: lower case, every sign of punctuation a word of its own, the like of how R2Gen and its family clean reports before they measure.
 
 One pass over the bytes of all texts finds the words and looks each up in a hash table; a word is compared whole there, so two words never share a
 number.
@@ -12,11 +13,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from benchmark.metrics.compiled import kernel
+
+T = TypeVar("T")
+TextForm = Literal["as_is", "lower_split"]
+"""how COCO's metrics are to take a text: words between spaces with their case, or cleaned"""
+PUNCTUATION = re.compile(r"([^\w\s])")
 
 # Non-ASCII characters at which str.split() splits; the ASCII ones are in the table below.
 WIDE_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
@@ -51,22 +57,22 @@ class Tokens(NamedTuple):
         return Tokens(numbers[self.ids] if len(self.words) else self.ids, self.ends, self.words)
 
 
-class Remembered:
-    """A tokeniser that remembers the last texts it was given: ten models are measured against the same references, read once."""
+class Remembered(Generic[T]):
+    """A reader of texts that remembers the last it was given: ten models are measured against the same references, read once."""
 
-    def __init__(self, tokenise: Callable[[Sequence[str]], Tokens]) -> None:
-        self._tokenise = tokenise
-        self._last: tuple[list[str], Tokens] | None = None
+    def __init__(self, read: Callable[[Sequence[str]], T]) -> None:
+        self._read = read
+        self._last: tuple[list[str], T] | None = None
 
-    def __call__(self, texts: Sequence[str]) -> Tokens:
-        """The words of the texts."""
+    def __call__(self, texts: Sequence[str]) -> T:
+        """What the reader makes of the texts."""
         last = self._last  # one read and one write of one name: threads may race, none sees half of a pair
         if last is not None and last[0] == list(texts):
             return last[1]
         kept = list(texts)
-        tokens = self._tokenise(kept)
-        self._last = kept, tokens
-        return tokens
+        made = self._read(kept)
+        self._last = kept, made
+        return made
 
 
 def check_pairs(hypotheses: Sequence[str], references: Sequence[str]) -> None:
@@ -86,6 +92,44 @@ def alphanumeric(texts: Sequence[str]) -> Tokens:
 def whitespace(texts: Sequence[str]) -> Tokens:
     """What ``str.split()`` gives."""
     return tokenise(texts, lambda text: WIDE_SPACE.sub(" ", text).encode("utf-8", "surrogatepass").replace(b"\0", _NUL), WHITESPACE)
+
+
+def lower_split(texts: Sequence[str]) -> Tokens:
+    """Lower case, every sign of punctuation a word of its own; read once for every distinct piece between spaces."""
+    pieces = whitespace(texts)
+    return respelled(pieces.ids, pieces.ends, [PUNCTUATION.sub(r" \1 ", piece.lower()).split() for piece in pieces.words])
+
+
+# The references that were read last in this process, for all metrics of one tokeniser: three ROUGEs read them once.
+ALPHANUMERIC_REFERENCES = Remembered(alphanumeric)
+WHITESPACE_REFERENCES = Remembered(whitespace)
+LOWER_SPLIT_REFERENCES = Remembered(lower_split)
+
+
+def reader_of(text: TextForm, who: str) -> tuple[Callable[[Sequence[str]], Tokens], Remembered[Tokens]]:
+    """How to read hypotheses and references. Raises ValueError, naming the metric ``who``."""
+    if text not in ("as_is", "lower_split"):
+        raise ValueError(f"{who}: text is as_is or lower_split, not {text!r}")
+    return (whitespace, WHITESPACE_REFERENCES) if text == "as_is" else (lower_split, LOWER_SPLIT_REFERENCES)
+
+
+def text_fields(text: TextForm) -> str:
+    """What a signature says of it."""
+    return "case:mixed|tok:whitespace" if text == "as_is" else "case:lower|tok:punctuation_apart"
+
+
+def text_title(title: str, text: TextForm) -> str:
+    """What the head of a column says of it."""
+    return title if text == "as_is" else f"{title.removesuffix(')')}, cleaned)" if title.endswith(")") else f"{title} (cleaned)"
+
+
+def respelled(ids: np.ndarray, ends: np.ndarray, words: Sequence[Sequence[str]]) -> Tokens:
+    """Texts of pieces -> texts of words: piece ``i``, wherever it stands, becomes ``words[i]``."""
+    numbers: dict[str, int] = {}
+    flat = np.array([numbers.setdefault(word, len(numbers)) for piece in words for word in piece], dtype=np.int32)
+    starts = np.zeros(len(words) + 1, dtype=np.int64)
+    np.cumsum([len(piece) for piece in words], out=starts[1:])
+    return Tokens(*_spell_out(ids, ends, flat, starts), list(numbers))
 
 
 def shared_numbers(*vocabularies: Iterable[str], of: Callable[[str], str] = str) -> list[np.ndarray]:
@@ -208,6 +252,24 @@ def _scan_words(
         text += 1
         ends[text] = filled
     return text, words
+
+
+@kernel
+def _spell_out(pieces: np.ndarray, ends: np.ndarray, flat: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each piece replaced by its words, ``flat[starts[piece]:starts[piece + 1]]``."""
+    total = 0
+    for piece in pieces:
+        total += starts[piece + 1] - starts[piece]
+    ids = np.empty(total, dtype=np.int32)
+    word_ends = np.zeros(len(ends), dtype=np.int64)
+    filled = 0
+    for text in range(len(ends) - 1):
+        for at in range(ends[text], ends[text + 1]):
+            for k in range(starts[pieces[at]], starts[pieces[at] + 1]):
+                ids[filled] = flat[k]
+                filled += 1
+        word_ends[text + 1] = filled
+    return ids, word_ends
 
 
 @kernel
