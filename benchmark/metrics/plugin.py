@@ -13,8 +13,18 @@ def register_metrics(register: Register) -> None:
     register(
         "meteor_nltk", "benchmark.metrics.meteor_nltk:MeteorNltk", summary="METEOR as nltk computes it, mean over cases; about twice METEOR 1.5's"
     )
+    register("rouge_1", "benchmark.metrics.rouge_n:rouge_1", summary="ROUGE-1 F1 as google's rouge-score computes it")
+    register("rouge_2", "benchmark.metrics.rouge_n:rouge_2", summary="ROUGE-2 F1 as google's rouge-score computes it")
     register("rouge_l", "benchmark.metrics.rouge:RougeL", summary="ROUGE-L F1 as google's rouge-score computes it")
+    register("rouge_l_coco", "benchmark.metrics.rouge_coco:RougeLCoco", summary="ROUGE_L of the COCO caption toolkit: recall counts for more")
     register("bleu", "benchmark.metrics.bleu:Bleu", summary="BLEU-1 to BLEU-4 over the corpus, as the COCO caption toolkit computes them")
+    register(
+        "sacrebleu", "benchmark.metrics.sacrebleu:SacreBleu", summary="BLEU-4 as sacreBLEU computes it: the corpus number, and the mean over cases"
+    )
+    register("cider_d", "benchmark.metrics.cider:CiderD", summary="CIDEr-D of the COCO caption toolkit, weighted by the references of the set")
+    register(
+        "degeneration", "benchmark.metrics.degeneration:Degeneration", summary="signs of writing by rote: distinct reports, self-BLEU, repeated words"
+    )
     register(
         "consistency",
         "benchmark.metrics.consistency_judge:Consistency",
