@@ -17,7 +17,7 @@ from itertools import permutations
 from typing import Literal, NamedTuple
 
 from benchmark.records import Row
-from benchmark.signatures import require_alike
+from benchmark.signatures import UnreadableSignature, parse, require_alike
 from benchmark.tables import quoted
 from benchmark.tables.table import LOWER, NOT_RUN, UNDEFINED, Cell, Column, Note, Number
 
@@ -51,11 +51,16 @@ QUALITY_TITLES = (
 QUALITY = tuple(Wanted(*number, title) for number, title in zip(quoted.QUALITY.values(), QUALITY_TITLES, strict=True))
 DECIMALS = {"lesions": 2, "consistency": 2}
 """As the paper prints; three for every other metric."""
+BACK_ENDS = ("backend", "back_end", "judge", "annotator")
+"""fields of a signature that name who stands in for a published model"""
 LABELLERS = {
     "rules": "by rules, not by a language model",
     "language_model": "by a language model",
     "chexbert": "by CheXbert",
 }
+
+
+INTERVALS = {"percentile": "percentile intervals", "bca": "BCa intervals (bias-corrected, accelerated)"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,8 @@ class Material:
     """metric -> digits to print, where not as the paper"""
     strata: tuple[Row, ...] = ()
     """numbers of parts of the cases, of single models and of pairs"""
+    interval: str = ""
+    """how intervals are made: percentile | bca, if known"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -124,6 +131,7 @@ def material(
     level: float | None,
     draws: int | None,
     decimals: Mapping[str, int],
+    interval: str = "",
 ) -> Material:
     """Rows sorted out: single models, differences, and every model that is named anywhere."""
     pairs = {f"{first} - {second}" for first, second in permutations(dict.fromkeys((*models, *(row.model for row in rows))), 2)}
@@ -132,7 +140,7 @@ def material(
     single = tuple(row for row in whole if row.model not in pairs)
     names = tuple(dict.fromkeys((*models, *(row.model for row in single), *skipped)))
     strata = tuple(row for row in rows if row.stratum)
-    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata)
+    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata, interval)
 
 
 def headlines(given: Material) -> list[Wanted]:
@@ -208,17 +216,24 @@ class Footnotes:
 def in_words(signature: str, titles: Sequence[str]) -> str:
     """What a reader must know of a signature before its numbers: the columns it is of, and which back end stood in for a model or a person."""
     said = ", ".join(titles)
+    if any(value == "rules" and field.rpartition(".")[2] in BACK_ENDS for field, value in _fields(signature).items()):
+        return f"{said}: by embedded rules, which are not the published model."
     if labeller := labeller_of(signature):
         name, *rest = labeller.split("|")
         if name == "language_model" and rest:
             return f"{said}: lesions labelled by the language model {rest[0].rpartition('/')[2]}."
         return f"{said}: lesions labelled {LABELLERS.get(name, f'by {name}')}."
-    fields = dict(field.split(":", 1) for field in signature.split("|") if ":" in field)
-    if any(fields.get(name) == "rules" for name in ("backend", "back_end", "judge", "annotator")):
-        return f"{said}: by embedded rules, which are not the published model."
     if model := judge_of(signature):
         return f"{said}: judged by {model}."
     return f"{said}:"
+
+
+def _fields(signature: str) -> dict[str, str]:
+    """What can be read of a signature; a foreign metric may write something else, and is still printed."""
+    try:
+        return parse(signature)
+    except UnreadableSignature:
+        return {}
 
 
 def judge_of(signature: str) -> str:
@@ -269,7 +284,8 @@ def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ra
     """What stands under every table: the data, the intervals, the marks, what is undefined or unscored, and every signature."""
     notes = [Note(given.note)] if given.note else []
     counted = ", ".join(f"{count:,} {name}" for name, count in given.counts.items())
-    level = f"{given.level * 100:g} % intervals" if given.level else "intervals"
+    kind = INTERVALS.get(given.interval, "intervals")
+    level = f"{given.level * 100:g} % {kind}" if given.level else kind
     draws = f" from {given.draws:,} bootstrap draws of patients" if given.draws else " by bootstrap of patients"
     if shown:
         notes.append(Note((f"{counted}. " if counted else "") + f"In brackets: {level}{draws}."))

@@ -7,16 +7,20 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from benchmark.labelling.rules import RuleLabeller
+from benchmark.metrics.lesions import LesionScores
 from benchmark.records import Row
+from benchmark.scoring import presented
 from benchmark.tables import UnlikeSignatures, print_summary, quoted_rows, write_tables
 from benchmark.tables.latex import escaped as latex_escaped
-from benchmark.tables.material import in_words
 from benchmark.tables.markdown import escaped as markdown_escaped
+from benchmark.tables.material import in_words
 from benchmark.tables.table import written, written_p
 from benchmark.vocabulary import LESIONS
 
@@ -117,6 +121,127 @@ def test_a_metric_that_we_do_not_know_gets_a_column_but_no_best():
     assert "Bold" not in text
 
 
+def titled(model: str, value: float, direction: str, name: str = "errors", *, scored: int = 20) -> Row:
+    row = Row(model, "judge", name, value, value, value + 1, scored, 0, "judge|v1", title=f"{name.capitalize()} (per case)", is_headline=True)
+    return replace(row, direction=direction)  # type: ignore[arg-type]
+
+
+def test_a_metric_heads_its_own_columns_and_all_its_headlines_stand_in_the_summary(tmp_path):
+    rows = [titled("a", 0.5, "higher", "right"), titled("a", 0.2, "lower"), replace(titled("a", 9, "", "count"), is_headline=False)]
+    text = written_text(tmp_path, "summary.md", rows, ["a"])
+    heads = next(line for line in text.splitlines() if line.startswith("|")).split("|")
+    assert [head.strip() for head in heads[2:4]] == ["Right (per case)¹", "Errors (per case) ↓¹"]
+    assert "Count" not in text.split("\n- ")[0]
+
+
+def test_where_lower_is_better_the_lowest_is_best_zero_included_and_an_arrow_says_so(tmp_path):
+    text = written_text(tmp_path, "summary.md", [titled("a", 0.0, "lower"), titled("b", 2.0, "lower")], ["a", "b"])
+    assert "**0.000**" in text
+    assert "Bold: best as printed (highest; lowest under ↓)" in text
+    tex = (tmp_path / "summary.tex").read_text()
+    assert r"Errors (per case) $\downarrow$\textsuperscript{1}" in tex
+    assert r"\underline{2.000}" in tex
+
+
+def test_a_number_with_a_title_and_no_direction_has_no_best(tmp_path):
+    text = written_text(tmp_path, "summary.md", [titled("a", 1.0, ""), titled("b", 2.0, "")], ["a", "b"])
+    assert "**" not in text
+    assert "↓" not in text
+
+
+def test_the_paper_s_columns_say_which_variant_fills_them(tmp_path):
+    """METEOR 1.5, not METEOR; F1-RadGraph by rules where it was by rules."""
+    meteor = replace(one("a", 0.3), title="METEOR 1.5", direction="higher", is_headline=True)
+    graph = replace(one("a", 0.4, "radgraph", "rules.partial_lower"), title="F1-RadGraph (partial, lower, rules)", is_headline=True)
+    head = next(line for line in written_text(tmp_path, "table2a.md", [meteor, graph], ["a"]).splitlines() if line.startswith("| Model"))
+    assert "METEOR 1.5¹" in head
+    assert "F1-RadGraph (partial, lower, rules)¹" in head
+
+
+def errors_of(model: str, *, sides: bool = True) -> list[Row]:
+    """The lesion table's numbers from counting real texts, so that all are there."""
+    metric = LesionScores(RuleLabeller())
+    said = ["Large left pleural effusion.", "Right pleural effusion. Edema.", "The lungs are clear."]
+    true = ["Large left pleural effusion.", "Left pleural effusion.", "Right lower lobe pneumonia."]
+    values = metric.values(metric.statistics(said, true).sum(axis=0))
+    return [
+        Row(model, "lesions", name, float(value), NAN, NAN, 3, 0, RULES, **presented(metric, name))
+        for name, value in values.items()
+        if sides or not name.startswith("side.")
+    ]
+
+
+def test_the_table_of_lesion_errors_counts_what_is_invented_left_out_or_elsewhere(tmp_path):
+    """Two hits of effusion, one on the wrong side; edema invented; pneumonia missed."""
+    text = written_text(tmp_path, "lesions.md", errors_of("clala"), ["clala"])
+    assert markdown_cells(text, "clala") == ["0.67", "0.33", "0.03", "0.33", "0.50", "0.00", "0.33", "0.33", "0.33"]
+    assert markdown_cells(text, "Pleural effusion") == ["2", "1.00", "0.50", "0.00", "0.00", "2", "0.50", "0.00"]
+    assert markdown_cells(text, "Edema") == ["0", "0.00", "0.00", "0.33", "n/a", "0", "n/a", "n/a"]
+    assert markdown_cells(text, "Pneumonia")[:5] == ["1", "0.00", "0.00", "0.00", "1.00"]
+    assert markdown_cells(text, "Left") == ["1", "1", "0", "0"]
+    assert "Omission ↓¹" in text
+
+
+def test_the_table_of_lesion_errors_is_there_only_where_lesions_were_counted(tmp_path):
+    write_tables(errors_of("clala"), tmp_path, models=["clala"])
+    assert {file.name for file in tmp_path.glob("lesions.*")} == {"lesions.md", "lesions.csv", "lesions.tex"}
+    write_tables([one("clala", 0.3)], tmp_path, models=["clala"])
+    assert not list(tmp_path.glob("lesions.*"))
+
+
+def test_numbers_that_an_older_run_has_not_are_dashes_in_the_table_of_lesion_errors(tmp_path):
+    text = written_text(tmp_path, "lesions.md", two_models())
+    assert markdown_cells(text, "Edema")[:3] == ["4", "0.50 [0.50, 0.50]", "—"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_terminal_has_the_errors_of_all_lesions_in_one_line_per_model(width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_summary([*errors_of("clala"), *errors_of("rgrg")], console, models=["clala", "rgrg"])
+    text = console.export_text()
+    assert "Lesion by lesion: lesions.md" in re.sub(r"\s+", " ", text)
+    assert all(len(line) <= width for line in text.splitlines())
+    if width > 60:
+        assert re.search(r"clala +0\.33 +0\.03 +0\.33 +0\.50", text)
+
+
+def in_part(model: str, stratum: str, value: float, *, scored: int = 20, p_value: float | None = None, name: str = "macro_f1") -> Row:
+    title, direction = {"macro_f1": ("Macro F1", "higher"), "micro_hallucination": ("Hallucination", "lower")}[name]
+    row = Row(model, "lesions", name, value, value - 0.1, value + 0.1, scored, 2, RULES, p_value=p_value, title=title, stratum=stratum)
+    return replace(row, direction=direction, is_headline=name == "macro_f1")  # type: ignore[arg-type]
+
+
+def test_parts_of_the_cases_stand_in_a_table_of_their_own_and_nowhere_else(tmp_path):
+    parts = [in_part("clala", "normal (no lesion)", 0.0), in_part("clala", "abnormal", 0.4), in_part("rgrg", "abnormal", 0.3)]
+    parts.append(in_part("clala", "normal (no lesion)", 0.05, name="micro_hallucination"))
+    rows = [replace(row, title="Macro F1", is_headline=True) if row.value_name == "macro_f1" else row for row in two_models()]
+    before = {name: written_text(tmp_path / "a", name, rows) for name in ("summary.md", "table1.md", "rows.csv")}
+    text = written_text(tmp_path / "b", "strata.md", [*rows, *parts])
+    assert {name: (tmp_path / "b" / name).read_text(encoding="utf-8") for name in before} == before
+    normal, abnormal = text.split("## abnormal: 22 cases")
+    assert markdown_cells(normal, "clala") == ["n/a", "0.05 [-0.05, 0.15]", "—", "20"]
+    assert markdown_cells(abnormal, "clala")[0] == "**0.40** [0.30, 0.50]"
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "b" / "strata.csv").read_text())))
+    assert [line["stratum"] for line in lines] == ["normal (no lesion)", "abnormal", "abnormal", "normal (no lesion)"]
+
+
+def test_a_part_with_few_patients_has_its_number_and_its_count_without_an_interval(tmp_path):
+    few = replace(in_part("clala", "abnormal", 0.4, scored=3), low=NAN, high=NAN)
+    text = written_text(tmp_path, "strata.md", [*lesion_rows("clala", 0.5), few], ["clala"])
+    assert "abnormal: 5 cases" in text
+    assert markdown_cells(text, "clala")[0] == "0.40"
+
+
+def test_the_table_of_parts_names_models_that_one_report_for_everyone_matches(tmp_path):
+    worse = [in_part("rgrg - constant", "abnormal", 0.05, p_value=0.4)]
+    parts = [in_part(model, "abnormal", 0.3) for model in ("rgrg", "constant")]
+    rows = [*lesion_rows("rgrg", 0.5), *lesion_rows("constant", 0.5)]
+    text = written_text(tmp_path, "strata.md", [*rows, *parts, *worse], ("rgrg", "constant"))
+    assert (
+        "- rgrg is not shown to be better on the abnormal cases (20) than constant, one report for everyone: Macro F1 +0.050 [-0.050, +0.150]" in text
+    )
+
+
 def test_unlike_signatures_in_one_column_are_refused_with_the_difference(tmp_path):
     other = RULES.replace("rules", "language_model")
     rows = [*lesion_rows("clala", 0.5), *lesion_rows("rgrg", 0.25, signature=other)]
@@ -141,7 +266,10 @@ def test_unlike_signatures_in_one_column_are_refused_with_the_difference(tmp_pat
         ("consistency|judge:language_model|models:(openai/a|temperature:0)+(b)|prompt:01|scale:1-5|v1", "Macro F1: judged by a, b."),
         ("green|judge:language_model|model:(qwen|temperature:0|max_tokens:9)|prompt:01|words:300|v1", "Macro F1: judged by qwen."),
         ("green|backend:rules|v1", "Macro F1: by embedded rules, which are not the published model."),
+        ("radgraph|annotator:(rules|v1|lexicon:57)|case:lower|v1", "Macro F1: by embedded rules, which are not the published model."),
+        ("green|judge:rules|labeller:(rules|v1)|v1", "Macro F1: by embedded rules, which are not the published model."),
         ("meteor|1.5|v1", "Macro F1:"),
+        ("a foreign (metric", "Macro F1:"),
     ],
 )
 def test_the_back_end_is_named_in_words(signature, words):
