@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 
 from benchmark.labelling import lexicon, scope
 from benchmark.labelling.scope import Mention
@@ -127,6 +128,7 @@ class RuleLabeller:
         return Lesion(name, "positive", side, certainty, words)
 
 
+@cache
 def _lexicon_hash() -> str:
     """Eight hex digits over everything that the lexicon lists."""
     listed = [
