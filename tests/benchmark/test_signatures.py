@@ -115,7 +115,7 @@ def test_every_registered_metric_has_a_signature_that_names_its_settings_and_its
     except UserError as error:
         pytest.skip(f"cannot be had here: {error}")
     fields = parse(metric.signature())
-    assert fields["name"] == name == metric.name
+    assert fields["name"] == metric.name
     assert fields["version"].startswith("v")
     assert len(fields) >= 4
     assert metric.signature() == build_metric(registry.parse_spec(name), config, ScriptedModels(lambda question, problem: "")).signature()  # type: ignore[arg-type]
@@ -140,6 +140,12 @@ def test_every_labeller_has_a_signature_within_the_metrics(name: str) -> None:
     fields = parse(metric.signature())
     assert fields["labeller"] == name
     assert fields["labeller.version"].startswith("v")
+
+
+def test_the_embedded_annotator_is_named_with_its_version_and_the_hash_of_what_it_lists() -> None:
+    fields = parse(build_metric(registry.parse_spec("radgraph"), RunConfig((), ("radgraph",), "")).signature())
+    assert fields["annotator"] == "rules"
+    assert {"annotator.version", "annotator.lexicon", "case"} <= set(fields)
 
 
 def test_metrics_unlike_by_one_setting_have_signatures_unlike_in_one_field() -> None:
