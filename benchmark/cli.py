@@ -53,6 +53,16 @@ Out = Annotated[
 ]
 Draws = Annotated[int, typer.Option(min=1, help="Bootstrap draws of patients.")]
 Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")]
+Interval = Annotated[
+    Literal["percentile", "bca"], typer.Option(help="How intervals are made of the draws; bca corrects bias and skew, and takes longer.")
+]
+Margin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NUMBER=MARGIN",
+        help="By how much a model may be worse and still count as not worse: rouge_l=0.01, lesions.macro_f1=0.02. The differences say who is.",
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Of the resampling, and of models that draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes for scoring; 0 = one per core. Never changes a number.")]
@@ -117,6 +127,8 @@ def run(
     batch: Batch = False,
     refresh: Refresh = False,
     strata: Strata = True,
+    interval: Interval = "percentile",
+    margin: Margin = None,
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -127,7 +139,8 @@ def run(
     from benchmark import evaluator
 
     options = _options(settings, llm, llm_url)
-    config = _config(models, dataset, split, limit, metrics, labeller, options, draws, level, seed, device, workers, grant, judge, strata)
+    drawn = (draws, level, seed)
+    config = _config(models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin)
     folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_run
@@ -204,6 +217,8 @@ def score(
     refresh: Refresh = False,
     public: Public = False,
     strata: Strata = True,
+    interval: Interval = "percentile",
+    margin: Margin = None,
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
 
@@ -218,7 +233,8 @@ def score(
     truth = _read(references, id_column, text_column, "--text-column")
     read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
     options = _options(settings, llm, llm_url)
-    config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, "auto", workers, judge=judge, strata=strata)
+    drawn = (draws, level, seed)
+    config = _config([], "", "", None, metrics, labeller, options, *drawn, "auto", workers, "", judge, strata, interval, margin)
     manner = _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_scores
@@ -617,14 +633,18 @@ def _config(
     grant: str = "",
     judge: str = "rules",
     strata: bool = True,
+    interval: Literal["percentile", "bca"] = "percentile",
+    margin: list[str] | None = None,
 ) -> RunConfig:
+    from benchmark.margins import parse_margins
     from benchmark.registry import split_names
 
     chosen = _all_models() if models == ["all"] else split_names(models)
     if models and not chosen:
         raise UserError("--models names no model; `list models` prints those that there are")
     named, granted = split_names([metrics]), split_names([grant])
-    return RunConfig(chosen, named, dataset, split, limit, options, labeller, draws, level, seed, device, workers, granted, judge, strata)
+    settings = (options, labeller, draws, level, seed, device, workers, granted, judge, strata, interval)
+    return RunConfig(chosen, named, dataset, split, limit, *settings, parse_margins(margin or []))
 
 
 def _all_models() -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from benchmark.hookspecs import Dataset, Model
 from benchmark.inputs import Data, HeldBack, Told, check_grant, learning_side, open_dataset, read
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
+from benchmark.margins import check_margins
 from benchmark.places import cache_folder
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, RunConfig, UserError
@@ -65,6 +66,7 @@ class Outcome:
             "counts": self.data.counts,
             "level": self.config.level,
             "draws": self.config.draws,
+            "interval": self.config.interval,
         }
 
 
@@ -213,8 +215,9 @@ def _check(config: RunConfig, specs: tuple[registry.Spec, ...], llm: LanguageMod
     known = registry.load()
     for spec in specs:
         known.check("models", spec, available=_available(config, None, None, llm), options=_options(config, spec))
-    for spec in () if only_generate else registry.parse_specs(config.metrics):
-        build_metric(spec, config, llm)  # a metric that cannot be had is told before hours of generation, not after
+    # A metric that cannot be had, or a margin of nothing, is told before hours of generation, not after.
+    metrics = {spec.label: build_metric(spec, config, llm) for spec in (() if only_generate else registry.parse_specs(config.metrics))}
+    check_margins({} if only_generate else config.margins, metrics)
     llm.preflight()
 
 

@@ -99,6 +99,9 @@ class Metric(Protocol):
     ``layout: str``                        of its statistics' columns, where they change while its numbers do not: what a run folder keeps in another
                                            layout is measured again, under the same signature
 
+    ``outcomes(statistics) -> Mapping[str, np.ndarray]``  of each thing that is right or wrong in a case (a lesion's status), (n,) 1 right, 0 wrong,
+                                           NaN unscored, from the rows of ``statistics``: models are then compared by McNemar's test too
+
     Without ``titles`` a column is headed ``metric number``, and none is called best.
     """
 

@@ -40,6 +40,8 @@ def score_frame(
     judge: str = "rules",
     manner: Manner | None = None,
     is_public: bool = False,
+    interval: Literal["percentile", "bca"] = "percentile",
+    margins: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """A DataFrame with one line per model, metric and number: value, interval, cases scored and not, signature.
 
@@ -50,6 +52,8 @@ def score_frame(
     options       settings, as on the command line: {"llm.model": "openai/gpt-4o-mini", "llm.judge.temperature": "0.5"}
     manner        how language models are asked: a budget in dollars, as a batch, anew
     is_public     the texts may be sent to others; not said, they go to models on this machine and approved hosts alone
+    interval      how intervals are made of the draws: percentile or bca
+    margins       by how much a model may be worse than another and still count as not worse: {"rouge_l": 0.01}
     workers       processes; more than one only from a script that guards its start with ``if __name__ == "__main__"``
 
     Raises ``UserError`` where ids do not match, a file cannot be read or a name is not known.
@@ -74,6 +78,8 @@ def score_frame(
         workers=workers,
         judge=judge,
         strata=False,
+        interval=interval,
+        margins=dict(margins or {}),
     )
     outcome = score_reports(
         truth,

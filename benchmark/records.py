@@ -139,6 +139,14 @@ class Row:
     """stands in the summary, by the metric's own word"""
     stratum: str = ""
     """the part of the cases that it is of, ``normal`` or ``view PA``; empty for all of them"""
+    detectable: float | None = None
+    """of a difference: the smallest true one that such a comparison would find in 80 % of repetitions"""
+    margin: float | None = None
+    """of a difference: by how much a model may be worse than the other and still count as not worse, if that was asked"""
+    p_first_not_worse: float | None = None
+    """of a difference with a margin: one-sided, against the first model being worse by the margin or more"""
+    p_second_not_worse: float | None = None
+    """the same of the second"""
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,10 @@ class RunConfig:
     """who judges reports, for metrics that need a judge: rules, or language_model"""
     strata: bool = True
     """measure parts of the cases too: normal, abnormal, by number of lesions, by view"""
+    interval: Literal["percentile", "bca"] = "percentile"
+    """how intervals are made of the resampled numbers"""
+    margins: Mapping[str, float] = field(default_factory=dict)
+    """``lesions.macro_f1`` or ``rouge_l`` (its headlines) -> by how much a model may be worse than another and still count as not worse"""
 
 
 class UserError(Exception):

@@ -24,6 +24,8 @@ from benchmark import registry, strata
 from benchmark.engine import cores, each
 from benchmark.hookspecs import Metric
 from benchmark.labelling.choose import labeller_named
+from benchmark.margins import check_margins, margins_of
+from benchmark.outcomes import outcome_rows, outcomes_of, shares_right
 from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
@@ -72,15 +74,23 @@ def score(
     """
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
-    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level)
-    measured = [Measured({model: statistics[name, model] for model in reports}, metric.values) for name, metric in metrics.items()]
+    check_margins(config.margins, metrics)
+    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval)
+    of_metric = {name: {model: statistics[name, model] for model in reports} for name in metrics}
+    measured = [Measured(of_metric[name], metric.values, margins_of(config.margins, name, metric)) for name, metric in metrics.items()]
     pairs = list(itertools.combinations(reports, 2))
+    outcomes = {name: judged for name, metric in metrics.items() if pairs and (judged := outcomes_of(metric, of_metric[name]))}
+    shares = [shares_right(judged) for judged in outcomes.values()]
     rows: list[Row] = []
     differences: list[Row] = []
-    with progress("resample", len(metrics), unit="tables") as advance:
-        for (name, metric), found in zip(metrics.items(), bootstrap.compare(measured, pairs), strict=True):
+    with progress("resample", len(measured) + len(shares), unit="tables") as advance:
+        resampled = bootstrap.compare([*measured, *shares], pairs)  # the metrics first, then what they judge right or wrong
+        for (name, metric), found in zip(metrics.items(), resampled, strict=False):
             rows += _rows(name, metric, found.scores)
-            differences += _difference_rows(name, metric, found.differences)
+            differences += _difference_rows(name, metric, found.differences, margins_of(config.margins, name, metric))
+            advance(1)
+        for (name, judged), found in zip(outcomes.items(), resampled, strict=True):
+            differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
             advance(1)
     signatures = {name: metric.signature() for name, metric in metrics.items()}
     return Scored(rows, differences, signatures, _strata(bootstrap, metrics, statistics, reports, views) if config.strata else [])
@@ -120,17 +130,26 @@ def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | N
 
 
 def _rows(name: str, metric: Metric, found: Mapping[str, Scores]) -> Iterator[Row]:
+    signature = metric.signature()
     for model, scores in found.items():
         for value_name, estimate in scores.estimates.items():
-            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, metric.signature(), **presented(metric, value_name))
+            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, signature, **presented(metric, value_name))
 
 
-def _difference_rows(name: str, metric: Metric, found: Mapping[tuple[str, str], Differences]) -> Iterator[Row]:
+def _difference_rows(
+    name: str, metric: Metric, found: Mapping[tuple[str, str], Differences], margins: Mapping[str, float] | None = None
+) -> Iterator[Row]:
+    signature = metric.signature()
     for (first, second), differences in found.items():
         for value_name, one in differences.estimates.items():
-            how = {"p_value": one.p_value, **presented(metric, value_name)}
+            how = {"p_value": one.p_value, "detectable": one.detectable, **presented(metric, value_name)}
+            if margins and value_name in margins:
+                not_worse = (one.p_not_below, one.p_not_above)
+                if how["direction"] == "lower":
+                    not_worse = (one.p_not_above, one.p_not_below)
+                how |= {"margin": margins[value_name], "p_first_not_worse": not_worse[0], "p_second_not_worse": not_worse[1]}
             counts = differences.scored, differences.unscored
-            yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, metric.signature(), **how)
+            yield Row(f"{first} - {second}", name, value_name, *one[:3], *counts, signature, **how)
 
 
 def measure_all(

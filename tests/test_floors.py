@@ -37,6 +37,8 @@ FLOORS = {
     "annotating": 2,
     "metrics": 3,
     "inputs": 4,
+    "margins": 4,
+    "outcomes": 4,
     "scoring": 4,
     "tables": 4,
     "evaluator": 4,

@@ -150,6 +150,12 @@ class LesionScores:
         names = [f"side.{_short(true)}_as_{_short(said)}" for true, said in CONFUSION]
         return result | {name: sums[..., column] for column, name in enumerate(names, start=COLUMNS - len(CONFUSION))}
 
+    def outcomes(self, statistics: np.ndarray) -> dict[str, np.ndarray]:
+        """Lesion -> (n,) 1 where the report has its status right, 0 where not, NaN where the case is not scored: what McNemar's test compares."""
+        counts = statistics[:, : len(COUNTS) * len(LESIONS)].reshape(len(statistics), len(COUNTS), len(LESIONS))
+        right = 1 - counts[:, COUNTS.index("fp")] - counts[:, COUNTS.index("fn")]
+        return {lesion: right[:, column] for column, lesion in enumerate(LESIONS)}
+
     def signature(self) -> str:
         """Names the labeller and the conventions; the labeller's own signature stands in brackets, since it has fields of its own."""
         return (

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from benchmark.records import Row
 from benchmark.signatures import UnlikeSignatures
+from benchmark.tables.differences import differences
 from benchmark.tables.latex import latex
-from benchmark.tables.layouts import LAYOUTS, differences, summary
+from benchmark.tables.layouts import LAYOUTS, summary
 from benchmark.tables.lesion_errors import for_terminal, lesion_errors
 from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
 from benchmark.tables.material import material
+from benchmark.tables.mcnemar import mcnemar, tested
 from benchmark.tables.quoted import quoted_rows
 from benchmark.tables.strata import strata
 from benchmark.tables.terminal import show
@@ -42,6 +44,7 @@ def write_tables(
     level: float | None = None,
     draws: int | None = None,
     decimals: Mapping[str, int] | None = None,
+    interval: str = "",
 ) -> list[Path]:
     """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
 
@@ -50,21 +53,24 @@ def write_tables(
     note       the dataset's, stands under every table
     skipped    model -> why it has no numbers
     counts     what was measured, as the tables say it: ``{"cases": 300, "patients": 210}``
-    level      of the intervals; draws: of the bootstrap; both for the note under the tables
+    level      of the intervals; draws: of the bootstrap; interval: percentile or bca; all for the note under the tables
     decimals   metric -> digits to print
 
     Raises ``UnlikeSignatures`` before anything is written. A table that needs what is not there (two models, the lesions, parts of the cases) is
     not written, and one that an earlier run left is removed: it would speak of numbers that are gone.
     """
-    given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
-    optional = {"lesions": bool(given.named("lesions")), "strata": bool(given.strata), "differences": bool(given.differences)}
-    layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences}
+    given = material(
+        rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {}, interval=interval
+    )
+    layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences, "mcnemar": mcnemar}
+    needed = (given.named("lesions"), given.strata, given.differences, tested(given))
+    optional = {name: bool(numbers) for name, numbers in zip(layouts, needed, strict=True)}
     tables = [layout(given) for layout in (*LAYOUTS, *(layouts[name] for name, is_there in optional.items() if is_there))]
     texts = {"rows.csv": long_form([row for row in rows if not row.stratum])}
     for table in tables:
         texts |= {
             f"{table.name}.md": markdown(table),
-            f"{table.name}.csv": long_form(table.numbers, table.adjusted),
+            f"{table.name}.csv": long_form(table.numbers, table.adjusted, table.false_discovery),
             f"{table.name}.tex": latex(table),
         }
     folder.mkdir(parents=True, exist_ok=True)
@@ -87,15 +93,21 @@ def print_summary(
     level: float | None = None,
     draws: int | None = None,
     decimals: Mapping[str, int] | None = None,
+    interval: str = "",
 ) -> None:
     """Print the summary, what is wrong with lesions in all, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
-    given = material(rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {})
+    given = material(
+        rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {}, interval=interval
+    )
     headlines = summary(given)
     show(headlines, console)
     if any(row.value_name == "micro_hallucination" for row in given.rows):
         show(for_terminal(lesion_errors(given)), console)
     if not given.differences:
         return
+    if pairs := tested(given):
+        found = sum(p < 1 - (level or 0.95) for p in mcnemar(given).adjusted.values())
+        console.print(f"McNemar's test of each lesion: {found} of {len(pairs)} pairs differ (Holm), see mcnemar.md", markup=False)
     compared = differences(given)
     if (count := len(compared.blocks[0].lines)) > PRINTED_DIFFERENCES:
         console.print(f"Paired differences: {count} of them, see differences.md", markup=False)

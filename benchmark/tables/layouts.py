@@ -1,16 +1,14 @@
-"""Which numbers stand in which table: the summary, Tables 1 and 2a in the manner of the paper, and the paired differences."""
+"""Which numbers stand in which table: the summary, and Tables 1 and 2a in the manner of the paper."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from benchmark.records import Row
-from benchmark.statistics import holm
 from benchmark.tables import quoted
 from benchmark.tables.material import QUALITY, QUALITY_TITLES, Footnotes, Material, Wanted, as_run, common_notes, headlines, marked
-from benchmark.tables.table import NOT_RUN, Block, Column, Line, Note, Number, Table, written_p
+from benchmark.tables.table import NOT_RUN, Block, Column, Line, Note, Table
 from benchmark.vocabulary import LESIONS
 
 LESION_TITLES = {"precision": "P", "recall": "R", "f1": "F1"}
@@ -83,48 +81,6 @@ def table2a(given: Material) -> Table:
     quoted_block, quoted_note, quoted_numbers = _quoted_quality()
     blocks = (Block(columns, lines, "Measured"), quoted_block)
     return Table("table2a", "Quality of the reports", "Table 2a", blocks, (*notes, quoted_note), (*shown, *quoted_numbers))
-
-
-def differences(given: Material) -> Table:
-    """Pairs of models by headline numbers: difference on the cases that both scored, interval, p-value, and Holm's over the table."""
-    wanted = headlines(given)
-    footnotes = Footnotes(given)
-    heads = {one: footnotes.column(one) for one in wanted}
-    by_key = {(row.model, row.metric, row.value_name): row for row in given.differences}
-    pairs = dict.fromkeys(row.model for row in given.differences)
-    tested = [(row, one) for pair in pairs for one in wanted if (row := by_key.get((pair, one.metric, one.value_name)))]
-    adjusted = holm([math.nan if row.p_value is None else row.p_value for row, _ in tested])
-    columns = (
-        Column("Models", is_words=True),
-        Column("Number", is_words=True),
-        Column("Difference"),
-        Column("p"),
-        Column("p (Holm)"),
-        Column("Cases"),
-    )
-    lines, above = [], ""
-    for (row, one), p_holm in zip(tested, adjusted, strict=True):
-        difference = Number(row.value, row.low, row.high, 3, is_signed=True)
-        label, above = ("" if row.model == above else row.model), row.model
-        lines.append(Line(label, (heads[one].head, difference, written_p(row.p_value), written_p(p_holm), str(row.scored))))
-    family = sum(not math.isnan(p) for p in adjusted)
-    notes = [
-        Note("Difference: first model minus second, on the cases that both scored, with the same resampled patients for both."),
-        Note(
-            f"p: two-sided, the two models' reports swapped at random by patient; Holm's correction is over the {family} differences of this table."
-        ),
-        *common_notes(given, tuple(row for row, _ in tested), footnotes, ranks=()),
-    ]
-    keys = [(row.model, row.metric, row.value_name) for row, _ in tested]
-    return Table(
-        "differences",
-        "Paired differences between models",
-        "",
-        (Block(columns, tuple(lines)),),
-        tuple(notes),
-        given.differences,
-        dict(zip(keys, adjusted, strict=True)),
-    )
 
 
 def _lesion_values(lesion: str | None) -> list[tuple[str, str]]:

@@ -26,10 +26,19 @@ COLUMNS = (
     "title",
     "direction",
     "stratum",
+    "p_bh",
+    "detectable",
+    "margin",
+    "p_first_not_worse",
+    "p_second_not_worse",
 )
 
 
-def long_form(rows: Iterable[Row], adjusted: Mapping[tuple[str, str, str], float] | None = None) -> str:
+Corrected = Mapping[tuple[str, str, str], float]
+"""model, metric, value name -> p-value"""
+
+
+def long_form(rows: Iterable[Row], adjusted: Corrected | None = None, false_discovery: Corrected | None = None) -> str:
     """The whole file. What is not known is empty: an undefined number, the interval and the counts of a quoted one."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -37,11 +46,13 @@ def long_form(rows: Iterable[Row], adjusted: Mapping[tuple[str, str, str], float
     for row in rows:
         is_quoted = row.source == "quoted"
         counts = ("", "") if is_quoted else (row.scored, row.unscored)
-        p_values = (row.p_value, (adjusted or {}).get((row.model, row.metric, row.value_name)))
+        key = row.model, row.metric, row.value_name
+        p_values = (row.p_value, (adjusted or {}).get(key))
         origin = ("", row.source, row.signature) if is_quoted else (row.signature, row.source, "")
         numbers = (row.value, row.low, row.high)
         looks = (row.title, row.direction, row.stratum)
-        writer.writerow([row.model, row.metric, row.value_name, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks])
+        compared = ((false_discovery or {}).get(key), row.detectable, row.margin, row.p_first_not_worse, row.p_second_not_worse)
+        writer.writerow([*key, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks, *map(_exact, compared)])
     return out.getvalue()
 
 

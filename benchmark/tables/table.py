@@ -139,6 +139,8 @@ class Table:
     """what the CSV holds, at full precision"""
     adjusted: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     """model, metric and value name of a difference -> p-value after Holm's correction over this table"""
+    false_discovery: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """the same after Benjamini and Hochberg's"""
 
     @property
     def heading(self) -> str:
