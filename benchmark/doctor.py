@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "detector": (("ultralytics",), "YOLOv10 region detector; AGPL-3.0, imported only when it is used"),
     "dicom": (("pylibjpeg",), "DICOM files whose pixels are compressed"),
     "llm": (("aiohttp", "litellm", "openai"), "labeller, judge and aggregator by a language model"),
+    "onnx": (("onnx", "onnxruntime"), "RadGraph's networks on a CPU, in half of the time"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),
     "viewer": (("jinja2", "matplotlib"), "pages and figures"),
@@ -35,7 +36,7 @@ class Finding:
     """One line of the examination."""
 
     group: str
-    """core | extras | device | models | metrics | datasets | labellers | trainers | language models | cache"""
+    """core | extras | device | models | metrics | datasets | labellers | annotators | trainers | language models | cache"""
     name: str
     state: Literal["ok", "missing", "note"]
     what: str

@@ -328,6 +328,7 @@ EXTRA_OF = {
     **dict.fromkeys(("jinja2", "matplotlib"), "viewer"),
     "ultralytics": "detector",
     "pylibjpeg": "dicom",
+    **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
     "radgraph": "radgraph",
     "ray": "ray",
 }
