@@ -49,4 +49,4 @@ def test_every_command_of_the_readme_is_a_command() -> None:
     from benchmark.cli import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    assert set(re.findall(r"python -m benchmark (\w+)", README)) <= known
+    assert set(re.findall(r"python -m benchmark (\w[\w-]*)", README)) <= known
