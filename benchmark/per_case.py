@@ -20,6 +20,9 @@ from benchmark.records import UserError
 CHOSEN: Mapping[str, tuple[str, ...]] = {"lesions": ("micro_f1", "micro_f1_sided"), "bleu": ("bleu_1", "bleu_4")}
 """metric -> numbers that are looked at unless others are named, where those that stand in its summary are not what one asks of a single report"""
 
+WHOSE: Mapping[str, str] = {"lesions": "Lesion", "consistency": "Judge's"}
+"""metric -> what is said before its titles: "Macro F1" and "Total" are enough in a table of models, and not beside other metrics"""
+
 
 class CaseNumber(NamedTuple):
     """A number that is looked at report by report."""
@@ -69,8 +72,8 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
         if name not in known:
             raise UserError(f"metric {label!r} has no number {name!r}; it has: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}")
         title = titles.get(name) or f"{label} {name}"
-        if metric.name == "lesions" and name.startswith(("macro_", "micro_")):
-            title = f"Lesion {title[:1].lower()}{title[1:]}"  # "Macro F1" is enough in a table of models, not beside other metrics
+        if metric.name in WHOSE and name in titles and (metric.name != "lesions" or name.startswith(("macro_", "micro_"))):
+            title = f"{WHOSE[metric.name]} {title[:1].lower()}{title[1:]}"
         found.append(CaseNumber(label, name, title, name in getattr(metric, "lower_is_better", ())))
     return found
 

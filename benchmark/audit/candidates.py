@@ -29,6 +29,23 @@ TITLES: Mapping[str, str] = {
     "headers": "Section headers",
     "punctuation": "Punctuation, line breaks",
 }
+SHORT: Mapping[str, str] = {
+    "negated": "Denied",
+    "affirmed": "Affirmed",
+    "side": "Side",
+    "severity": "Severity",
+    "dropped": "Left out",
+    "inserted": "Made up",
+    "replaced": "Replaced",
+    "measurement": "Length",
+    "comparison": "Prior",
+    "paraphrase": "Paraphrase",
+    "order": "Order",
+    "casing": "Casing",
+    "headers": "Headers",
+    "punctuation": "Punctuation",
+}
+"""heads of columns"""
 
 
 def make_candidates(references: Mapping[str, str], seed: int) -> dict[str, dict[str, Edit]]:

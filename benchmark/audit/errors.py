@@ -219,7 +219,7 @@ _WHOLE = (
 def negated(report: str, rng: np.random.Generator) -> Edit | None:
     """A finding that is affirmed is denied: "There is a small right pleural effusion" -> "There is no right pleural effusion"."""
     found = []
-    for sentence, lesion in affirmed(sentences_of(report), report):
+    for sentence, lesion in affirmed(report):
         if (new := _denial(sentence.text)) is not None and not COMPARES.search(sentence.text):
             found.append((sentence, lesion, new))
     if not found:
@@ -252,7 +252,7 @@ def affirmed_instead(report: str, rng: np.random.Generator) -> Edit | None:
 def side_swapped(report: str, rng: np.random.Generator) -> Edit | None:
     """Left is right and right is left, in a sentence that affirms a lesion on one side."""
     found = []
-    for sentence, lesion in affirmed(sentences_of(report), report):
+    for sentence, lesion in affirmed(report):
         sides = {_is_right(match[1]) for match in _SIDED.finditer(sentence.text)}
         if lesion != "cardiomegaly" and len(sides) == 1 and not _ONE_SIDED_ANATOMY.search(sentence.text):
             found.append((sentence, lesion, with_articles(_SIDED.sub(_swap, sentence.text)), "right -> left" if True in sides else "left -> right"))
@@ -265,7 +265,7 @@ def side_swapped(report: str, rng: np.random.Generator) -> Edit | None:
 def severity_changed(report: str, rng: np.random.Generator) -> Edit | None:
     """Mild is severe, large is small: in a sentence that affirms one lesion and has one word for its degree."""
     found = []
-    for sentence, lesion in affirmed(sentences_of(report), report):
+    for sentence, lesion in affirmed(report):
         words = list(_SEVERITY_WORD.finditer(sentence.text))
         name = AFFIRMABLE[lesion].search(sentence.text)
         if len(words) != 1 or name is None or not _is_of(words[0], name, sentence.text):
@@ -283,7 +283,7 @@ def severity_changed(report: str, rng: np.random.Generator) -> Edit | None:
 def dropped(report: str, rng: np.random.Generator) -> Edit | None:
     """The sentence that affirms a lesion is left out."""
     sentences = sentences_of(report)
-    found = affirmed(sentences, report)
+    found = affirmed(report)
     if len(sentences) < 2 or not found:
         return None
     sentence, lesion = _one(found, rng)
@@ -306,7 +306,7 @@ def inserted(report: str, rng: np.random.Generator) -> Edit | None:
 def replaced_by_another(report: str, rng: np.random.Generator) -> Edit | None:
     """A lesion that is affirmed goes under the name of another finding, of which the report says nothing."""
     found = []
-    for sentence, lesion in affirmed(sentences_of(report), report):
+    for sentence, lesion in affirmed(report):
         for old, pattern, new, becomes in _REPLACED:
             matches = list(re.finditer(pattern, sentence.text, re.IGNORECASE)) if old == lesion else []
             if len(matches) != 1 or _NOT_REPLACEABLE.search(sentence.text):
@@ -346,7 +346,7 @@ def false_comparison(report: str, rng: np.random.Generator) -> Edit | None:
     sentences = sentences_of(report)
     if not sentences or COMPARES.search(report):
         return None
-    plain = [sentence for sentence, lesion in affirmed(sentences, report) if "," not in sentence.text and lesion != "cardiomegaly"]
+    plain = [sentence for sentence, lesion in affirmed(report) if "," not in sentence.text and lesion != "cardiomegaly"]
     if plain:
         sentence = _one(plain, rng)
         new = sentence.text + _one(_TAILS, rng)

@@ -7,9 +7,9 @@ sentences picked by itself. Here little is understood and nothing is guessed: a 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 
-from benchmark.audit.text import Sentence, is_followed_up, on_one_line
+from benchmark.audit.text import REMEMBERED, Sentence, is_followed_up, on_one_line, sentences_of
 
 NAMED: dict[str, re.Pattern[str]] = {
     # any mention, in whatever manner
@@ -120,9 +120,11 @@ def named_in(sentence: str) -> list[str]:
     return [lesion for lesion, pattern in NAMED.items() if pattern.search(sentence)]
 
 
-def affirmed(sentences: Sequence[Sentence], report: str) -> list[tuple[Sentence, str]]:
+@lru_cache(maxsize=REMEMBERED)
+def affirmed(report: str) -> tuple[tuple[Sentence, str], ...]:
     """Sentences that plainly affirm one lesion and name no other, where the whole report speaks of that lesion in this sentence alone."""
-    found = []
+    found: list[tuple[Sentence, str]] = []
+    sentences = sentences_of(report)
     for sentence in sentences:
         if NOT_PLAIN.search(sentence.text) or OTHER_THINGS.search(sentence.text):
             continue
@@ -130,7 +132,7 @@ def affirmed(sentences: Sequence[Sentence], report: str) -> list[tuple[Sentence,
         is_plain = len(stated) == 1 and set(named_in(sentence.text)) <= {stated[0]} and not is_followed_up(sentence, sentences)
         if is_plain and is_only_mention(stated[0], sentence, report):
             found.append((sentence, stated[0]))
-    return found
+    return tuple(found)
 
 
 def is_only_mention(lesion: str, sentence: Sentence, report: str) -> bool:

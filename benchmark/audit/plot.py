@@ -35,7 +35,7 @@ def heat_map(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequenc
     by_key = {(row.model, row.metric, row.value_name): row for row in rows}
     kinds = [*errors, ALL]
     labels = [*(TITLES[error] for error in errors), "Mean of the errors"]
-    width, height = 3.1 + 1.06 * len(numbers), 1.9 + 0.46 * len(kinds)
+    width, height = 3.1 + 1.12 * len(numbers), 1.9 + 0.46 * len(kinds)
     figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -86,7 +86,7 @@ def _broken(title: str) -> str:
     """A title on as many lines as it needs to stand above a column."""
     lines = [""]
     for word in title.replace("(", "\n(", 1).replace(" \n", "\n").split(" "):
-        if len(lines[-1].rpartition("\n")[2]) + len(word) < 12:
+        if len(lines[-1].rpartition("\n")[2]) + len(word) < 14:
             lines[-1] = f"{lines[-1]} {word}".strip(" ")
         else:
             lines.append(word)

@@ -211,9 +211,8 @@ def _write(
         write_atomically(folder.path / "audit.md", markdown(found.table))
         write_atomically(folder.path / "audit.csv", long_form(found.rows))
         try:
-            title = (
-                f"How often metrics rank a harmless rewrite above an error: {len(found.data.cases):,} reports of {found.data.name.partition(':')[0]}"
-            )
+            of = "" if found.data.name == "reports" else f" of {found.data.name.partition(':')[0]}"
+            title = f"How often metrics score a harmless rewrite higher than an error: {len(found.data.cases):,} reports{of}"
             found.pictures.extend(heat_map(found.rows, found.numbers, list(ERRORS), folder.path, title=title))
         except NoMatplotlib as error:
             found.notes.append(str(error))

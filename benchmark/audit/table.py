@@ -7,14 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from benchmark.audit.candidates import TITLES
+from benchmark.audit.candidates import SHORT, TITLES
 from benchmark.audit.ranking import ALL
 from benchmark.per_case import CaseNumber
 from benchmark.records import Row
 from benchmark.tables.table import UNDEFINED, Block, Cell, Column, Line, Note, Number, Table
-
-KIND = Column("Rewrite is preferred", is_words=True)
-MADE = Column("Reports")
 
 
 class Given(NamedTuple):
@@ -53,19 +50,11 @@ def audit_table(
 ) -> Table:
     """Everything on one page; see ``for_terminal``. ``signatures`` are the metrics' own."""
     given = Given({(row.model, row.metric, row.value_name): row for row in rows}, numbers, made, errors, rewrites)
-    heads = tuple(Column(number.title) for number in numbers)
-    above = [Line(TITLES[error], (f"{made[error]:,}", *(given.cell(error, number, "above") for number in numbers))) for error in errors]
-    above.append(Line("Mean of the errors", ("", *(given.cell(ALL, number, "above") for number in numbers)), is_summary=True))
-    ties = [Line(TITLES[error], (f"{made[error]:,}", *(given.cell(error, number, "ties") for number in numbers))) for error in errors]
-    ties.append(Line("Mean of the errors", ("", *(given.cell(ALL, number, "ties") for number in numbers)), is_summary=True))
-    falls = [
-        Line(TITLES[kind], (f"{made[kind]:,}", *(given.cell(kind, number, "drop", 3) for number in numbers)), is_summary=kind in rewrites)
-        for kind in (*errors, *rewrites)
-    ]
     blocks = [
-        Block((KIND, MADE, *heads), tuple(above), "How often a rewrite without error scores higher than the error"),
-        Block((replace(KIND, title="Both score the same"), MADE, *heads), tuple(ties), "How often both score the same"),
-        Block((replace(KIND, title="Fall of the score"), MADE, *heads), tuple(falls), "How far the score falls below the reference's own"),
+        _block(given, "above", errors, "Rewrite preferred", "How often a rewrite without error scores higher than the error", with_mean=True),
+        _block(given, "ties", errors, "Both the same", "How often both score the same", with_mean=True),
+        _block(given, "drop", errors, "Fall by an error", "How far an error makes the score fall below the reference's own"),
+        _block(given, "drop", rewrites, "Fall by a rewrite", "How far a rewrite without error makes it fall"),
         *(_of_number(given, number) for number in numbers),
     ]
     title = "Metrics under test: an error against a rewrite of the same report"
@@ -73,9 +62,9 @@ def audit_table(
 
 
 def for_terminal(table: Table) -> Table:
-    """Which candidate is preferred, and how often they are equal, without intervals beside the latter."""
-    above, ties, falls = table.blocks[:3]
-    return replace(table, blocks=(above, _bare(ties), _bare(falls)))
+    """What a window has room for: intervals beside the first block alone, and none of the blocks of single metrics."""
+    above, *others = table.blocks[:4]
+    return replace(table, blocks=(above, *map(_bare, others)))
 
 
 def _bare(block: Block) -> Block:
@@ -86,8 +75,19 @@ def _bare(block: Block) -> Block:
     return replace(block, lines=lines)
 
 
+def _block(given: Given, what: str, kinds: Sequence[str], head: str, title: str, *, with_mean: bool = False) -> Block:
+    """Metrics by kinds of candidates."""
+    shown = (*kinds, *((ALL,) if with_mean else ()))
+    columns = (Column(head, is_words=True), *(Column(SHORT.get(kind, "Mean")) for kind in shown))
+    made = tuple(f"{given.made[kind]:,}" if kind in given.made else "" for kind in shown)
+    decimals = 3 if what == "drop" else 2
+    lines = [Line(number.title, tuple(given.cell(kind, number, what, decimals) for kind in shown)) for number in given.numbers]
+    return Block(columns, (*lines, Line("Reports", made, is_summary=True)), title)
+
+
 def _of_number(given: Given, number: CaseNumber) -> Block:
-    columns = (replace(KIND, title="Error"), *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
+    """One metric: each error by each rewrite."""
+    columns = (Column("Error", is_words=True), *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
     lines = [Line(TITLES[error], tuple(given.cell(error, number, f"above.{rewrite}") for rewrite in given.rewrites)) for error in given.errors]
     return Block(columns, tuple(lines), f"{number.title}: each rewrite against each error")
 
@@ -98,8 +98,11 @@ def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mappi
     found = [
         note,
         f"{counted}. In brackets: {level * 100:g} % intervals from {draws:,} bootstrap draws of {drawn}. Reports: to how many the kind applies.",
+        "Errors: " + ", ".join(f"{SHORT[kind]} ({TITLES[kind].lower()})" for kind in given.errors) + ".",
         "A pair is one report with exactly one known error and the same report with none, in other words, another order or another look; both "
         "are scored against the report itself. Equal scores count half: 0.50 is a metric that cannot tell, 0.00 one that always prefers the error.",
+        "Errors are made in plain sentences about 14 lesions alone, so that what is wrong is known: a metric by rules, which reads such sentences, "
+        "is seen here at its best.",
         "Scores are of single reports: a number of the whole corpus (BLEU, micro F1) is what it would be if the one report were all of it.",
     ]
     turned = [number.title for number in given.numbers if number.is_lower_better]
@@ -112,6 +115,8 @@ def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mappi
             missing.append(f"{number.title} {row.unscored:,} of {row.scored + row.unscored:,}")
     if missing:
         found.append(f"Left out, since the metric has no value for one of the two or for the reference itself: pairs of {'; '.join(missing)}.")
+    if any(row.low == row.high for row in given.rows.values()):
+        found.append("An interval without width, as [1.00, 1.00], means that every draw agreed: too few exceptions to tell, not certainty.")
     if any(math.isnan(row.value) for row in given.rows.values()):
         found.append(f"{UNDEFINED}: no such pair.")
     return (*(Note(text) for text in found if text), *(Note(f"{name}:", signature=signature) for name, signature in signatures.items()))

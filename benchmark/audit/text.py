@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from benchmark.labelling.sentences import split_sentences
+
+REMEMBERED = 4
+"""reports: fourteen makers ask the same of each in turn"""
 
 _STOP = re.compile(r"\s*[.!?]+")
 _BLANKS = re.compile(r"\s+")
@@ -36,9 +40,11 @@ class Sentence(NamedTuple):
     """after the full stop; ``end`` where there is none"""
 
 
-def sentences_of(report: str) -> list[Sentence]:
+@lru_cache(maxsize=REMEMBERED)
+def sentences_of(report: str) -> tuple[Sentence, ...]:
     """The sentences that assert something about this examination, in order; what a section only asks or recalls is not among them."""
-    found, position = [], 0
+    found: list[Sentence] = []
+    position = 0
     for text in split_sentences(report):
         start = report.find(text, position)
         if start < 0:  # the splitter read "\r\n" as one line break: its sentence stands nowhere like that
@@ -47,7 +53,7 @@ def sentences_of(report: str) -> list[Sentence]:
         stop = _STOP.match(report, end)
         body = text.rstrip(".!? ")
         found.append(Sentence(on_one_line(body), start, start + len(body), stop.end() if stop else end))
-    return found
+    return tuple(found)
 
 
 def replaced(report: str, sentence: Sentence, new: str) -> str:

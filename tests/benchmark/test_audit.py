@@ -200,11 +200,12 @@ def test_the_page_says_what_was_tested_and_how(done: Audit) -> None:
     page = (done.folder / "audit.md").read_text()
     assert "How often a rewrite without error scores higher than the error" in page
     assert "| Side swapped" in page
+    assert "Side (side swapped)" in page
     assert "Lesion micro F1 with side" in page
     assert "Equal scores count half" in page
     assert "pairs of Lesion micro F1" in page  # left out, and counted
     assert "`rouge_l|variant:google" in page
-    assert len(for_terminal(done.table).blocks) == 3
+    assert len(for_terminal(done.table).blocks) == 4
     sealed = json.loads((done.folder / "run.json").read_text())
     assert sealed["audit"]["made"] == done.made
     assert set(sealed["signatures"]) == {"rouge_l", "lesions"}
@@ -220,7 +221,7 @@ def test_the_pictures_are_drawn_and_the_same_again(done: Audit, tmp_path: Path) 
     for name in ("audit.png", "audit.svg"):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     drawn = (done.folder / "audit.svg").read_text()
-    for words in ("Side swapped", "Mean of the errors", "3 reports of reports", "cannot tell"):
+    for words in ("Side swapped", "Mean of the errors", "an error: 3 reports", "cannot tell"):
         assert words in drawn
 
 
@@ -292,7 +293,7 @@ def test_the_command_prints_the_table_and_where_the_pairs_are(tmp_path: Path) ->
     assert answer.returncode == 0, answer.stderr
     assert "3 reports" in answer.stdout
     assert "3 cases, 1 patients" in answer.stdout
-    assert "Mean of the errors" in answer.stdout
+    assert "Rewrite preferred" in answer.stdout
     assert "results/runs/audit-reports-" in answer.stdout
     answer = command(tmp_path, "-r", "reports.csv", "--metrics", "rouge_l", "--numbers", "rouge_l.f2")
     assert (answer.returncode, answer.stderr.splitlines()[-1]) == (2, "error: metric 'rouge_l' has no number 'f2'; it has: f1, precision, recall")
