@@ -35,19 +35,36 @@ def show(table: Table, console: Console) -> None:
 
 
 def _show_lines(block: Block, lines: list[Line], console: Console) -> None:
-    """The roomiest way that fits the window: on one line, stacked, without columns that are alike in every line, without counts."""
+    """The roomiest way that fits the window: on one line, stacked, without columns that are alike in every line, without counts, in several parts."""
     places = list(range(1, len(block.columns)))
     counts = [place for place in places if not block.columns[place].is_words and all(isinstance(line.cells[place - 1], str) for line in lines)]
     same = [place for place in counts if len({line.cells[place - 1] for line in lines}) == 1]
     for left_out, is_stacked in (((), False), ((), True), (same, True), (counts, True)):
         kept = [place for place in places if place not in left_out]
         drawn = _drawn(block.columns, lines, kept, is_stacked=is_stacked)
-        boundless = console.options.update(width=10_000)  # measured within its own width, nothing is ever too wide
-        if console.measure(drawn, options=boundless).maximum <= console.width:
+        if _fits(drawn, console):
+            console.print(drawn)
             break
-    console.print(drawn)
+    else:
+        for part in _parts(block.columns, lines, kept, console):
+            console.print(_drawn(block.columns, lines, part, is_stacked=True))
     if told := [f"{block.columns[place].title} {lines[0].cells[place - 1]}" for place in same if place in left_out]:
         console.print(", ".join(told), markup=False)
+
+
+def _parts(columns: tuple[Column, ...], lines: list[Line], places: list[int], console: Console) -> list[list[int]]:
+    """The columns in groups that each fit the window beside the labels, as few as will do; one that is too wide by itself is a group."""
+    parts: list[list[int]] = [[]]
+    for place in places:
+        if parts[-1] and not _fits(_drawn(columns, lines, [*parts[-1], place], is_stacked=True), console):
+            parts.append([])
+        parts[-1].append(place)
+    return parts
+
+
+def _fits(drawn: RichTable, console: Console) -> bool:
+    boundless = console.options.update(width=10_000)  # measured within its own width, nothing is ever too wide
+    return console.measure(drawn, options=boundless).maximum <= console.width
 
 
 def _drawn(columns: tuple[Column, ...], lines: list[Line], places: list[int], *, is_stacked: bool) -> RichTable:

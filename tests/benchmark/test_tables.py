@@ -457,6 +457,18 @@ def test_the_terminal_shows_numbers_intervals_reasons_and_words_at_any_width(wid
     assert all(len(line) <= width for line in text.splitlines())
 
 
+def test_more_columns_than_a_window_holds_stand_in_parts_with_every_head_and_number_whole():
+    rows = [titled(model, 0.1 + number / 1000, "higher", f"metric number {number}") for model in ("a model", "b") for number in range(12)]
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_summary(rows, console, models=["a model", "b"])
+    lines = console.export_text().splitlines()
+    assert sum(line.startswith("a model") for line in lines) > 1
+    for number in range(12):
+        assert any(re.search(rf"Metric number {number}( |$)", line) for line in lines)
+        assert any(re.search(rf"^a model.* {0.1 + number / 1000:.3f}( |$)", line) for line in lines)
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_many_differences_are_left_to_the_file():
     models = [f"m{number}" for number in range(7)]
     pairs = [difference(f"{first} - {second}", 0.1, 0.5) for first in models for second in models if first < second]
