@@ -200,6 +200,9 @@ _NOT_REPLACEABLE = re.compile(
     re.IGNORECASE,
 )
 
+_COUNTED = re.compile(r"\ban? (?:[\w-]+ )*$", re.IGNORECASE)
+"""an article before the name: "a large consolidation" cannot become "a large atelectasis" """
+
 _NUMBER = re.compile(
     r"(?<![\dx.×/-] )(?<![\d.x×/-])\b(\d{1,3}(?:\.\d{1,2})?)( ?(?:mm|cm|millimeters?|centimeters?)\b)(?! (?:x|by|×)\b)(?!\s?[x×])", re.IGNORECASE
 )
@@ -310,6 +313,8 @@ def replaced_by_another(report: str, rng: np.random.Generator) -> Edit | None:
         for old, pattern, new, becomes in _REPLACED:
             matches = list(re.finditer(pattern, sentence.text, re.IGNORECASE)) if old == lesion else []
             if len(matches) != 1 or _NOT_REPLACEABLE.search(sentence.text):
+                continue
+            if new == "atelectasis" and _COUNTED.search(sentence.text[: matches[0].start()]):
                 continue
             if becomes and (is_named(becomes, report) or not fits(becomes, report)):
                 continue
