@@ -13,7 +13,7 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class Chexbert:
         attention_heads: int | None = None,
         download: bool = False,
         trust_pickle: bool = False,
+        runtime: Literal["auto", "torch", "onnx"] = "auto",
     ) -> None:
         """Load the network.
 
@@ -64,6 +65,7 @@ class Chexbert:
         attention_heads  of the network; None = one per 64 numbers of width, as BERT has them
         download         fetch from the Hugging Face hub what is not on this machine
         trust_pickle     open a file of weights that could run code
+        runtime          what computes the BERT: torch, or onnxruntime, faster on a CPU; auto = onnx on a CPU in fp32 if it is installed
 
         Raises UserError for what is not there, does not fit, or names no device.
         """
@@ -71,6 +73,7 @@ class Chexbert:
             ("mapping", mapping, tuple(MAPPINGS)),
             ("uncertain", uncertain, ("positive", "negative")),
             ("precision", precision, ("fp32", "bf16")),
+            ("runtime", runtime, ("auto", "torch", "onnx")),
         ):
             if value not in known:
                 raise UserError(f"chexbert has no {option}={value!r}; known: {', '.join(known)}")
@@ -96,8 +99,10 @@ class Chexbert:
         self.mapping, self.uncertain, self.precision = mapping, uncertain, precision
         # On one core 48 reports took 5.8 s of CPU time by 1,024 tokens, 6.2 s one by one, and 8.5 s by 16,384: what is read must fit into the cache.
         self.batch_tokens = batch_tokens or (1_024 if self.device.type == "cpu" else 16_384)
-        # Lesion table and CheXbert F1 each have a labeller, of one network: what one has asked, the other knows.
-        self._kept = loaded.said.setdefault((self.vocabulary.name, precision), {})
+        self._encoder = self._onnx_encoder(runtime)
+        # Lesion table and CheXbert F1 each have a labeller, of one network: what one has asked, the other knows, if nothing could round otherwise.
+        same = (self.vocabulary.name, precision, str(self.batch_tokens), "torch" if self._encoder is None else "onnx")
+        self._kept = loaded.said.setdefault(same, {})
         self._lesions = lru_cache(maxsize=None)(self._decide)
 
     @staticmethod
@@ -153,7 +158,7 @@ class Chexbert:
         for batch in self._sorted_batches(list(dict.fromkeys(texts))):
             tokens, padding = self._padded([numbers for _, numbers in batch])
             with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                read = self.network.read(tokens, padding).float().cpu().numpy()
+                read = self._read(tokens, padding).float().cpu().numpy()
             found.update((text, row) for (text, _), row in zip(batch, read, strict=True))
         return np.stack([found[text] for text in texts]) if texts else np.empty((0, self.network.sizes.width), dtype=np.float32)
 
@@ -168,8 +173,30 @@ class Chexbert:
 
         tokens, padding = self._padded(rows)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            classes: Tensor = self.network(tokens, padding).argmax(dim=2)
+            scores = self.network(tokens, padding) if self._encoder is None else self.network.scores(self._read(tokens, padding))
+            classes: Tensor = scores.argmax(dim=2)
         return classes.to("cpu", torch.int8).numpy()
+
+    def _read(self, tokens: Tensor, padding: Tensor | None) -> Tensor:
+        """(M, D) class tokens of one batch."""
+        if self._encoder is None:
+            return self.network.read(tokens, padding)
+        lengths = tokens.new_full((len(tokens),), tokens.shape[1]) if padding is None else (~padding).sum(dim=1)
+        vectors: Tensor = self._encoder(tokens, lengths)
+        return vectors[:, 0]
+
+    def _onnx_encoder(self, runtime: str) -> Any:
+        """The BERT in onnxruntime, or None where torch computes it. Raises UserError where it was asked for and cannot be had."""
+        missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+        fits = self.device.type == "cpu" and self.precision == "fp32"
+        if runtime == "onnx" and (missing or not fits):
+            why = f"{' and '.join(missing)} not installed: pip install 'clala-benchmark[onnx]'" if missing else "it is for a CPU and fp32"
+            raise UserError(f"chexbert.runtime=onnx cannot be had ({why}); or take --set chexbert.runtime=torch")
+        if runtime == "torch" or missing or not fits:
+            return None
+        from adapters.radgraph.onnx_encoder import OnnxEncoder
+
+        return OnnxEncoder(self.network.bert)
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """(M, T) tokens, and where they are filling; None if nowhere: attention is faster without a mask."""

@@ -62,8 +62,12 @@ class Network(nn.Module):
         padding  (M, T)      True where a token is filling; None = there is none
         returns  (M, 14, 4)  minus infinity where an observation has no such class
         """
-        read = self.read(tokens, padding).float()
-        scores = read.new_full((len(tokens), len(HEADS), len(CLASSES)), float("-inf"))
+        return self.scores(self.read(tokens, padding))
+
+    def scores(self, read: Tensor) -> Tensor:
+        """(M, D), what ``read`` gives -> (M, 14, 4)."""
+        read = read.float()
+        scores = read.new_full((len(read), len(HEADS), len(CLASSES)), float("-inf"))
         with torch.autocast(read.device.type, enabled=False):  # scores of 16 bits would often be equal, and the first class win
             for place, head in enumerate(self.linear_heads):
                 scores[:, place, : HEADS[place]] = head(read)

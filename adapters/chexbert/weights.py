@@ -38,8 +38,8 @@ class Loaded(NamedTuple):
     network: Network
     sha256: str
     """of the file's bytes"""
-    said: dict[tuple[str, str], dict[str, bytes]]
-    """what it said of reports: (vocabulary, precision) -> text -> a class for each observation"""
+    said: dict[tuple[str, ...], dict[str, bytes]]
+    """what it said of reports: vocabulary and manner of reading -> text -> a class for each observation"""
 
 
 def load(path: Path, device: torch.device | str = "cpu", *, attention_heads: int | None = None, trust_pickle: bool = False) -> Loaded:

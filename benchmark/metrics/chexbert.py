@@ -100,6 +100,7 @@ class ChexbertF1:
         attention_heads: int | None = None,
         download: bool = False,
         trust_pickle: bool = False,
+        runtime: Literal["auto", "torch", "onnx"] = "auto",
         mapping: str = "",
     ) -> None:
         """``labeller`` is that of the lesion table, asked only with ``by=labeller``.
@@ -138,6 +139,7 @@ class ChexbertF1:
                 "attention_heads": attention_heads,
                 "download": download,
                 "trust_pickle": trust_pickle,
+                "runtime": runtime,
             }
             self._observer = Network(labeller_named(self.name, available=settings))
         self._groups = self._observer.groups

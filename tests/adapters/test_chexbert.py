@@ -158,7 +158,7 @@ def test_batches_of_any_size_say_the_same_in_the_order_asked(folder: Path, batch
 
 
 def test_a_report_is_read_once_however_often_it_comes_and_in_batches_of_at_most_so_many_tokens(folder: Path) -> None:
-    labeller = chexbert(folder, batch_tokens=64)
+    labeller = chexbert(folder, batch_tokens=64, runtime="torch")
     shapes: list[tuple[int, int]] = []
     hook = labeller.network.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape)))
     try:
@@ -172,6 +172,49 @@ def test_a_report_is_read_once_however_often_it_comes_and_in_batches_of_at_most_
         assert shapes == []
     finally:
         hook.remove()
+
+
+def test_two_labellers_of_one_network_ask_it_once(folder: Path) -> None:
+    """The lesion table has one and CheXbert F1 another."""
+    first, second = chexbert(folder), chexbert(folder, mapping="exact7")
+    wanted = first.raw(["heart heart heart lungs"])
+    shapes: list[int] = []
+    hook = second.network.bert.embeddings.word_embeddings.register_forward_pre_hook(lambda _, given: shapes.append(len(given[0])))
+    try:
+        np.testing.assert_array_equal(second.raw(["heart heart heart lungs"]), wanted)
+        assert shapes == []
+    finally:
+        hook.remove()
+    assert first.raw_signature() == second.raw_signature(), "what CheXbert says is not of how lesions are made of it"
+    assert first.signature() != second.signature()
+
+
+def test_class_tokens_are_what_the_heads_look_at_in_the_order_asked(folder: Path) -> None:
+    labeller = chexbert(folder, batch_tokens=40)
+    reports = ["The lungs are clear.", "x", "left and right " * 20, "x"]
+    found = labeller.class_tokens(reports)
+    assert (found.shape, found.dtype) == ((4, 32), np.float32)
+    for report, row in zip(reports, found, strict=True):
+        with torch.no_grad():
+            np.testing.assert_allclose(row, labeller.network.read(torch.tensor(labeller.vocabulary.numbers([report.strip()])))[0], atol=1e-5)
+    assert labeller.class_tokens([]).shape == (0, 32)
+
+
+def test_onnxruntime_says_the_same(folder: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    by_torch, by_onnx = chexbert(folder, runtime="torch"), chexbert(folder, runtime="onnx")
+    wanted, tokens = by_torch.raw(REPORTS), by_torch.class_tokens(REPORTS)
+    np.testing.assert_array_equal(by_onnx.raw(REPORTS), wanted)
+    np.testing.assert_allclose(by_onnx.class_tokens(REPORTS), tokens, atol=1e-4)
+
+
+def test_onnxruntime_is_refused_where_it_would_change_what_was_asked_for(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"chexbert.runtime=onnx cannot be had \(.*\); or take --set chexbert.runtime=torch"):
+        chexbert(folder, runtime="onnx", precision="bf16")
+    with pytest.raises(UserError, match="chexbert has no runtime='tensorrt'; known: auto, torch, onnx"):
+        chexbert(folder, runtime="tensorrt")
+    assert chexbert(folder, precision="bf16")._encoder is None
 
 
 def test_no_report_at_all_is_an_empty_table(folder: Path) -> None:
