@@ -67,14 +67,19 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
     titles: Mapping[str, str] = getattr(metric, "titles", {})
     chosen = [name for name in CHOSEN.get(label.partition(":")[0], ()) if name in known]
     headlines = [name for name in (getattr(metric, "headlines", ()) or list(titles)[:1]) if name in known]
+    undirected = getattr(metric, "undirected", ())
     found = []
-    for name in wanted or chosen or headlines or known[:1]:
+    for name in wanted or [name for name in chosen or headlines or known[:1] if name not in undirected]:
         if name not in known:
             raise UserError(f"metric {label!r} has no number {name!r}; it has: {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}")
+        if name in undirected:
+            raise UserError(f"{label}.{name} is neither better high nor low, and puts reports in no order; name another number, or leave the metric")
         title = titles.get(name) or f"{label} {name}"
         if metric.name in WHOSE and name in titles and (metric.name != "lesions" or name.startswith(("macro_", "micro_"))):
             title = f"{WHOSE[metric.name]} {title[:1].lower()}{title[1:]}"
         found.append(CaseNumber(label, name, title, name in getattr(metric, "lower_is_better", ())))
+    if not found:
+        raise UserError(f"metric {label!r} has no number that is better high or low, and puts reports in no order; leave it")
     return found
 
 

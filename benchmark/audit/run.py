@@ -1,6 +1,7 @@
 """``python -m benchmark audit``: a run whose models are kinds of candidates, and whose question is put to the metrics.
 
-<folder>/  <kind>/reports.jsonl      the candidates of that kind; a report to which it does not apply is a failure that says so
+<folder>/  <kind>/reports.jsonl      the candidates of that kind; where it does not apply the reference itself, marked, scored and never looked at: a
+                                     metric that weighs words by all references (CIDEr-D) must see the same references with every kind
            <kind>/<metric>.npz       statistics per report, so that nothing is measured, or asked of a language model, twice
            pairs.jsonl               every candidate with its reference, what was changed, and into what: to be read, and doubted
            scores.csv                the number of every candidate by every metric
@@ -43,7 +44,7 @@ from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
 from benchmark.tables.table import Table
 
-NOT_MADE = "does not apply to this report"
+NOT_MADE = {"kind": "does not apply to this report"}
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,8 @@ def audit(
             folders[kind].begin({"candidates": kind, "version": VERSION, "seed": config.seed}, replacing=True)
             folders[kind].rewrite(written)
         statistics = measure_all(metrics, list(references.values()), reports, config, folders, is_anew=llm.manner.refresh)
-        made = {kind: np.array([not report.failure for report in written]) for kind, written in reports.items()}
-        looked_at, scores = _scores(metrics, statistics, list(reports), wanted)
+        made = {kind: np.array([not report.details for report in written]) for kind, written in reports.items()}
+        looked_at, scores = _scores(metrics, statistics, made, wanted)
         rows = _rows(config, data, metrics, looked_at, scores, made)
         table = audit_table(
             rows,
@@ -151,20 +152,27 @@ def _reports(references: Mapping[str, str], edits: Mapping[str, Mapping[str, Edi
     """Kind -> a report per case; the references themselves come first."""
     reports = {IDENTICAL: [Report(case_id, text) for case_id, text in references.items()]}
     for kind, made in edits.items():
-        reports[kind] = [Report(case_id, made[case_id].text) if case_id in made else Report(case_id, failure=NOT_MADE) for case_id in references]
+        reports[kind] = [
+            Report(case_id, made[case_id].text) if case_id in made else Report(case_id, text, details=NOT_MADE)
+            for case_id, text in references.items()
+        ]
     return reports
 
 
 def _scores(
-    metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str], np.ndarray], kinds: Sequence[str], wanted: Mapping[str, Sequence[str]]
+    metrics: Mapping[str, Metric],
+    statistics: Mapping[tuple[str, str], np.ndarray],
+    made: Mapping[str, np.ndarray],
+    wanted: Mapping[str, Sequence[str]],
 ) -> tuple[list[CaseNumber], dict[str, dict[str, np.ndarray]]]:
-    """The numbers that are looked at, and for each by its key: kind -> (n,) of every report."""
+    """The numbers that are looked at, and for each by its key: kind -> (n,) of every report, NaN where the kind does not apply."""
     numbers: list[CaseNumber] = []
     scores: dict[str, dict[str, np.ndarray]] = {}
     for label, metric in metrics.items():
         for number in case_numbers(label, metric, statistics[label, IDENTICAL].shape[1], wanted.get(label, ())):
             numbers.append(number)
-            scores[number.key] = {kind: per_case(metric, statistics[label, kind], number.name) for kind in kinds}
+            values = {kind: per_case(metric, statistics[label, kind], number.name) for kind in made}
+            scores[number.key] = {kind: np.where(made[kind], of_kind, math.nan) for kind, of_kind in values.items()}
     return numbers, scores
 
 

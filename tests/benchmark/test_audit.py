@@ -26,6 +26,8 @@ from benchmark.audit.table import for_terminal
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.llm.models import Manner
 from benchmark.metrics.bleu import Bleu
+from benchmark.metrics.cider import CiderD
+from benchmark.metrics.degeneration import Degeneration
 from benchmark.metrics.lesions import LesionScores
 from benchmark.per_case import CaseNumber, case_numbers, parse_numbers, per_case
 from benchmark.records import Row, RunConfig, UserError
@@ -284,6 +286,28 @@ def test_a_judge_that_is_a_language_model_is_tested_too_and_asked_once(server: S
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "benchmark", "audit", *words], cwd=folder, capture_output=True, text=True, timeout=120)
+
+
+def test_all_kinds_are_measured_on_the_same_references(tmp_path: Path) -> None:
+    """CIDEr-D weighs words by all references that it is given: the reference's own score must not hang on which reports an error applies to."""
+    found = run(tmp_path, "cider_d")
+    metric = CiderD()
+    texts = list(REPORTS.values())
+    candidates = [json.loads(line)["text"] for line in (tmp_path / "side" / "reports.jsonl").read_text().splitlines()]
+    assert candidates[1] == texts[1]  # no side there
+    expected = metric.statistics(candidates, texts)[:, 0]
+    with (tmp_path / "scores.csv").open(newline="") as lines:
+        kept = {row["case"]: float(row["cider_d.mean"]) for row in csv.DictReader(lines) if row["kind"] == "side"}
+    assert kept == {case: expected[place] for place, case in enumerate(REPORTS) if case != "2"}
+    assert found.made["side"] == 2
+
+
+def test_a_number_that_puts_reports_in_no_order_is_refused() -> None:
+    metric = Degeneration()
+    with pytest.raises(UserError, match="has no number that is better high or low, and puts reports in no order; leave it"):
+        case_numbers("degeneration", metric, metric.statistics(["a b"], ["a b"]).shape[1])
+    with pytest.raises(UserError, match=r"degeneration\.length_ratio is neither better high nor low"):
+        case_numbers("degeneration", metric, metric.statistics(["a b"], ["a b"]).shape[1], ["length_ratio"])
 
 
 def test_the_command_prints_the_table_and_where_the_pairs_are(tmp_path: Path) -> None:
