@@ -1,0 +1,176 @@
+"""What a run says of pairs of models: margins, McNemar's test and corrections, from reports to tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark.margins import BadMargin, check_margins, margins_of, parse_margins
+from benchmark.records import Report, Row, RunConfig
+from benchmark.scoring import score
+from benchmark.statistics import benjamini_hochberg, holm, mcnemar
+from benchmark.tables import write_tables
+
+RULES = "lesions|labeller:(rules|v1)|v1"
+
+
+class Titled:
+    """A metric that says which of its numbers are better which way."""
+
+    name = "titled"
+    titles = {"f1": "F1", "errors": "Errors", "count": "Count"}  # noqa: RUF012
+    lower_is_better = frozenset({"errors", "bare"})
+    undirected = frozenset({"count"})
+    headlines = ("f1", "errors")
+
+    def statistics(self, hypotheses: object, references: object) -> np.ndarray:
+        return np.zeros((0, 1))
+
+    def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        return {"f1": sums[..., 0]}
+
+    def signature(self) -> str:
+        return "titled|v1"
+
+
+def difference(pair: str, value: float, direction: str = "higher", margin: float | None = 0.05, **more: float) -> Row:
+    p_values = {"p_first_not_worse": 0.2, "p_second_not_worse": 0.01} | more
+    return Row(
+        pair, "lesions", "macro_f1", value, value - 0.02, value + 0.02, 20, 0, RULES, p_value=0.04, direction=direction, margin=margin, **p_values
+    )  # type: ignore[arg-type]
+
+
+def single(model: str, direction: str = "higher") -> Row:
+    return Row(model, "lesions", "macro_f1", 0.5, 0.4, 0.6, 20, 0, RULES, direction=direction, title="Macro F1", is_headline=True)  # type: ignore[arg-type]
+
+
+def table(folder: Path, name: str, rows: list[Row]) -> str:
+    write_tables(rows, folder, models=["a", "b"], level=0.95, draws=100, interval="bca")
+    return (folder / name).read_text(encoding="utf-8")
+
+
+def cells(text: str, *begins: str) -> list[str]:
+    line = next(line for line in text.splitlines() if [cell.strip() for cell in line.split("|")[1 : 1 + len(begins)]] == list(begins))
+    return [cell.strip() for cell in line.split("|")[1 + len(begins) : -1]]
+
+
+def test_a_margin_is_a_name_and_a_number_above_zero():
+    assert parse_margins(["rouge_l=0.01", "lesions.macro_f1=.5"]) == {"rouge_l": 0.01, "lesions.macro_f1": 0.5}
+    for word in ("rouge_l", "rouge_l=", "=0.1", "rouge_l=-1", "rouge_l=0", "rouge_l=nan", "rouge_l=inf"):
+        with pytest.raises(BadMargin, match="cannot read the margin"):
+            parse_margins([word])
+    with pytest.raises(BadMargin, match=r"two margins for a, 0\.1 and 0\.2"):
+        parse_margins(["a=0.1", "a=0.2"])
+
+
+def test_the_margin_of_a_metric_is_that_of_its_headlines_unless_one_has_its_own():
+    assert margins_of({"titled": 0.1, "titled.errors": 0.2, "other": 1}, "titled", Titled()) == {"f1": 0.1, "errors": 0.2}
+    assert margins_of({"titled.x": 0.1}, "titled:x", Titled()) == {}
+
+
+@pytest.mark.parametrize("key", ["titled", "titled.errors", "titled.bare"])
+def test_a_margin_of_a_number_with_a_direction_is_taken(key):
+    check_margins({key: 0.1}, {"titled": Titled()})
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rouge_l", "no such metric is measured; measured are titled"),
+        ("titled.count", "of titled.count nobody says which way is better; margins can have: titled.f1, titled.errors, titled.bare"),
+        ("titled.f2", "of titled.f2 nobody says"),
+    ],
+)
+def test_a_margin_of_nothing_is_refused_before_anything_is_measured(key, message):
+    with pytest.raises(BadMargin, match=message):
+        check_margins({key: 0.1}, {"titled": Titled()})
+
+
+def test_the_whole_interval_within_the_margin_is_not_worse_beyond_it_worse_and_else_neither(tmp_path):
+    """a is 0.06 below b, give or take 0.02, with a margin of 0.05: b is not worse than a, of a neither is shown."""
+    text = table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.06)])
+    assert cells(text, "a", "b") == ["Macro F1¹", "0.05", "-0.060 [-0.080, -0.040]", "0.200", "0.200", "neither"]
+    assert cells(text, "b", "a") == ["Macro F1¹", "0.05", "+0.060 [+0.040, +0.080]", "0.010", "0.020", "not worse"]
+    assert "one-sided at 2.5 %" in text
+    assert "95 % BCa intervals (bias-corrected, accelerated) from 100 bootstrap draws" in text
+    assert cells(table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.09)]), "a", "b")[-1] == "worse"
+    (line,) = csv.DictReader((tmp_path / "differences.csv").open())
+    assert (line["margin"], line["p_first_not_worse"], line["p_second_not_worse"], line["p_bh"]) == ("0.05", "0.2", "0.01", "0.04")
+
+
+def test_of_errors_the_lower_is_the_better(tmp_path):
+    rows = [single("a", "lower"), single("b", "lower"), difference("a - b", -0.06, "lower")]
+    text = table(tmp_path, "differences.md", rows)
+    assert cells(text, "a", "b")[2:] == ["+0.060 [+0.040, +0.080]", "0.200", "0.200", "not worse"]
+    assert cells(text, "b", "a")[-1] == "neither"
+
+
+def test_without_a_margin_the_table_has_one_block_and_says_nothing_of_margins(tmp_path):
+    text = table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.06, margin=None)])
+    assert "##" not in text
+    assert "margin" not in text
+
+
+REFERENCES = ["No pneumothorax.", "Large pneumothorax.", "No effusion.", "Small pleural effusion.", "The heart is enlarged.", "Clear lungs."] * 3
+PATIENTS = [str(number) for number in range(len(REFERENCES))]
+
+
+@pytest.fixture(scope="module")
+def scored():
+    good = [Report(case, text) for case, text in zip(PATIENTS, REFERENCES, strict=True)]
+    plain = [Report(case, "Clear lungs.") for case in PATIENTS]
+    margins = {"rouge_l": 0.02, "lesions.micro_omission": 0.1}
+    config = RunConfig((), ("lesions", "rouge_l"), "", draws=200, interval="bca", margins=margins, strata=False)
+    return score(PATIENTS, REFERENCES, {"good": good, "plain": plain}, config)
+
+
+def test_mcnemar_counts_the_cases_on_which_just_one_is_right(scored):
+    """Of 18 references three have a pneumothorax, three an effusion and three a large heart; the plain report misses all of them."""
+    rows = {row.value_name: row for row in scored.differences if row.metric == "lesions"}
+    assert (rows["pneumothorax.only_first_right"].value, rows["pneumothorax.only_second_right"].value) == (3, 0)
+    assert rows["pneumothorax.right"].value == pytest.approx(3 / 18)
+    assert rows["pneumothorax.right"].p_value == mcnemar(3, 0)
+    assert rows["pneumothorax.right"].low <= 3 / 18 <= rows["pneumothorax.right"].high
+    assert np.isnan(rows["hernia.right"].p_value)
+
+
+def test_the_table_of_mcnemar_is_corrected_over_all_its_tests(scored, tmp_path):
+    write_tables([*scored.rows, *scored.differences], tmp_path, models=["good", "plain"])
+    text = (tmp_path / "mcnemar.md").read_text(encoding="utf-8")
+    p_values = [row.p_value for row in scored.differences if row.value_name.endswith(".right")]
+    assert f"over the {sum(not np.isnan(p) for p in p_values)} tests" in text
+    expected = [f"{p[2]:.3f}" for p in (p_values[2:3] * 3, holm(p_values), benjamini_hochberg(p_values))]
+    line = cells(text, "", "Pleural effusion¹")
+    assert line[:2] == ["3", "0"]
+    assert line[3:] == [*expected, "18"]
+    lines = {line["value_name"]: line for line in csv.DictReader((tmp_path / "mcnemar.csv").open())}
+    assert float(lines["pleural effusion.right"]["p_holm"]) == pytest.approx(holm(p_values)[2])
+    write_tables(scored.rows, tmp_path, models=["good", "plain"])
+    assert not list(tmp_path.glob("mcnemar.*")), "the table of an earlier run would speak of numbers that are gone"
+
+
+def test_margins_reach_their_numbers_whichever_way_is_better(scored):
+    """The good model has the higher ROUGE-L and the fewer omissions: it is not worse in either, and the plain one is."""
+    rows = {(row.metric, row.value_name): row for row in scored.differences}
+    for key in (("rouge_l", "f1"), ("lesions", "micro_omission")):
+        assert rows[key].p_first_not_worse < 0.025 < 0.5 < rows[key].p_second_not_worse
+    assert [row.value_name for row in scored.differences if row.margin is not None] == ["micro_omission", "f1"]
+
+
+def test_every_difference_says_what_it_could_have_seen(scored):
+    rows = {(row.metric, row.value_name): row for row in scored.differences}
+    assert 0 < rows["rouge_l", "f1"].detectable < 1
+    assert all(row.detectable is None for row in scored.rows)
+
+
+def test_the_interval_that_is_asked_for_is_the_one_that_is_given():
+    written = {"m": [Report(case, f"Clear lungs. {'Effusion. ' * (int(case) % 5)}") for case in PATIENTS]}
+    ends = {
+        method: [row.low for row in score(PATIENTS, REFERENCES, written, RunConfig((), ("rouge_l",), "", draws=300, interval=method)).rows]
+        for method in ("percentile", "bca")
+    }
+    assert ends["percentile"] != ends["bca"]
+    assert ends["percentile"] == pytest.approx(ends["bca"], abs=0.1)
