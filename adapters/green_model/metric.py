@@ -57,9 +57,9 @@ def green_model(
     try:
         asked = published_prompt(prompt)
     except UserError as error:
-        lacking.append(str(error))
+        lacking.append(str(error).replace("green.prompt", "green_model.prompt"))
     try:
-        folder = network_folder(model, "green.model", download=download and not lacking, files=(*FILES, "tokenizer.*"))
+        folder = network_folder(model, "green_model.model", download=download and not lacking, files=(*FILES, "tokenizer.*"))
     except UserError as error:
         lacking.append(str(error))
     if asked is None or folder is None:

@@ -102,7 +102,12 @@ class Radcliq:
                 download=download,
             ),
         )
-        given: dict[str, Any] = {"weights": radgraph_weights, "backbone": radgraph_backbone, "download": download or None}
+        # Left to itself RadGraph is fetched on first use; here nothing is fetched unasked, for it would come without the other two.
+        given: dict[str, Any] = {
+            "weights": radgraph_weights,
+            "backbone": radgraph_backbone,
+            "download": download if "radgraph" in annotator else None,
+        }
         settings = {name: value for name, value in given.items() if value is not None}
         annotating = _made(lacking, lambda: annotator_named(annotator, settings, device=device))
         if scorer is None or chexbert is None or annotating is None:

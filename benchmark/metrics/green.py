@@ -282,7 +282,10 @@ def _local(settings: dict[str, Any], model: str) -> Judge:
         raise UserError(
             f"green with judge=local needs the metric {LOCAL!r}, which no plugin registered; install clala-benchmark again: pip install -e ."
         )
-    found: Judge = known.build("metrics", registry.Spec(LOCAL, LOCAL, ""), available=given)
+    try:
+        found: Judge = known.build("metrics", registry.Spec(LOCAL, LOCAL, ""), available=given)
+    except UserError as error:
+        raise UserError(str(error).replace(f"{LOCAL}.", "green.")) from error  # its settings are named as they are typed
     return found
 
 

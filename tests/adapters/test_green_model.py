@@ -186,11 +186,13 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     (tmp_path / "prompt.txt").write_text("another text", encoding="utf-8")
-    message = r"is not the published one .*; and green.model=StanfordAIMI/GREEN-radllama2-7b: is neither a folder .*--set green.download=yes"
-    with pytest.raises(UserError, match=message):
+    message = r"is not the published one .*; and {0}.model=StanfordAIMI/GREEN-radllama2-7b: is neither a folder .*--set {0}.download=yes"
+    with pytest.raises(UserError, match=message.format("green_model")):
         green_model(prompt=tmp_path / "prompt.txt")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message.format("green")):
         Green(judge="local", prompt=tmp_path / "prompt.txt")
+    with pytest.raises(UserError, match=r"--set green_model.prompt=FILE|green_model.prompt=.*: cannot be read"):
+        green_model(prompt=tmp_path / "nowhere.txt")
 
 
 def test_a_folder_or_a_setting_that_does_not_fit_is_refused(folder: Path, tmp_path: Path) -> None:

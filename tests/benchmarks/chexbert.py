@@ -71,9 +71,9 @@ def main() -> None:
             alike = (ours.raw(sample) == said).all(axis=1).mean()
             distinct = len(set(every))
             print(
-                f"ours, {runtime} {precision}: {took:.1f} s, {1000 * took / distinct:.0f} ms a distinct report; {each * len(every) / took:.1f} times the loop,"
+                f"ours, {runtime} {precision}: {took:.1f} s, {1000 * took / distinct:.0f} ms a distinct report, {100 * alike:.0f} % labelled alike;"
             )
-            print(f"    {len(every) / distinct:.2f} of it for reading every text once; {100 * alike:.0f} % of reports labelled alike")
+            print(f"    {each * len(every) / took:.1f} times the loop, {len(every) / distinct:.2f} of it for reading every text once")
 
 
 def loop_of_f1chexbert(labeller: Chexbert, reports: Sequence[str]) -> tuple[float, np.ndarray]:
