@@ -12,13 +12,13 @@ never both state a side, of any lesion, kappa of the side is undefined, not 0: o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from benchmark.records import Lesions
 from benchmark.shares import mean_of_defined, share
+from benchmark.statistics import mcnemar
 from benchmark.vocabulary import LESIONS, SIDES
 
 UNANSWERED = -1
@@ -95,14 +95,6 @@ def direction_p_values(statistics: np.ndarray) -> dict[str, float]:
     sums = statistics[~np.isnan(statistics[:, 0])].sum(axis=0)
     only_first, only_second = sums.reshape(len(PAIR_COUNTS), len(LESIONS))[2:4].astype(int)
     return {lesion: mcnemar(int(ours), int(theirs)) for lesion, ours, theirs in zip(LESIONS, only_first, only_second, strict=True)}
-
-
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The exact two-sided p-value: of so many coins, how rarely do as few or fewer fall on the rarer side, twice; NaN where there are no coins."""
-    from scipy.special import bdtr
-
-    differing = only_first + only_second
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), differing, 0.5))) if differing else math.nan
 
 
 def group_statistics(codes: Sequence[np.ndarray], *, at_least: int) -> np.ndarray:
