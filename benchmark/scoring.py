@@ -107,7 +107,8 @@ def _strata(
     parts = strata.strata_of(strata.lesions_in_references(metrics, statistics), views)
     floors = strata.constants({model: [report.text for report in written if not report.failure] for model, written in reports.items()})
     rows: list[Row] = []
-    with progress("strata", len(parts) * len(metrics), unit="tables") as advance:
+    count = len(parts) * len(metrics)
+    with progress("strata", count, unit="tables") if count else nullcontext(lambda count: None) as advance:
         for part, name, compared, has_interval in strata.measured(bootstrap, metrics, statistics, parts, floors):
             size = int(part.is_in.sum())
             for row in (*_rows(name, metrics[name], compared.scores), *_difference_rows(name, metrics[name], compared.differences)):
