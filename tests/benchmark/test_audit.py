@@ -319,5 +319,8 @@ def test_the_command_prints_the_table_and_where_the_pairs_are(tmp_path: Path) ->
     assert "3 cases, 1 patients" in answer.stdout
     assert "Rewrite preferred" in answer.stdout
     assert "results/runs/audit-reports-" in answer.stdout
-    answer = command(tmp_path, "-r", "reports.csv", "--metrics", "rouge_l", "--numbers", "rouge_l.f2")
-    assert (answer.returncode, answer.stderr.splitlines()[-1]) == (2, "error: metric 'rouge_l' has no number 'f2'; it has: f1, precision, recall")
+
+
+def test_a_number_that_the_metric_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="metric 'rouge_l' has no number 'f2'; it has: f1, precision, recall"):
+        run(tmp_path / "run", numbers=("rouge_l.f2",))

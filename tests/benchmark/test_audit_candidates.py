@@ -245,14 +245,14 @@ def test_labels_of_real_reports_change_exactly_as_the_kind_says(real_data: Path)
     texts = {}
     with tarfile.open(real_data / "iu_xray" / "NLMCXR_reports.tgz") as archive:
         for number, member in enumerate(archive):
-            file = archive.extractfile(member) if member.name.endswith(".xml") and number % 6 == 0 else None
+            file = archive.extractfile(member) if member.name.endswith(".xml") and number % 8 == 0 else None
             if file is not None:
                 parts = {part.get("Label"): part.text or "" for part in ET.fromstring(file.read()).iter("AbstractText")}
                 if parts.get("FINDINGS", "").strip():
                     texts[member.name] = " ".join(parts["FINDINGS"].split())
-    assert len(texts) > 500
+    assert len(texts) > 400
     truth = dict(zip(texts, RuleLabeller().label(list(texts.values())), strict=True))
     for kind in MAKERS:
         count, wrong = wrong_ones(kind, texts, truth)
-        assert count > 8, kind
+        assert count > 5, kind
         assert len(wrong) <= max(1, 0.002 * count), (kind, wrong[:3])

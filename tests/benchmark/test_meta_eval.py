@@ -333,5 +333,3 @@ def test_the_command_prints_one_block_for_each_question(radpref: Path, tmp_path:
     assert answer.returncode == 0, answer.stderr
     for words_ in ("Against: rating", "Against: significant errors", "Against: errors", "Control", "results/runs/meta-eval-RadPref"):
         assert words_ in answer.stdout
-    answer = subprocess.run([*words[:4], "nothing.csv"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (answer.returncode, answer.stderr.startswith("error: no file or folder nothing.csv")) == (2, True)
