@@ -31,6 +31,10 @@ COLUMNS = 4 + 4 * STAGES + 3
 """Words of hypothesis and reference, function words of each; for each stage matched content words of both and function words of both; chunks, and
 matched words of both. The order is that of the jar's ``SCORE`` lines."""
 
+POOL = 160
+"""candidates of a place that are looked at together"""
+MATCHED, CHUNKS, DISTANCE, OPEN_H, OPEN_R, FREE_FROM, STEP, FIRST_BLOCK = range(8)
+"""columns of a path: see ``_search``"""
 NONE, INSIDE = -1, -2  # a path takes no match here; a path is still within one
 
 
@@ -211,30 +215,26 @@ def _by_reference(found: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
 def _search(matches: np.ndarray, starts: np.ndarray, h_size: int, r_size: int, beam: int) -> np.ndarray:
     """Numbers of the matches of the best alignment, in order of the reference.
 
-    A path is kept as: words matched, chunks left, distance, where its open chunk would go on in both texts (-1: none is open), where the
-    reference is free again, the hypothesis words it used as bits, and the step that made it.
+    A path is a row of numbers, so that to follow it is to copy a row: words matched, chunks left, distance, where its open chunk would go on in both
+    texts (-1: none is open), where the reference is free again, the step that made it, and the hypothesis words that it used, as bits.
     """
     has_rival = _rivals(matches, starts, h_size, r_size)
-    blocks = (h_size + 63) // 64
-    one = np.uint64(1)
+    width = FIRST_BLOCK + (h_size + 63) // 64
     # Twice the beam: the paths as they are lie in one half, those that follow are written into the other.
-    matched = np.zeros(2 * beam, dtype=np.int64)
-    chunks = np.zeros(2 * beam, dtype=np.int64)
-    distance = np.zeros(2 * beam, dtype=np.int64)
-    open_h = np.full(2 * beam, -1, dtype=np.int64)
-    open_r = np.full(2 * beam, -1, dtype=np.int64)
-    free_from = np.zeros(2 * beam, dtype=np.int64)
-    step = np.full(2 * beam, -1, dtype=np.int64)
-    used = np.zeros((2 * beam, blocks), dtype=np.uint64)
+    state = np.zeros((2 * beam, width), dtype=np.int64)
+    state[0, OPEN_H] = state[0, OPEN_R] = state[0, STEP] = -1
     most = 0
     for j in range(r_size):
         most = max(most, starts[j + 1] - starts[j])
-    key = np.empty((beam * (most + 1), 2), dtype=np.int64)  # of every candidate: what it is sorted by, parent and match
+    rank = np.empty(beam * (most + 1), dtype=np.int64)  # of every candidate: what it is sorted by, parent and match
+    length = np.empty(beam * (most + 1), dtype=np.int64)
     parent = np.empty(beam * (most + 1), dtype=np.int64)
     taken = np.empty(beam * (most + 1), dtype=np.int64)
     order = np.empty(beam + 1, dtype=np.int64)
+    pool = np.empty(POOL, dtype=np.int64)
     step_match = np.empty(r_size * beam, dtype=np.int64)  # every step: the match it took and the step before
     step_before = np.empty(r_size * beam, dtype=np.int64)
+    weight = np.int64(r_size + 1)  # of a matched word beside a chunk: there are never so many chunks
     steps = 0
     paths = 1
     old, new = 0, beam
@@ -242,75 +242,78 @@ def _search(matches: np.ndarray, starts: np.ndarray, h_size: int, r_size: int, b
         if starts[j] == starts[j + 1]:  # nothing starts here: all paths leave their chunk, but those inside a match
             changed = False
             for p in range(old, old + paths):
-                if free_from[p] <= j and open_h[p] >= 0:
-                    chunks[p] += 1
-                    open_h[p] = -1
+                if state[p, FREE_FROM] <= j and state[p, OPEN_H] >= 0:
+                    state[p, CHUNKS] += 1
+                    state[p, OPEN_H] = -1
                     changed = True
             if not changed:
                 continue
-        kept = 0
         candidates = 0
         for p in range(old, old + paths):
-            if free_from[p] > j:
-                kept = _offer(key, order, candidates, kept, beam, matched[p], chunks[p], distance[p])
+            path = state[p]
+            stays = path[CHUNKS] - path[MATCHED] * weight
+            if path[FREE_FROM] > j:
+                rank[candidates] = stays
+                length[candidates] = path[DISTANCE]
                 parent[candidates] = p
                 taken[candidates] = INSIDE
                 candidates += 1
                 continue
-            is_open = open_h[p] >= 0
+            is_open = path[OPEN_H] >= 0
+            goes_on = path[OPEN_H] if path[OPEN_R] == j else -1
+            distance = path[DISTANCE]
             for k in range(starts[j], starts[j + 1]):
                 h_start = matches[k, 0]
                 fits = True
                 for x in range(h_start, h_start + matches[k, 1]):
-                    if (used[p, x >> 6] >> np.uint64(x & 63)) & one:
-                        fits = False
-                        break
-                if not fits:
-                    continue
-                leaves = is_open and (open_h[p] != h_start or open_r[p] != j)
-                kept = _offer(key, order, candidates, kept, beam, matched[p] + matches[k, 5], chunks[p] + leaves, distance[p])
+                    fits = fits and (path[FIRST_BLOCK + (x >> 6)] >> (x & 63)) & 1 == 0
+                rank[candidates] = stays - matches[k, 5] * weight + (is_open and goes_on != h_start)
+                length[candidates] = distance
                 parent[candidates] = p
                 taken[candidates] = k
-                candidates += 1
-                distance[p] += abs(h_start - j)
+                candidates += fits  # else the next one takes its place
+                distance += abs(h_start - j) * fits
+            path[DISTANCE] = distance
             if has_rival[j]:
-                kept = _offer(key, order, candidates, kept, beam, matched[p], chunks[p] + is_open, distance[p])
+                rank[candidates] = stays + is_open
+                length[candidates] = distance
                 parent[candidates] = p
                 taken[candidates] = NONE
                 candidates += 1
+        kept = _best(rank, length, candidates, beam, pool, order)
         for place in range(kept):
             candidate = order[place]
-            p = parent[candidate]
+            before = state[parent[candidate]]
+            path = state[new + place]
+            for x in range(width):
+                path[x] = before[x]
             k = taken[candidate]
-            q = new + place
-            matched[q] = -(key[candidate, 0] >> 32)
-            chunks[q] = key[candidate, 0] & 0xFFFFFFFF
-            distance[q] = key[candidate, 1]
-            open_h[q] = open_h[p] if k != NONE else -1
-            open_r[q] = open_r[p]
-            free_from[q] = free_from[p]
-            step[q] = step[p]
-            for x in range(blocks):
-                used[q, x] = used[p, x]
+            path[DISTANCE] = length[candidate]
             if k >= 0:
-                open_h[q] = matches[k, 0] + matches[k, 1]
-                open_r[q] = j + matches[k, 3]
-                free_from[q] = j + matches[k, 3]
+                path[MATCHED] += matches[k, 5]
+                path[OPEN_H] = matches[k, 0] + matches[k, 1]
+                path[OPEN_R] = path[FREE_FROM] = j + matches[k, 3]
                 for x in range(matches[k, 0], matches[k, 0] + matches[k, 1]):
-                    used[q, x >> 6] |= one << np.uint64(x & 63)
+                    path[FIRST_BLOCK + (x >> 6)] |= np.int64(1) << (x & 63)
                 step_match[steps] = k
-                step_before[steps] = step[p]
-                step[q] = steps
+                step_before[steps] = path[STEP]
+                path[STEP] = steps
                 steps += 1
+            elif k == NONE:
+                path[OPEN_H] = -1
+            path[CHUNKS] = rank[candidate] + path[MATCHED] * weight
         old, new = new, old
         paths = kept
     best = old
     for p in range(old, old + paths):
-        if open_h[p] >= 0:
-            chunks[p] += 1
-        if (-matched[p], chunks[p], distance[p]) < (-matched[best], chunks[best], distance[best]):
+        if state[p, OPEN_H] >= 0:
+            state[p, CHUNKS] += 1
+        is_better = state[p, MATCHED] > state[best, MATCHED]
+        if state[p, MATCHED] == state[best, MATCHED]:
+            is_better = (state[p, CHUNKS], state[p, DISTANCE]) < (state[best, CHUNKS], state[best, DISTANCE])
+        if is_better:
             best = p
-    return _retrace(step[best], step_match, step_before)
+    return _retrace(state[best, STEP], step_match, step_before)
 
 
 @kernel
@@ -337,22 +340,72 @@ def _rivals(matches: np.ndarray, starts: np.ndarray, h_size: int, r_size: int) -
 
 
 @kernel
-def _offer(key: np.ndarray, order: np.ndarray, candidate: int, kept: int, beam: int, matched: int, chunks: int, distance: int) -> int:
-    """Put a candidate in its place among the best so far, behind its equals; returns how many there are then."""
-    first = ((-matched) << 32) + chunks  # most words first, then fewest chunks
-    key[candidate, 0] = first
-    key[candidate, 1] = distance
-    at = kept
-    while at > 0:
-        before = order[at - 1]
-        if key[before, 0] < first or (key[before, 0] == first and key[before, 1] <= distance):
-            break
-        order[at] = before  # one place to spare: the last may fall out
-        at -= 1
-    if at == beam:
-        return kept
-    order[at] = candidate
-    return min(kept + 1, beam)
+def _best(rank: np.ndarray, length: np.ndarray, candidates: int, beam: int, pool: np.ndarray, order: np.ndarray) -> int:
+    """The first candidates by rank, then length, then place, into ``order``; returns how many.
+
+    All three are packed into one number, and a candidate's place is the count of smaller numbers: more comparisons than sorting makes, but all alike,
+    so that the processor makes many at once and never has to guess. Of many candidates a pool is filled, cut down to the beam, and filled again.
+    """
+    lowest = rank[0]
+    shortest = length[0]
+    highest = rank[0]
+    longest = length[0]
+    for candidate in range(candidates):
+        lowest = min(lowest, rank[candidate])
+        highest = max(highest, rank[candidate])
+        shortest = min(shortest, length[candidate])
+        longest = max(longest, length[candidate])
+    lengths = longest - shortest + 1
+    if float(highest - lowest + 1) * float(lengths) * float(candidates) > 2.0**62:
+        return _best_by_insertion(rank, length, candidates, beam, order)
+    filled = 0
+    worst = np.int64(2**62)
+    for candidate in range(candidates):
+        number = ((rank[candidate] - lowest) * lengths + length[candidate] - shortest) * candidates + candidate
+        if number < worst:
+            if filled == POOL:
+                filled = _cut(pool, filled, beam, order)
+                worst = order[filled - 1]
+                for place in range(filled):
+                    pool[place] = order[place]
+                if number >= worst:
+                    continue
+            pool[filled] = number
+            filled += 1
+    kept = _cut(pool, filled, beam, order)
+    for place in range(kept):
+        order[place] %= candidates
+    return kept
+
+
+@kernel
+def _cut(pool: np.ndarray, filled: int, beam: int, order: np.ndarray) -> int:
+    """The smallest numbers of a pool, in order; returns how many."""
+    for one in range(filled):
+        place = 0
+        for other in range(filled):
+            place += pool[other] < pool[one]
+        if place < beam:
+            order[place] = pool[one]
+    return min(filled, beam)
+
+
+@kernel
+def _best_by_insertion(rank: np.ndarray, length: np.ndarray, candidates: int, beam: int, order: np.ndarray) -> int:
+    """What ``_best`` does, for numbers too large to be packed: texts of ten thousand words and more."""
+    kept = 0
+    for candidate in range(candidates):
+        at = kept
+        while at > 0:
+            before = order[at - 1]
+            if rank[before] < rank[candidate] or (rank[before] == rank[candidate] and length[before] <= length[candidate]):
+                break
+            order[at] = before  # one place to spare: the last may fall out
+            at -= 1
+        if at < beam:
+            order[at] = candidate
+            kept = min(kept + 1, beam)
+    return kept
 
 
 @kernel

@@ -12,6 +12,8 @@ import pytest
 
 from benchmark.metrics.english_stemmer import STEP_2, STEP_3, STEP_4, english_stem
 from benchmark.metrics.meteor import Meteor
+from benchmark.metrics.meteor_alignment import BEAM, POOL, _best
+from benchmark.metrics.meteor_jar import JarMissing
 from benchmark.metrics.meteor_text import normalise, normalised
 from benchmark.metrics.paraphrases import installed_table
 from benchmark.metrics.synonyms import meanings
@@ -281,3 +283,35 @@ def test_english_stems_equal_an_older_pystemmer_where_one_is_installed():
     endings = [*STEP_2, *STEP_3, *STEP_4, "ed", "ing", "edly", "eed", "ies", "s", "'s", "y", ""]
     words = {draw.choice([*STEMS])[: draw.randint(1, 7)] + draw.choice(endings) for _ in range(20000)}
     assert {word: english_stem(word) for word in words} == {word: reference(word) for word in words}
+
+
+@pytest.mark.parametrize(("count", "far"), [(1, 10), (30, 5), (41, 300), (900, 40), (900, 10**6), (200, 10**13)])
+def test_the_best_paths_are_those_that_a_stable_sort_would_choose(count, far):
+    """Few and many candidates, many ties; distances so large that the three keys do not fit into one number."""
+    draw = np.random.default_rng(count)
+    rank, length = draw.integers(-6, 6, count) * (10**6 if far > 10**9 else 1), draw.integers(0, far, count)
+    order = np.empty(BEAM + 1, dtype=np.int64)
+    kept = _best(rank, length, count, BEAM, np.empty(POOL, dtype=np.int64), order)
+    assert order[:kept].tolist() == sorted(range(count), key=lambda place: (rank[place], length[place]))[:BEAM]
+
+
+def test_the_jar_as_back_end_gives_the_counts_that_the_native_search_gives():
+    """Perfect, empty and multi-line texts, and the sign that divides what is said to the jar."""
+    pytest.importorskip("pycocoevalcap", reason="pycocoevalcap, which brings METEOR's jar, is not installed")
+    if shutil.which("java") is None:
+        pytest.skip("METEOR's jar needs Java, which is not installed")
+    pairs = [(hypothesis, reference) for hypothesis, reference, *_ in PAIRS]
+    pairs += [("a ||| b", "a ||| c b"), ("", ""), ("a", " \n"), ("x\ny", "x y")]
+    native = Meteor(paraphrase=False).statistics(*zip(*pairs, strict=True))
+    asked = Meteor(paraphrase=False, backend="jar").statistics(*zip(*pairs, strict=True))
+    assert asked == pytest.approx(native, rel=0, abs=1e-9, nan_ok=True)
+    assert "|backend:jar|" in Meteor(paraphrase=False, backend="jar").signature()
+    assert "|backend:native|" in Meteor(paraphrase=False).signature()
+
+
+def test_a_machine_without_java_is_told_what_is_missing(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(JarMissing, match="no java on the path: install a Java runtime"):
+        Meteor(backend="jar")
+    with pytest.raises(ValueError, match="backend is native or jar, not 'java'"):
+        Meteor(backend="java")
