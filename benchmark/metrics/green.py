@@ -331,7 +331,7 @@ def read_counts(answer: str) -> Counts:
             continue
         if title == MATCHED:
             if not _MATCHES.match(body):
-                raise Unusable(f"[{title}]: begins with {body[:40]!r}; begin with a whole number and a full stop: 2. enlarged heart; no edema")
+                raise Unusable(f"[{title}]: begins with {body[:40]!r}; begin with a whole number and a full stop, then what was matched")
             continue
         lines = _lines(body)
         for letter in "abcdef":

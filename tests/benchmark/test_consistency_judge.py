@@ -209,6 +209,10 @@ def test_the_judge_by_rules_asks_nobody_and_names_itself_in_every_number() -> No
     assert metric.signature().startswith("consistency|judge:rules|")
 
 
-def test_the_example_in_the_prompt_is_an_answer_that_could_be_used() -> None:
+def test_the_form_in_the_prompt_is_an_answer_once_it_is_filled_in_and_none_before() -> None:
+    """A model that gives the form back has not judged."""
     text = load("judge").text
-    assert read_scores(text[text.index('{"clinical_accuracy"') : text.index("<reference>")]) == (1, 1, 1, 1)
+    form = text[text.index('{"clinical_accuracy"') : text.index("<reference>")]
+    assert read_scores(form.replace("N}", "2}")) == (2, 2, 2, 2)
+    with pytest.raises(Unusable):
+        read_scores(form)

@@ -276,7 +276,9 @@ def test_without_the_published_prompt_the_published_model_is_not_asked() -> None
             Green(ScriptedModels(lambda question, problem: GOOD), judge=judge)  # type: ignore[arg-type]
 
 
-def test_the_example_in_the_prompt_is_an_answer_that_could_be_used() -> None:
-    """Else the question would show models how not to answer."""
-    example = load("green").text.split("Form of the answer")[1].split("The lines above")[0]
-    assert read_counts(example) == Counts((1, 2, 0, 0, 0, 0), (0, 0, 0, 1, 0, 0), 2)
+def test_the_form_in_the_prompt_is_an_answer_once_it_is_filled_in_and_none_before() -> None:
+    """Else the question would show models how not to answer; and a small one that gives the form back would have counted."""
+    form = load("green").text.split("Form of the answer")[1].split("The lines above")[0]
+    assert read_counts(form.replace(": N. what; what", ": 0.").replace("N. finding", "2. finding")) == Counts((0,) * 6, (0,) * 6, 2)
+    with pytest.raises(Unusable, match=r"\(a\) has no count|begins with"):
+        read_counts(form)
