@@ -81,7 +81,7 @@ class _Network:
         weights       its archive, or the folder into which it was unpacked; None = where programs keep it, see ``archive``
         backbone      folder with the tokenizer of its BERT; None = see ``pieces``
         runtime       what computes the BERT: torch, or onnxruntime in float32, twice as fast on a CPU; auto = onnx on a CPU if it is installed
-        batch_tokens  word pieces that are read at once, filling included; None = 1,024 on a CPU, 16,384 elsewhere
+        batch_tokens  word pieces that are read at once, filling included; None = 256 on a CPU, 16,384 elsewhere
         download      fetch from the Hugging Face hub what is not on this machine
 
         Raises UserError for what is not there, does not fit, or names no device.
@@ -102,8 +102,8 @@ class _Network:
             ) from error
         about = (path / WEIGHTS if path.is_dir() else path).stat()
         self._loaded = _load(self.model, path, (about.st_size, about.st_mtime_ns), backbone, str(self.device), runtime, download)
-        # On one core 200 reports took as long by 1,024 pieces as by 512, and longer by 4,096: what is read must fit into the cache.
-        self.batch_tokens = batch_tokens or (1_024 if self.device.type == "cpu" else 16_384)
+        # On one core a report took 108 ms of CPU time by 128 pieces, 113 by 256, 140 by 512, 182 by 1,024: what is read must fit into the cache.
+        self.batch_tokens = batch_tokens or (256 if self.device.type == "cpu" else 16_384)
 
     @classmethod
     def needs(cls) -> list[tuple[bool, str]]:

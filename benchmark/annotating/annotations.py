@@ -52,7 +52,9 @@ def fault_of(annotation: Any) -> str:
     for key, entity in entities.items():
         if not isinstance(entity, Mapping) or not all(isinstance(entity.get(name), str) for name in ("tokens", "label")):
             return f"entity {key!r} has no tokens and label that are text"
-        for relation in entity.get("relations", ()):
+        if not isinstance(entity.get("relations"), list):
+            return f"entity {key!r} has no list of relations, which may be empty"
+        for relation in entity["relations"]:
             if not isinstance(relation, Sequence) or isinstance(relation, str) or len(relation) != 2 or not isinstance(relation[0], str):
                 return f"entity {key!r} has the relation {relation!r}, which is not [kind, key of the other entity]"
             if relation[1] not in entities:

@@ -1,7 +1,7 @@
 """F1-RadGraph: the entities and relations that two reports have in common, at three levels, as the package ``radgraph`` counts them.
 
 J.-B. Delbrouck et al. (Findings of EMNLP 2022, https://arxiv.org/abs/2210.12186); S. Jain et al., "RadGraph" (NeurIPS datasets 2021). What enters
-at which level, and which of the two casings that bear the same version number, ``radgraph_scores`` says; the names of the numbers say it too:
+at which level, and which of the two casings that bear the same version number, ``radgraph_levels`` says; the names of the numbers say it too:
 ``partial_lower`` is what most papers call F1-RadGraph, computed as the repository does today, ``partial_cased`` as PyPI's 0.1.18 and RadEval do.
 
 The number is of the annotator first, and then of the metric: ``rules`` are embedded, need no download, and are no RadGraph; their numbers are
@@ -20,12 +20,11 @@ import numpy as np
 
 from benchmark.annotating.choose import annotator_named
 from benchmark.annotating.once import annotate_once
-from benchmark.metrics.radgraph_scores import LEVELS, Match, Numbering, Sets, match, sets_of
+from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined, matches
 from benchmark.metrics.tokens import check_pairs
 from benchmark.records import UserError
 
 VERSION = 1
-NOTHING = Match(0.0, 0.0, 0.0)
 
 
 class RadGraph:
@@ -38,7 +37,7 @@ class RadGraph:
         device: str = "auto",
         *,
         annotator: str = "rules",
-        case: Literal["lower", "cased"] = "lower",
+        case: Case = "lower",
         weights: Path | None = None,
         backbone: Path | None = None,
         runtime: Literal["auto", "torch", "onnx"] | None = None,
@@ -59,27 +58,20 @@ class RadGraph:
             raise UserError(f"radgraph has no case={case!r}; known: lower, cased")
         given = {"weights": weights, "backbone": backbone, "runtime": runtime, "download": download}
         self._annotator = annotator_named(annotator, {name: value for name, value in given.items() if value is not None}, device=device)
-        self._case: Literal["lower", "cased"] = case
+        self._case: Case = case
         self._signature = self._annotator.signature()
         self._backend = self._signature.partition("|")[0]
-        self._number = Numbering()
-        self._sets: dict[str, Sets] = {}  # text -> what the levels see: a text that recurs, in another model too, is read once
+        self._levels = Levels(case)
+        self._places: dict[str, int] = {}  # text -> its place in the sets: a text that recurs, in another model too, is read once
+        self._sets: tuple[Sets, ...] = self._levels.sets([])
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 10) F1, precision and recall of simple, partial and complete, and 1; zeros for a pair in which one text has no entities."""
         check_pairs(hypotheses, references)
-        new = [text for text in dict.fromkeys((*hypotheses, *references)) if text not in self._sets]
-        for text, annotation in annotate_once(self._annotator, new):
-            self._sets[text] = sets_of(annotation, self._case, self._number)
-        scored: dict[tuple[str, str], tuple[float, ...]] = {}
-        rows = np.empty((len(hypotheses), 3 * len(LEVELS) + 1))
-        for row, pair in enumerate(zip(hypotheses, references, strict=True)):
-            if (found := scored.get(pair)) is None:
-                ours, theirs = self._sets[pair[0]], self._sets[pair[1]]
-                found = scored[pair] = tuple(number for one, other in zip(ours, theirs, strict=True) for number in match(one, other))
-            rows[row, :-1] = found
-        rows[:, -1] = 1
-        return rows
+        self._read([*hypotheses, *references])
+        pairs = np.array([[self._places[text] for text in texts] for texts in (hypotheses, references)], dtype=np.int64).T
+        ones = np.ones((len(pairs), 1))
+        return np.concatenate([*(matches(sets, sets, pairs) for sets in self._sets), ones], axis=1)
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Means over cases: ``partial_lower`` (F1), ``partial_lower.precision``, ``.recall``, so for each level and casing; shares in [0, 1]."""
@@ -111,6 +103,17 @@ class RadGraph:
         """What the annotator finds in each report, in order; for reading single cases."""
         found = dict(annotate_once(self._annotator, list(dict.fromkeys(reports))))
         return [found[report] for report in reports]
+
+    def _read(self, reports: Sequence[str]) -> None:
+        """Find the sets of those reports that are new."""
+        new = [text for text in dict.fromkeys(reports) if text not in self._places]
+        texts, annotations = [], []
+        for text, annotation in annotate_once(self._annotator, new):
+            texts.append(text)
+            annotations.append(annotation)
+        found = self._levels.sets(annotations)
+        self._sets = tuple(joined(parts) for parts in zip(self._sets, found, strict=True))
+        self._places.update((text, place) for place, text in enumerate(texts, start=len(self._places)))
 
     def _names(self) -> list[str]:
         before = "rules." if self._backend == "rules" else ""
