@@ -174,3 +174,25 @@ def test_the_interval_that_is_asked_for_is_the_one_that_is_given():
     }
     assert ends["percentile"] != ends["bca"]
     assert ends["percentile"] == pytest.approx(ends["bca"], abs=0.1)
+
+
+def support(lesion: str, positives: float) -> Row:
+    return Row("a", "lesions", f"{lesion}.support", positives, 0, 9, 20, 0, RULES)
+
+
+def test_where_intervals_hold_less_than_they_say_the_tables_say_so(tmp_path):
+    """The figures are those of tests/benchmarks/interval_coverage.py over 2,000 data sets."""
+    rows = [single("a"), support("mass", 4), support("hernia", 0), support("edema", 10), support("nodule", 9)]
+    write_tables(rows, tmp_path, models=["a"], counts={"cases": 40, "patients": 29}, interval="percentile")
+    text = (tmp_path / "summary.md").read_text()
+    assert "Only 29 patients: of 95 % intervals, 92 in 100 hold the truth for 20 patients" in text
+    assert "Lesions with fewer than 10 positive references: 2." in text
+    assert "--interval bca: 96 and 93" in text
+    write_tables(rows, tmp_path, models=["a"], counts={"cases": 30}, interval="bca")
+    text = (tmp_path / "summary.md").read_text()
+    assert "Only" not in text
+    assert "96 in 100 hold the truth for the F1 of a lesion with 5, 93 for a macro F1" in text
+    write_tables([single("a"), support("mass", 10)], tmp_path, models=["a"], counts={"cases": 29})
+    text = (tmp_path / "summary.md").read_text()
+    assert "Only 29 cases" in text
+    assert "fewer than" not in text
