@@ -327,12 +327,11 @@ def _cautions(given: Material, shown: Sequence[Row]) -> list[Note]:
     metrics = {row.metric for row in shown if row.value_name.endswith(("f1", "precision", "recall")) and row.metric.partition(":")[0] == "lesions"}
     supports = {row.value_name: row.value for row in given.rows if row.metric in metrics and row.value_name.endswith(".support")}
     if rare := sum(0 < support < FEW_POSITIVES for support in supports.values()):
-        is_bca = given.interval == "bca"
-        alone, averaged = (96, 93) if is_bca else (92, 89)
+        alone, averaged, otherwise = (96, 93, "") if given.interval == "bca" else (92, 89, "; --interval bca: 96 and 93")
         notes.append(
             Note(
-                f"Lesions with fewer than {FEW_POSITIVES} positive references: {rare}. Of 95 % intervals, {alone} in 100 hold the truth for the F1 of a "
-                f"lesion with 5, {averaged} for a macro F1 over several such lesions (simulated{'' if is_bca else '; --interval bca: 96 and 93'})."
+                f"Lesions with fewer than {FEW_POSITIVES} positive references: {rare}. Of 95 % intervals, {alone} in 100 hold the truth for the F1 "
+                f"of a lesion with 5, {averaged} for a macro F1 over several such lesions (simulated{otherwise})."
             )
         )
     return notes

@@ -78,12 +78,15 @@ def held(design: Design, study: Study, data_sets: int) -> str:
 
 def nulls(design: Design, data_sets: int) -> None:
     """Two models that are alike: the p-values of all tests."""
-    flipped, exact, half, naive, spread = [], [], [], [], []
+    means, flipped, exact, half, naive, spread = [], [], [], [], [], []
     for seed in range(data_sets):
         generator = np.random.default_rng([seed, 8])
         patients, (ours, theirs) = two_models(design, generator, 0.0)
         bootstrap = PatientBootstrap(patients, draws=1, flips=999, seed=seed)
         flipped.append(bootstrap.difference(ours, theirs, f1).estimates["number"].p_value)
+        patients_of_means, scores = two_means(design, generator, 0.0)
+        bootstrap_of_means = PatientBootstrap(patients_of_means, draws=1, flips=999, seed=seed)
+        means.append(bootstrap_of_means.difference(*scores, mean).estimates["number"].p_value)
         wrong = [model[:, 1] + model[:, 2] for model in (ours, theirs)]
         net = bootstrap.sums_of((wrong[1] - wrong[0])[:, None])[:, 0]
         exact.append(mcnemar_by_patient(net))
@@ -91,10 +94,15 @@ def nulls(design: Design, data_sets: int) -> None:
         naive.append(mcnemar(int(((wrong[0] == 0) & (wrong[1] == 1)).sum()), int(((wrong[0] == 1) & (wrong[1] == 0)).sum())))
         spread.append(exact[-1] - 2 * (1 - generator.random()) * (exact[-1] - half[-1]))  # steps smoothed by chance: uniform if the test is right
     print(f"models that are alike, {said(design)}: share of p <= 0.05")
-    for name, p_values in (("sign-flip, F1", flipped), ("McNemar by patient, exact", exact), ("McNemar by patient, mid-p", half)):
+    for name, p_values in (
+        ("sign-flip, mean", means),
+        ("sign-flip, F1", flipped),
+        ("McNemar by patient, exact", exact),
+        ("McNemar by patient, mid-p", half),
+    ):
         print(f"    {name:32} {np.mean(np.array(p_values) <= 0.05):.3f}")
     print(f"    {'McNemar, each case a witness':32} {np.mean(np.array(naive) <= 0.05):.3f}")
-    for name, p_values in (("sign-flip, F1", flipped), ("McNemar by patient, steps smoothed", spread)):
+    for name, p_values in (("sign-flip, mean", means), ("sign-flip, F1", flipped), ("McNemar by patient, steps smoothed", spread)):
         kept = [p for p in p_values if not np.isnan(p)]
         uniform, too_small = (scipy.stats.kstest(kept, "uniform", alternative=side).pvalue for side in ("two-sided", "greater"))
         print(f"    {name:36} Kolmogorov and Smirnov: uniform p {uniform:.3f}, none too small p {too_small:.3f}", flush=True)
@@ -120,7 +128,7 @@ def power(design: Design, data_sets: int) -> None:
             not_worse.append(one.low > -apart)
         print(
             f"{name:5} {said(design)}: detectable {apart:.3f}; of such differences the test finds {np.mean(found):.3f} (0.80 was said); "
-            f"with a margin as large, {np.mean(not_worse):.3f} count as not worse (0.025 at most is said)",
+            f"with a margin as large, {np.mean(not_worse):.3f} count as not worse (0.025 was said)",
             flush=True,
         )
 
