@@ -1,16 +1,19 @@
-"""Speed of the lexical metrics beside their reference programs: one run, one core each, CPU seconds, the same texts.
+"""Speed of the lexical metrics beside their reference programs and other toolkits: one run, one core each, CPU seconds, the same texts.
 
-    python tests/benchmarks/metrics.py [--pairs 31255] [--reference-pairs 4000]
+    NLTK_DATA=... python tests/benchmarks/metrics.py [--pairs 31255] [--reference-pairs 4000] [--peers VENV/bin/python]
 
-The reference programs are slow, so they read the first ``--reference-pairs`` only and the ratio is of pairs per second; give both the same number
-for the whole comparison. The jar's CPU seconds are those of its process; what it takes to start and to load its table is told apart. A reference
-program that is not installed is left out, with the reason. First compilation is measured in fresh processes with an empty cache, and shown.
+Ours read all pairs, from nothing but compiled code and a loaded WordNet: no text, stem or synonym is remembered from before. Reference programs and
+toolkits are slow: they read the first ``--reference-pairs`` (0: all) and their seconds are scaled up. Of METEOR 1.5 both starts and tables count.
+What is not installed is left out, with the reason. First compilation is measured in fresh processes with an empty cache, and shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -19,101 +22,127 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
+from machine import table
 from scoring import corpus
 
-from benchmark.metrics.bleu import Bleu
-from benchmark.metrics.meteor import Meteor
-from benchmark.metrics.meteor_nltk import MeteorNltk
-from benchmark.metrics.paraphrases import installed_table
-from benchmark.metrics.rouge import RougeL
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmark"))
+
+from reference_programs import REFERENCES, Missing, Reference
+
+from benchmark.hookspecs import Metric
+from benchmark.metrics.degeneration import Degeneration
+from benchmark.metrics.tokens import Remembered
 
 MODELS = 10
+SWAPPED = 0.2
+"""of the sentences of a report, in each further model, come from another case's"""
+TARGETS = {"rouge_l, stemmed": 200, "meteor_nltk": 80, "meteor": 6, "bleu": 30}
+LOADED = ("_wordnet", "table_digest")
+"""what is loaded before the seconds are counted, as the program's WordNet is; but of these both starts count:"""
+ALL_IN = ("meteor",)
+PEER_OF = {
+    "RadEval BLEU-1 to 4": ("bleu",),
+    "RadEval ROUGE-1, 2, L": ("rouge_1, stemmed", "rouge_2, stemmed", "rouge_l, stemmed"),
+    "torchmetrics ROUGE-L": ("rouge_l, stemmed",),
+    "torchmetrics BLEU": ("bleu",),
+    "torchmetrics sacreBLEU": ("sacrebleu",),
+}
+FACTORIES = (
+    "rouge_n:rouge_1", "rouge:RougeL", "rouge_coco:RougeLCoco", "bleu:Bleu", "sacrebleu:SacreBleu", "cider:CiderD", "degeneration:Degeneration",
+    "meteor_nltk:MeteorNltk", "meteor:Meteor",
+)  # fmt: skip
 
 
-class Missing(Exception):
-    """A reference program is not here; says what is missing."""
-
-
-def rouge_score(hypotheses: Sequence[str], references: Sequence[str], stem: bool) -> tuple[float, np.ndarray]:
-    """Google's rouge-score: CPU seconds and F1 of every case."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    scorer = RougeScorer(["rougeL"], use_stemmer=stem)
-    start = time.process_time()
-    scores = [scorer.score(reference, hypothesis)["rougeL"].fmeasure for hypothesis, reference in zip(hypotheses, references, strict=True)]
-    return time.process_time() - start, np.array(scores)
-
-
-def coco_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, np.ndarray]:
-    """pycocoevalcap's BLEU: CPU seconds and BLEU-1 to 4 of the corpus."""
-    from pycocoevalcap.bleu.bleu import Bleu as CocoBleu
-
-    start = time.process_time()
-    corpus_scores, _ = CocoBleu(4).compute_score(dict(enumerate([r] for r in references)), dict(enumerate([h] for h in hypotheses)), verbose=0)
-    return time.process_time() - start, np.array(corpus_scores)
-
-
-def nltk_meteor(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, np.ndarray]:
-    """nltk's METEOR: CPU seconds, WordNet's loading left out, and the score of every case."""
-    try:
-        from nltk.translate.meteor_score import single_meteor_score
-
-        single_meteor_score(["chest"], ["thorax"])
-    except (ImportError, LookupError) as error:
-        raise Missing(f"nltk with WordNet 3.0 under NLTK_DATA ({type(error).__name__})") from None
-    start = time.process_time()
-    scores = [single_meteor_score(reference.split(), hypothesis.split()) for hypothesis, reference in zip(hypotheses, references, strict=True)]
-    return time.process_time() - start, np.array(scores)
-
-
-def jar_meteor(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, np.ndarray]:
-    """METEOR's jar through its ``-stdio`` door: CPU seconds of its process, start left out, and the score of every case."""
-    table = installed_table()
-    if table is None:
-        raise Missing("pycocoevalcap")
-    idle = _jar(table, ["a"], ["a"])[0]
-    seconds, scores = _jar(table, hypotheses, references)
-    print(f"    (the jar's start and table: {idle:.1f} CPU s, left out)")
-    return seconds - idle, scores
-
-
-def _jar(table: Path, hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, np.ndarray]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = ["java", "-jar", "-Xmx2G", "meteor-1.5.jar", "-", "-", "-stdio", "-l", "en", "-norm"]
-    try:
-        jar = subprocess.Popen(
-            command, cwd=table.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8"
+def further_models(reports: list[str], count: int) -> list[list[str]]:
+    """The reports of so many models more, as long and as near to the references as the first one's, but other ones."""
+    sentences = [report.split(". ") for report in reports]
+    models = []
+    for number in range(1, count + 1):
+        draw = random.Random(number)
+        others = sentences[number:] + sentences[:number]
+        mixed = (
+            [draw.choice(other) if draw.random() < SWAPPED else sentence for sentence in own] for own, other in zip(sentences, others, strict=True)
         )
-    except FileNotFoundError:
-        raise Missing("java") from None
-    assert jar.stdin is not None
-    assert jar.stdout is not None
-    counts = []
-    for hypothesis, reference in zip(hypotheses, references, strict=True):
-        jar.stdin.write(f"SCORE ||| {' '.join(reference.split())} ||| {' '.join(hypothesis.split())}\n")
-        jar.stdin.flush()
-        counts.append(jar.stdout.readline().strip())
-    jar.stdin.write(" ||| ".join(["EVAL", *counts]) + "\n")
-    jar.stdin.flush()
-    scores = np.array([float(jar.stdout.readline()) for _ in counts])
-    jar.stdin.close()
-    jar.wait()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, scores
+        models.append([". ".join(one) for one in mixed])
+    return models
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """CPU seconds of one call."""
+def forget(kept: Sequence[str] = ()) -> None:
+    """Empty every memory of our metrics, but for those of these names, so that what is measured is a first use."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("benchmark.metrics."):
+            for called, thing in vars(module).items():
+                if isinstance(thing, functools._lru_cache_wrapper) and called not in kept:
+                    thing.cache_clear()
+                elif isinstance(thing, Remembered):
+                    thing._last = None
+
+
+def cpu_seconds(work: Callable[[], object], kept: Sequence[str]) -> float:
+    """CPU seconds of one call that finds nothing remembered."""
+    forget(kept)
     start = time.process_time()
     work()
     return time.process_time() - start
 
 
+def measure(make: Callable[[], Metric], texts: tuple[list[str], list[list[str]]], tries: int, kept: Sequence[str] = LOADED) -> tuple[float, float]:
+    """CPU seconds for one model, the least of several tries, and for ten."""
+    references, models = texts
+    make().statistics(models[0][:10], references[:10])
+    one = min(cpu_seconds(lambda: make().statistics(models[0], references), kept) for _ in range(tries))
+    shared = make()
+    ten = cpu_seconds(lambda: [shared.statistics(reports, references) for reports in models], kept)
+    return one, ten
+
+
+def row_of(one: Reference, texts: tuple[list[str], list[list[str]]], few: int, ours: dict[str, float]) -> tuple[str, ...]:
+    """A line of the table; puts our seconds into ``ours``."""
+    references, models = texts
+    seconds, ten = measure(one.make, texts, 2, () if one.title in ALL_IN else LOADED)
+    ours[one.title] = seconds
+    head = (one.title, f"{len(references) / seconds:,.0f}", f"{seconds:.3f}", f"{ten / seconds:.1f} x")
+    try:
+        start = one.run(["a"], ["a"]).seconds if one.title in ALL_IN else 0.0
+        apart, found = one.compare(models[0][:few], references[:few])
+        whole = start + (found.seconds - start) * len(references) / few
+        target = TARGETS.get(one.title)
+        held = "" if target is None else f"{target} x: {'held' if whole / seconds >= target else 'missed'}"
+        return (*head, f"{one.package} {one.version()}", f"{whole:.1f}", f"{whole / seconds:.0f} x", held, f"{apart.max():.0e}")
+    except Missing as missing:
+        print(f"{one.title}: the program is left out: {missing}")
+        return (*head, "left out", "", "", "", "")
+
+
+def peer_rows(python: Path | None, hypotheses: Sequence[str], references: Sequence[str], pairs: int, ours: dict[str, float]) -> list[tuple[str, ...]]:
+    """The toolkits, each beside the metrics of ours that give the same numbers."""
+    if python is None:
+        print(f"{', '.join(PEER_OF)}: not installed here; name a Python that has them with --peers")
+        return []
+    said = subprocess.run(
+        [str(python), str(Path(__file__).with_name("peers.py"))],
+        input=json.dumps({"hypotheses": hypotheses, "references": references}),
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    if said.returncode:
+        print(f"{python} did not run: {(said.stderr.strip().splitlines() or ['no answer'])[-1]}")
+        return []
+    rows = []
+    for name, found in json.loads(said.stdout[said.stdout.index("{") :]).items():
+        if "reason" in found:
+            print(f"{name}: not installed there: {found['reason']}")
+            continue
+        whole, mine = found["seconds"] * pairs / len(references), sum(ours[title] for title in PEER_OF[name])
+        rows.append(
+            (" + ".join(PEER_OF[name]), "", f"{mine:.3f}", "", f"{name} ({found['version']})", f"{whole:.1f}", f"{whole / mine:.0f} x", "", "")
+        )
+    return rows
+
+
 def compile_seconds(factory: str) -> tuple[float, float]:
     """Wall seconds from nothing to a first score in a fresh process: with an empty cache of compiled code, then with a full one."""
     module, name = factory.split(":")
-    program = f"from {module} import {name}; {name}().statistics(['a b'], ['a c'])"
+    program = f"from benchmark.metrics.{module} import {name}; {name}().statistics(['a b'], ['a c'])"
     with tempfile.TemporaryDirectory() as cache:
         seconds = []
         for _ in range(2):
@@ -123,65 +152,34 @@ def compile_seconds(factory: str) -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def compare(
-    name: str,
-    make: Callable[[], RougeL | Bleu | Meteor | MeteorNltk],
-    reference: Callable[[Sequence[str], Sequence[str]], tuple[float, np.ndarray]],
-    ours_of: Callable[[RougeL | Bleu | Meteor | MeteorNltk, np.ndarray], np.ndarray],
-    texts: tuple[list[str], list[list[str]]],
-    few: int,
-) -> None:
-    """One line: ours, theirs, the ratio, the largest difference, and ten models at once."""
-    references, models = texts
-    make().statistics(models[0][:10], references[:10])
-    ours = min(cpu_seconds(lambda: make().statistics(models[0], references)) for _ in range(2))
-    shared = make()
-    ten = cpu_seconds(lambda: [shared.statistics(hypotheses, references) for hypotheses in models])
-    line = f"{name:16} {len(references) / ours:>11,.0f} pairs/s {ours:8.3f} s | {MODELS} models {ten:7.2f} s = {ten / ours:4.1f} x one"
-    try:
-        seconds, expected = reference(models[0][:few], references[:few])
-    except (Missing, ImportError) as missing:
-        print(f"{line} | reference program left out: {missing}")
-        return
-    metric = make()
-    difference = np.abs(ours_of(metric, metric.statistics(models[0][:few], references[:few])) - expected).max()
-    ratio = (seconds / few) / (ours / len(references))
-    print(f"{line} | theirs {few / seconds:>7,.0f} pairs/s | {ratio:6.1f} x | largest difference {difference:.1e} on {few:,}")
-
-
 def main() -> None:
     """Write the texts, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=31_255)
-    parser.add_argument("--reference-pairs", type=int, default=4_000)
+    parser.add_argument("--reference-pairs", type=int, default=4_000, help="0: all")
+    parser.add_argument("--peers", type=Path, help="a Python with RadEval, torchmetrics")
+    parser.add_argument("--only", default="", help="titles that contain this")
     parser.add_argument("--skip-compile", action="store_true")
     given = parser.parse_args()
-    references, predictions, _ = corpus(given.pairs)
-    texts = list(references.values())
-    models = [list(predictions.values())]
-    models += [[*models[0][shift:], *models[0][:shift]] for shift in range(1, MODELS)]  # nine more models, that answer beside the point
-    words = sum(len(text.split()) for text in texts) / len(texts)
-    print(f"{given.pairs:,} pairs of phantom reports, {words:.0f} words a reference; CPU seconds, tokenising included, one core each")
-    few, both = min(given.reference_pairs, given.pairs), (texts, models)
-
-    def first(_: object, rows: np.ndarray) -> np.ndarray:
-        return rows[:, 0]
-
-    def corpus_bleu(metric: RougeL | Bleu | Meteor | MeteorNltk, rows: np.ndarray) -> np.ndarray:
-        return np.array([*metric.values(rows.sum(axis=0)).values()])
-
-    compare("rouge_l stemmed", RougeL, lambda h, r: rouge_score(h, r, True), first, both, few)
-    compare("rouge_l", lambda: RougeL(stem=False), lambda h, r: rouge_score(h, r, False), first, both, few)
-    compare("bleu", Bleu, coco_bleu, corpus_bleu, both, few)
-    compare("meteor_nltk", MeteorNltk, nltk_meteor, first, both, few)
-    compare("meteor", Meteor, jar_meteor, lambda _, rows: rows[:, 23], both, few)
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    written, predictions, _ = corpus(given.pairs)
+    references, first = list(written.values()), list(predictions.values())
+    texts = references, [first, *further_models(first, MODELS - 1)]
+    few = min(given.reference_pairs or given.pairs, given.pairs)
+    words = sum(len(text.split()) for text in references) / len(references)
+    print(f"{given.pairs:,} pairs of phantom reports, {words:.0f} words a reference; CPU seconds of one core each, tokenising included")
+    print(f"programs and toolkits read {few:,} of them and are scaled up; load of the machine {os.getloadavg()[0]:.1f}")
+    ours: dict[str, float] = {}
+    rows = [row_of(one, texts, few, ours) for one in REFERENCES if given.only in one.title]
+    seconds, ten = measure(Degeneration, texts, 2)
+    rows.append(("degeneration", f"{len(references) / seconds:,.0f}", f"{seconds:.3f}", f"{ten / seconds:.1f} x", "(of no other program)", *[""] * 4))
+    if not given.only:
+        rows += peer_rows(given.peers, first[:few], references[:few], given.pairs, ours)
+    head = ("metric", "pairs/s", "s", f"{MODELS} models", "program", "its s", "ratio", "target", "apart")
+    print(table(head, rows))
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     if not given.skip_compile:
-        for factory in ("rouge:RougeL", "bleu:Bleu", "meteor_nltk:MeteorNltk", "meteor:Meteor"):
-            cold, warm = compile_seconds(f"benchmark.metrics.{factory}")
-            print(
-                f"{factory:24} first score in a fresh process: {cold:5.1f} s with compilation, {warm:4.1f} s from the cache of compiled code (wall)"
-            )
+        rows = [(factory, *(f"{seconds:.1f}" for seconds in compile_seconds(factory))) for factory in FACTORIES]
+        print(table(("first score in a fresh process, wall seconds", "compiling", "compiled before"), rows))
 
 
 if __name__ == "__main__":
