@@ -14,7 +14,7 @@ The first three are about a set, and every number here must be a sum over cases.
 reports like it (these sum to the number of unlike reports), 1 if it is the commonest, its BLEU against all the others. A bootstrap draws these shares
 as they are. It must: a case drawn twice is not a report written twice, and a recount within a draw would see about a third of all reports repeated.
 The interval tells how far the number would move with other patients *beside the same reports*; it does not tell what a larger test set would do,
-which repeats more whoever writes.
+which repeats more whoever writes. Of a stratum, likewise: its cases' shares in the whole set.
 """
 
 from __future__ import annotations
