@@ -8,7 +8,8 @@ ReXVal      ``50_samples_gt_and_candidates.csv`` (study_id, gt_report, a column 
 RadEvalX    ``RadEval_clinically_significant_errors.csv`` and ``RadEval-clinically_insignificant_errors.csv`` (report_id, ground_truth,
             M2Tr-Generation, 1 to 8: errors by category that two raters agreed on): physionet.org/content/rad-eval-x/1.0.0; columns likewise
 long table  one row per candidate and rater, for any other collection: study, candidate, reference, report, rater, and score (higher is better) or
-            errors; optional: significance (significant | insignificant, rows of one candidate and rater are then added up), patient
+            errors; optional: patient, and significance (significant | insignificant: of the rows of one candidate and rater the errors are then
+            added up, and the score, which is of the whole candidate, is the same in all)
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmark.meta_eval.judgements import Judged, Judgements
 from benchmark.records import UserError
 from benchmark.runs import sha256
 
-RATING, ERRORS, SIGNIFICANT = "rating", "errors", "significant errors"
+RATING, SCORE, ERRORS, SIGNIFICANT = "rating", "score", "errors", "significant errors"
 REXVAL_ERRORS = ("study_number", "candidate_type", "error_category", "rater_index", "clinically_significant", "num_errors")
 REXVAL_REPORTS = ("study_id", "gt_report")
 RADEVALX = ("report_id", "ground_truth", "M2Tr-Generation", *map(str, range(1, 9)))
@@ -194,18 +195,29 @@ def _long(file: Path) -> Judgements:
     columns = set(rows[0][1]) if rows else set()
     if not columns & {"score", "errors"}:
         raise UnreadableJudgements(f"{file}: nobody says what was judged; add a column score (higher is better) or errors")
+    names_patients = any(row.get("patient") for _, row in rows)
     judged: list[Judged] = []
     places: dict[tuple[str, str], int] = {}
+    patients: dict[str, str] = {}
     for line, row in rows:
         key = row["study"], row["candidate"]
-        one = Judged(row["study"], row.get("patient") or row["study"], row["candidate"], row["reference"], row["report"])
+        if names_patients and not row["patient"]:
+            raise UnreadableJudgements(
+                f"{file}, line {line}: patient is blank, and other rows name one; name the patient of study {row['study']!r} too, "
+                "or leave the column out"
+            )
+        patient = row["patient"] if names_patients else row["study"]
+        if patients.setdefault(row["study"], patient) != patient:
+            raise UnreadableJudgements(
+                f"{file}, line {line}: study {row['study']!r} is of patient {patient!r}, and above of {patients[row['study']]!r}; a study is of one "
+                "patient: make them agree, or name two studies"
+            )
+        one = Judged(row["study"], patient, row["candidate"], row["reference"], row["report"])
         if key not in places:
             places[key] = len(judged)
             judged.append(one)
         elif judged[places[key]] != one:
-            raise UnreadableJudgements(
-                f"{file}, line {line}: candidate {key[1]!r} of study {key[0]!r} has another text or patient than above; make them agree"
-            )
+            raise UnreadableJudgements(f"{file}, line {line}: candidate {key[1]!r} of study {key[0]!r} has another text than above; make them agree")
     said: dict[str, dict[str, np.ndarray]] = {}
     seen: set[tuple[int, str, str]] = set()
     for line, row in rows:
@@ -219,16 +231,20 @@ def _long(file: Path) -> Judgements:
         seen.add((place, rater, significance))
         for question, value in _long_answers(file, line, row, significance, has_significance="significance" in columns):
             answers = said.setdefault(question, {}).setdefault(rater, np.full(len(judged), np.nan))
-            answers[place] = np.nan_to_num(answers[place]) + value
+            if question == SCORE and not np.isnan(answers[place]) and answers[place] != value:
+                raise UnreadableJudgements(
+                    f"{file}, line {line}: {rater!r} gives candidate {row['candidate']!r} of study {row['study']!r} a score of {value:g}, and above "
+                    f"one of {answers[place]:g}; errors are added up over significance, a score is of the whole candidate: write it alike, or once"
+                )
+            answers[place] = value if question == SCORE else np.nan_to_num(answers[place]) + value
     if not said:
         raise UnreadableJudgements(f"{file} has no judgement: every score and errors is blank; a candidate without errors has 0")
-    names_patients = "patient" in columns
     return Judgements(f"long table {file.name}", judged, said, names_patients=names_patients, files={file.name: sha256(file)})
 
 
 def _long_answers(file: Path, line: int, row: Mapping[str, str], significance: str, *, has_significance: bool) -> Iterator[tuple[str, float]]:
     if row.get("score"):
-        yield "score", _number(file, line, "score", row["score"], is_count=False)
+        yield SCORE, _number(file, line, "score", row["score"], is_count=False)
     if row.get("errors"):
         count = _number(file, line, "errors", row["errors"])
         yield ERRORS, -count

@@ -213,6 +213,23 @@ def test_a_long_table_serves_any_other_collection(tmp_path: Path) -> None:
     assert not scored.names_patients
 
 
+def test_errors_are_added_up_over_significance_and_a_score_is_not(tmp_path: Path) -> None:
+    """A 4 of 5 in both rows of one candidate is a 4, not an 8; one that is blank in the second row stands."""
+    file = write_rows(
+        tmp_path / "both.csv",
+        (*LONG, "score", "errors", "significance", "patient"),
+        ("1", "a", REFERENCE, GOOD, "x", 4, 1, "significant", ""),
+        ("1", "a", REFERENCE, GOOD, "x", 4, 2, "insignificant", ""),
+        ("1", "b", REFERENCE, BAD, "x", 2, 0, "insignificant", ""),
+        ("1", "b", REFERENCE, BAD, "x", "", 3, "significant", ""),
+    )
+    found = read_judgements(file)
+    assert answers(found, "score", "x") == [4, 2]
+    assert answers(found, "errors", "x") == [-3, -3]
+    assert answers(found, "significant errors", "x") == [-1, -3]
+    assert not found.names_patients  # a column that is blank throughout says nothing
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -223,6 +240,18 @@ def test_a_long_table_serves_any_other_collection(tmp_path: Path) -> None:
         ([(*LONG, "score"), ("1", "a", "r", "t", "x", 1), ("1", "a", "r", "other", "y", 2)], "line 3: candidate 'a' of study '1' has another text"),
         ([(*LONG, "errors", "significance"), ("1", "a", "r", "t", "x", 1, "big")], "significance is 'big'; write significant, insignificant"),
         ([(*LONG, "score"), ("1", "a", "r", "t", "x", "")], "has no judgement: every score and errors is blank"),
+        (
+            [(*LONG, "score", "significance"), ("1", "a", "r", "t", "x", 4, "significant"), ("1", "a", "r", "t", "x", 3, "insignificant")],
+            "line 3: 'x' gives candidate 'a' of study '1' a score of 3, and above one of 4",
+        ),
+        (
+            [(*LONG, "score", "patient"), ("1", "a", "r", "t", "x", 1, "p"), ("1", "b", "r", "u", "x", 2, "q")],
+            "line 3: study '1' is of patient 'q', and above of 'p'",
+        ),
+        (
+            [(*LONG, "score", "patient"), ("1", "a", "r", "t", "x", 1, "p"), ("2", "a", "r", "u", "x", 2, "")],
+            "line 3: patient is blank, and other rows name one; name the patient of study '2' too",
+        ),
         ([("study", "text")], "holds no judgements that can be read"),
     ],
 )
