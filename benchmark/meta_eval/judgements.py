@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+CONSENSUS = "consensus"
+"""in place of a rater's name: what several agreed on"""
+
 
 class Judged(NamedTuple):
     """One candidate that was judged."""
@@ -15,7 +18,7 @@ class Judged(NamedTuple):
     study: str
     """candidates of one study are compared with each other"""
     patient: str
-    """drawn together in the bootstrap; the study itself where the file does not name the patient"""
+    """drawn together in the bootstrap, the same for all candidates of a study; the study itself where the file does not name the patient"""
     candidate: str
     """which of the study's candidates"""
     reference: str

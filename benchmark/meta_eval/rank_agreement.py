@@ -103,7 +103,9 @@ def preferred(tested: np.ndarray, agreed_with: np.ndarray, studies: Sequence[str
 
 
 def mean_of(agreed: Sequence[Agreed]) -> Agreed:
-    """The mean of several coefficients, draw by draw; undefined where one of them is."""
+    """The mean of several coefficients, draw by draw; undefined where one of them is, and where there are none."""
+    if not agreed:
+        return Agreed(np.nan, np.array([np.nan]))
     return Agreed(float(np.mean([one.value for one in agreed])), np.mean([one.drawn for one in agreed], axis=0))
 
 

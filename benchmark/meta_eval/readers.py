@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.datasets.columns import BadTable, read_rows, read_table_text
-from benchmark.meta_eval.judgements import Judged, Judgements
+from benchmark.meta_eval.judgements import CONSENSUS, Judged, Judgements
 from benchmark.records import UserError
 from benchmark.runs import sha256
 
@@ -183,10 +183,10 @@ def _radevalx(folder: Path) -> Judgements:
         raise UnreadableJudgements(f"{greater[0].name} and {lesser[0].name} are not of the same reports: {study!r} is in one alone; fetch both again")
     significant = np.array([-counts[greater[0]][one.study] for one in judged])
     every = significant - np.array([counts[lesser[0]][one.study] for one in judged])
-    notes = ["One count for both raters: what they agreed on. So there is no human ceiling, and one candidate per study leaves no pairs."]
+    notes = ["One count for both raters: what they agreed on. So no rater can be held against another, and one candidate per study leaves no pairs."]
     if blank:
         notes.append(f"{blank:,} blank cells are read as no error: the release does not say what a blank means.")
-    said = {ERRORS: {"consensus": every}, SIGNIFICANT: {"consensus": significant}}
+    said = {ERRORS: {CONSENSUS: every}, SIGNIFICANT: {CONSENSUS: significant}}
     return Judgements("RadEvalX", judged, said, notes=tuple(notes), files={file.name: sha256(file) for file in tables})
 
 

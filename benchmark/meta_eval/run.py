@@ -27,7 +27,7 @@ from benchmark.hookspecs import Metric
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.meta_eval.judgements import Judgements
 from benchmark.meta_eval.rank_agreement import Agreed, Draws, Preferred, mean_of, pearson, preferred, spearman, tau_b
-from benchmark.meta_eval.table import HUMAN, LENGTH, ONE_RATER, Pairs, Tested, meta_table
+from benchmark.meta_eval.table import AS_A_RATER, HUMAN, LENGTH, ONE_RATER, Pairs, Tested, meta_table
 from benchmark.per_case import CaseNumber, case_numbers, parse_numbers, per_case
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, Row, RunConfig, UserError
@@ -38,6 +38,7 @@ from benchmark.tables.markdown import markdown
 from benchmark.tables.table import Table
 
 CONVENTIONS = "meta_eval|raters:mean|better:higher|pairs:of_one_study|ties:half|unit:candidate"
+OF_OTHERS = "against:mean_of_all_raters_but_one|average:raters"
 MODEL = "candidates"
 
 
@@ -96,7 +97,7 @@ def meta_eval(
         table = meta_table(
             rows,
             [Tested(one.metric, one.name, one.title, "turned round, since lower is better" if one.is_lower_better else "") for one in looked_at],
-            {question: list(said) if len(said) > 1 else [] for question, said in judgements.said.items()},
+            _answering(judgements),
             pairs,
             source=judgements.source,
             counts=judgements.counts,
@@ -173,20 +174,47 @@ def _rows(
         pairs[question, metric, number] = Pairs(compared.preferred.pairs, compared.preferred.ties, compared.preferred.undecided)
 
     length = -np.abs(np.array([len(one.report.split()) - len(one.reference.split()) for one in judgements.judged], dtype=np.float64))
-    for question, said in judgements.said.items():
+    for question, answering in _answering(judgements).items():
+        said = {rater: judgements.said[question][rater] for rater in answering}
         everyone = _mean(list(said.values()))
+        others = {rater: _mean([other for name, other in said.items() if name != rater]) for rater in said} if len(said) > 1 else {}
+        each = {rater: _compare(said[rater], rest, studies, draws) for rater, rest in others.items()}
         for number in numbers:
-            compared = _compare(number.better_higher(scores[number.key]), everyone, studies, draws)
-            add(question, number.metric, number.name, compared, f"number:{number.name}|metric:({metrics[number.metric].signature()})", number.title)
+            tested, signed = number.better_higher(scores[number.key]), f"number:{number.name}|metric:({metrics[number.metric].signature()})"
+            add(question, number.metric, number.name, _compare(tested, everyone, studies, draws), signed, number.title)
+            if each:
+                add(
+                    question,
+                    number.metric,
+                    f"{number.name}.{AS_A_RATER}",
+                    _as_a_rater(tested, said, others, each, studies, draws),
+                    f"{OF_OTHERS}|{signed}",
+                    number.title,
+                )
         add(question, LENGTH, "difference", _compare(length, everyone, studies, draws), "number:minus_difference_in_words")
-        if len(said) > 1:
-            each = {
-                rater: _compare(own, _mean([other for name, other in said.items() if name != rater]), studies, draws) for rater, own in said.items()
-            }
-            add(question, HUMAN, ONE_RATER, _of_all(list(each.values())), "number:one_rater_against_mean_of_others|average:raters")
+        if each:
+            add(
+                question,
+                LENGTH,
+                f"difference.{AS_A_RATER}",
+                _as_a_rater(length, said, others, each, studies, draws),
+                f"{OF_OTHERS}|number:minus_difference_in_words",
+            )
+            add(
+                question,
+                HUMAN,
+                ONE_RATER,
+                _of_all(list(each.values()), list(each.values())),
+                "number:one_rater_against_mean_of_others|average:raters",
+            )
             for rater, compared in each.items():
                 add(question, HUMAN, rater, compared, "number:one_rater_against_mean_of_others")
     return rows, pairs
+
+
+def _answering(judgements: Judgements) -> dict[str, list[str]]:
+    """Question -> the raters who say something at all."""
+    return {question: [rater for rater, own in said.items() if not np.isnan(own).all()] for question, said in judgements.said.items()}
 
 
 def _mean(said: list[np.ndarray]) -> np.ndarray:
@@ -206,14 +234,41 @@ def _compare(tested: np.ndarray, agreed_with: np.ndarray, studies: list[str], dr
     return _Compared(coefficients, preferred(one, other, own, weights), used)
 
 
-def _of_all(each: list[_Compared]) -> _Compared:
-    """The mean over raters; its pairs are those of all of them."""
-    coefficients = {name: mean_of([one.coefficients[name] for one in each]) for name in each[0].coefficients}
-    found = [one.preferred for one in each]
+def _as_a_rater(
+    tested: np.ndarray,
+    said: Mapping[str, np.ndarray],
+    others: Mapping[str, np.ndarray],
+    each: Mapping[str, _Compared],
+    studies: list[str],
+    draws: Draws,
+) -> _Compared:
+    """Held against the very means that each rater is held against, on the candidates that this rater judged."""
+    compared = [_compare(np.where(np.isnan(said[rater]), np.nan, tested), rest, studies, draws) for rater, rest in others.items()]
+    return _of_all(compared, list(each.values()))
+
+
+def _of_all(compared: list[_Compared], raters: list[_Compared]) -> _Compared:
+    """The mean over raters, one comparison for each; its pairs are those of all of them.
+
+    raters   how each of them compares: one without a value (who says the same of all) is left out of the mean, whatever is held against the others
+    """
+    coefficients = {
+        name: _of_those([one.coefficients[name] for one in compared], [rater.coefficients[name] for rater in raters])
+        for name in raters[0].coefficients
+    }
+    found = [one.preferred for one in compared]
     together = Preferred(
-        mean_of([one.accuracy for one in found]), sum(one.pairs for one in found), sum(one.ties for one in found), max(one.undecided for one in found)
+        _of_those([one.accuracy for one in found], [rater.preferred.accuracy for rater in raters]),
+        sum(one.pairs for one in found),
+        sum(one.ties for one in found),
+        max(one.undecided for one in found),
     )
-    return _Compared(coefficients, together, np.any([one.used for one in each], axis=0))
+    return _Compared(coefficients, together, np.any([one.used for one in compared], axis=0))
+
+
+def _of_those(compared: list[Agreed], raters: list[Agreed]) -> Agreed:
+    """The mean over the raters who have a value themselves."""
+    return mean_of([one for one, rater in zip(compared, raters, strict=True) if not math.isnan(rater.value)])
 
 
 def _scores_csv(judgements: Judgements, scores: Mapping[str, np.ndarray]) -> str:

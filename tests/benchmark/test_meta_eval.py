@@ -7,7 +7,8 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +336,69 @@ def test_one_judgement_for_all_raters_has_no_ceiling_and_one_candidate_no_pairs(
     assert "radiologists" not in {row.metric for row in found.rows}
     assert math.isnan(row_of(found, "errors", "rouge_l", "f1.pairwise").value)
     assert row_of(found, "errors", "rouge_l", "f1.tau_b").value == 1
-    assert "Against the consensus of the radiologists: errors" in (tmp_path / "run" / "meta_eval.md").read_text()
+    page = (tmp_path / "run" / "meta_eval.md").read_text()
+    assert "Against the consensus of the radiologists: errors" in page
+    assert "ne radiologist" not in page
+
+
+RATED = {"x": (5, 1, 3, 2), "y": (4, 2, 1, 5), "z": (3, 1, 2, 4)}
+
+
+def rated(file: Path, said: Mapping[str, Sequence[object]]) -> Judgements:
+    """Two studies with a good and a bad candidate each, the reports of unlike lengths."""
+    texts = (GOOD, BAD, GOOD + " Old granuloma.", REFERENCE + " " + BAD)
+    cells = [(*divmod(place, 2), rater, score) for rater, scores in said.items() for place, score in enumerate(scores)]
+    return read_judgements(
+        write_rows(
+            file,
+            (*LONG, "score"),
+            *((study, candidate, REFERENCE, texts[2 * study + candidate], who, score) for study, candidate, who, score in cells),
+        )
+    )
+
+
+def test_metrics_are_held_against_what_one_radiologist_is_held_against(tmp_path: Path) -> None:
+    """By scipy: tau-b of the metric with the mean of y and z, of x and z, of x and y; then averaged, as for the raters."""
+    found = meta_eval(rated(tmp_path / "t.csv", RATED), config(), tmp_path / "run")
+    with (tmp_path / "run" / "scores.csv").open(newline="") as lines:
+        rouge = [float(row["rouge_l.f1"]) for row in csv.DictReader(lines)]
+    others = {rater: np.mean([RATED[other] for other in RATED if other != rater], axis=0) for rater in RATED}
+    taus = [stats.kendalltau(rouge, rest)[0] for rest in others.values()]
+    like = row_of(found, "score", "rouge_l", "f1.as_a_rater.tau_b")
+    assert like.value == pytest.approx(np.mean(taus))
+    assert like.value != pytest.approx(row_of(found, "score", "rouge_l", "f1.tau_b").value)
+    human = [stats.kendalltau(RATED[rater], rest)[0] for rater, rest in others.items()]
+    assert row_of(found, "score", "radiologists", "one rater.tau_b").value == pytest.approx(np.mean(human))
+    page = (tmp_path / "run" / "meta_eval.md").read_text()
+    assert "Beside one radiologist, against the mean of the others: score" in page
+    assert "One radiologist is no upper bound" in page
+    assert "cannot be told from noise" not in page
+
+
+@pytest.mark.parametrize(("name", "of_w"), [("constant", (3, 3, 3, 3)), ("on one alone", (3, "", "", ""))])
+def test_a_rater_without_a_value_is_left_out_of_the_mean_and_named(tmp_path: Path, name: str, of_w: Sequence[object]) -> None:
+    said = {**RATED, "w": of_w}
+    found = meta_eval(rated(tmp_path / "t.csv", said), config(), tmp_path / "run")
+    assert math.isnan(row_of(found, "score", "radiologists", "w.tau_b").value), name
+    means = [row_of(found, "score", "radiologists", f"{rater}.tau_b").value for rater in RATED]
+    mean = row_of(found, "score", "radiologists", "one rater.tau_b")
+    assert mean.value == pytest.approx(np.mean(means))
+    for metric, number in (("rouge_l", "f1"), ("length", "difference")):
+        assert not math.isnan(row_of(found, "score", metric, f"{number}.as_a_rater.tau_b").value)
+    assert "Not in the mean over radiologists" in (page := (tmp_path / "run" / "meta_eval.md").read_text())
+    assert "score, w (Kendall's tau-b, Spearman" in page
+
+
+def test_a_rater_who_answers_nothing_is_none_and_a_lone_one_is_no_consensus(tmp_path: Path) -> None:
+    lone = rated(tmp_path / "t.csv", {"x": RATED["x"]})
+    found = meta_eval(lone, config(), tmp_path / "run")
+    page = (tmp_path / "run" / "meta_eval.md").read_text()
+    assert "Against the one radiologist, x: score" in page
+    assert "consensus" not in page
+    assert "Beside one radiologist" not in page
+    silent = replace(lone, said={"score": {**lone.said["score"], "w": np.full(4, math.nan)}})
+    again = meta_eval(silent, config(), tmp_path / "again")
+    assert repr(again.rows) == repr(found.rows)
 
 
 def test_nothing_is_measured_twice_and_another_file_gets_another_folder(radpref: Path, rexval: Path, tmp_path: Path) -> None:
