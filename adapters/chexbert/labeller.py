@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from adapters.chexbert.files import find_vocabulary, find_weights, vocabulary_file, weights_file
-from adapters.chexbert.observations import CLASSES, MAPPINGS, OBSERVATIONS
+from adapters.chexbert.observations import CLASSES, MAPPINGS
+from benchmark.metrics.chexbert import OBSERVATIONS
 from benchmark.records import Lesion, Lesions, UserError
 from benchmark.vocabulary import LESIONS
 
@@ -136,16 +137,17 @@ class Chexbert:
         return np.frombuffer(b"".join(self._kept[text] for text in texts), dtype=np.int8).reshape(-1, len(OBSERVATIONS))
 
     def signature(self) -> str:
-        """Weights by their checksum, vocabulary, mapping, and the lesions that it cannot find."""
+        """What ``raw_signature`` says, mapping, and the lesions that it cannot find."""
         never = "+".join(name for name in LESIONS if name not in MAPPINGS[self.mapping])
-        return (
-            f"chexbert|weights:{self.sha256[:12]}|vocab:{self.vocabulary.name}|mapping:{self.mapping}|uncertain:{self.uncertain}|"
-            f"always_negative:{never}|precision:{self.precision}|v{VERSION}"
-        )
+        return f"{self._reads()}|mapping:{self.mapping}|uncertain:{self.uncertain}|always_negative:{never}|precision:{self.precision}|v{VERSION}"
 
     def raw_signature(self) -> str:
-        """The same of ``raw`` alone, in which no lesion enters."""
-        return f"chexbert|weights:{self.sha256[:12]}|vocab:{self.vocabulary.name}|precision:{self.precision}|v{VERSION}"
+        """Of ``raw`` alone, in which no lesion enters. What computes it is left out: it says the same, as tests hold."""
+        return f"{self._reads()}|precision:{self.precision}|v{VERSION}"
+
+    def _reads(self) -> str:
+        """Weights by their checksum, heads, which no weight tells and on which labels depend, and vocabulary."""
+        return f"chexbert|weights:{self.sha256[:12]}|heads:{self.network.sizes.attention_heads}|vocab:{self.vocabulary.name}"
 
     def class_tokens(self, reports: Sequence[str]) -> np.ndarray:
         """(n, D) float32, what the network makes of each report before its heads look at it: the s_emb of Yu et al. (2023) is the cosine of two."""

@@ -6,22 +6,6 @@ thickening, Lung Opacity for infiltration; under ``exact7`` nothing does. Emphys
 
 from __future__ import annotations
 
-OBSERVATIONS: tuple[str, ...] = (  # stanfordmlgroup/CheXbert @3ab882d, in the order of its heads
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    "No Finding",
-)
 CLASSES: tuple[str, ...] = ("blank", "positive", "negative", "uncertain")
 """by their numbers; blank = not mentioned"""
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.labelling.sentences import split_sentences
 
-VERSION = 1
+VERSION = 2
 GRADES = (
     r"trace|tiny|minimal\w*|minor|subtle|slight\w*|faint",
     r"small|mild\w*|little",
@@ -33,12 +33,14 @@ GRADES = (
 """words of severity, from the least; in their order"""
 SAME = r"unchanged|stable|unaltered|persist\w*|no (?:interval |significant )*changes?|no new \w+|similar|again seen|compar\w+|prior|previous\w*"
 CHANGE = r"increas\w+|decreas\w+|worse\w*|progress\w+|improv\w+|resol\w+|new|newly|enlarging|smaller|larger|developed|reduced|cleared"
+BOUNDARY = r"[,;]|\b(?:in|with|without|and(?!/or)|but)\b"
+"""where another thing begins, whose severity it is: a mass in massive cardiomegaly; but "mild scarring or atelectasis" is of both"""
 _GRADE = re.compile("|".join(rf"(?P<g{grade}>{words})" for grade, words in enumerate(GRADES)), re.IGNORECASE)
-_CLAUSE = re.compile(r"[,;]")
+_BOUNDARY = re.compile(BOUNDARY, re.IGNORECASE)
 _SAME = re.compile(rf"\b(?:{SAME})\b", re.IGNORECASE)
 _CHANGE = re.compile(rf"\b(?:{CHANGE})\b", re.IGNORECASE)
 BEFORE, BEHIND = 4, 3
-"""words of its clause in which a lesion's severity is looked for"""
+"""words up to a boundary in which a lesion's severity is looked for"""
 REMEMBERED = 100_000
 """reports kept as read"""
 
@@ -101,9 +103,9 @@ class Rules:
         return RuleCounts(tuple(significant), tuple(insignificant), matched)
 
     def signature(self) -> str:
-        """The labeller's own, and a hash of the words above."""
-        words = hashlib.sha256("\n".join((*GRADES, SAME, CHANGE)).encode()).hexdigest()[:12]
-        return f"labeller:({self._labeller.signature()})|words_of_severity_and_change:{words}"
+        """The labeller's own, a hash of the words above and of where they are looked for, and the version of what is made of them."""
+        digest = hashlib.sha256("\n".join((*GRADES, SAME, CHANGE, BOUNDARY, str(BEFORE), str(BEHIND))).encode()).hexdigest()[:12]
+        return f"labeller:({self._labeller.signature()})|words_of_severity_and_change:{digest}|rules:v{VERSION}"
 
     def _said(self, report: str) -> Said:
         (lesions,) = self._labeller.label([report])
@@ -120,10 +122,11 @@ _SILENT = Finding("not mentioned", "not mentioned", None)
 
 def _grade(report: str, words: str) -> int | None:
     """The word of severity that stands with the words that decided a lesion: the last of those before, one within, or the first behind."""
-    for sentence in split_sentences(report):
-        before, found, after = sentence.partition(words)
-        if found:
-            near = (_CLAUSE.split(before)[-1].split()[-BEFORE:], words.split(), _CLAUSE.split(after)[0].split()[:BEHIND])
+    whole = re.compile(rf"(?:(?<!\w)|(?!\w)){re.escape(words)}(?:(?<!\w)|(?!\w))")  # a mass is not in "massive"
+    for sentence in split_sentences(report) if words else ():
+        if found := whole.search(sentence):
+            before, after = sentence[: found.start()], sentence[found.end() :]
+            near = (_BOUNDARY.split(before)[-1].split()[-BEFORE:], words.split(), _BOUNDARY.split(after)[0].split()[:BEHIND])
             grades = [[_grade_of(word) for word in part if _grade_of(word) is not None] for part in near]
             return next((part[place] for part, place in zip(grades, (-1, 0, 0), strict=True) if part), None)
     return None

@@ -24,11 +24,12 @@ from transformers import BertConfig, BertModel, BertTokenizer  # noqa: E402
 from adapters.chexbert.files import NotFetched, NotThere, find_vocabulary, find_weights, vocabulary_file, weights_file  # noqa: E402
 from adapters.chexbert.labeller import Chexbert  # noqa: E402
 from adapters.chexbert.network import HEADS, Network, Sizes  # noqa: E402
-from adapters.chexbert.observations import MAPPINGS, OBSERVATIONS  # noqa: E402
+from adapters.chexbert.observations import MAPPINGS  # noqa: E402
 from adapters.chexbert.vocabulary import Vocabulary, WrongVocabulary, one_line  # noqa: E402
 from adapters.chexbert.weights import WrongWeights, load  # noqa: E402
 from benchmark.labelling.choose import labeller_named  # noqa: E402
 from benchmark.labelling.label_file import read_labels, write_labels  # noqa: E402
+from benchmark.metrics.chexbert import OBSERVATIONS  # noqa: E402
 from benchmark.records import UserError  # noqa: E402
 from benchmark.vocabulary import LESIONS  # noqa: E402
 
@@ -459,7 +460,7 @@ def test_weights_that_another_program_keeps_are_found(elsewhere: Path, folder: P
 def test_the_signature_says_which_weights_and_what_is_never_found_and_names_no_folder(tmp_path: Path, folder: Path) -> None:
     signature = chexbert(folder).signature()
     assert re.fullmatch(
-        r"chexbert\|weights:\w{12}\|vocab:sha256:\w{12}\|mapping:d14\|uncertain:positive\|always_negative:emphysema\+hernia\+fibrosis\|"
+        r"chexbert\|weights:\w{12}\|heads:2\|vocab:sha256:\w{12}\|mapping:d14\|uncertain:positive\|always_negative:emphysema\+hernia\+fibrosis\|"
         r"precision:fp32\|v1",
         signature,
     )
@@ -471,6 +472,11 @@ def test_the_signature_says_which_weights_and_what_is_never_found_and_names_no_f
         chexbert(tmp_path, vocab=folder).signature(),
     ]
     assert len({signature, *others}) == 5
+    # No weight tells the number of heads, and labels depend on it.
+    few, many = (Chexbert(weights=folder, attention_heads=heads, device="cpu") for heads in (2, 8))
+    assert (few.raw(REPORTS) != many.raw(REPORTS)).any()
+    assert few.signature() != many.signature()
+    assert few.raw_signature() != many.raw_signature()
     assert "always_negative:emphysema+hernia+nodule+pleural thickening+mass+infiltration+fibrosis" in others[0], (
         "what exact7 leaves out is negative too"
     )

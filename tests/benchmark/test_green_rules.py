@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmark.metrics import green_rules
 from benchmark.metrics.green_rules import Rules
 
 RULES = Rules()
@@ -28,6 +29,10 @@ CATEGORIES = ("false", "missing", "location", "severity", "false_comparison", "m
         ("Pleural effusion is small.", "Pleural effusion is large.", {"severity": 1}, {}, 0),
         ("Small pneumothorax and large effusion.", "Small pneumothorax and large effusion.", {}, {}, 2),
         ("Small pneumothorax, pleural effusion.", "Small pneumothorax, large pleural effusion.", {}, {}, 2),
+        ("A mass in massive cardiomegaly.", "A small mass, cardiomegaly.", {}, {}, 2),
+        ("Massive cardiomegaly with effusion.", "Massive cardiomegaly with small effusion.", {}, {}, 2),
+        ("Massive cardiomegaly, mass.", "Massive cardiomegaly, small mass.", {}, {}, 2),
+        ("Small to moderate effusion.", "A large amount of pleural effusion.", {}, {"severity": 1}, 1),
         ("Left pleural effusion, worse.", "Left pleural effusion.", {"false_comparison": 1}, {}, 1),
         ("Left pleural effusion.", "Left pleural effusion has increased.", {"missing_comparison": 1}, {}, 1),
         ("Left pleural effusion.", "Stable left pleural effusion.", {}, {"missing_comparison": 1}, 1),
@@ -45,3 +50,10 @@ def test_a_pair_is_counted_as_by_hand(
     assert found.significant == tuple(significant.get(name, 0) for name in CATEGORIES)
     assert found.insignificant == tuple(insignificant.get(name, 0) for name in CATEGORIES)
     assert found.matched == matched
+
+
+@pytest.mark.parametrize(("name", "value"), [("VERSION", 99), ("BEFORE", 1), ("BEHIND", 1), ("BOUNDARY", ";"), ("SAME", "stable"), ("CHANGE", "new")])
+def test_the_signature_says_another_thing_where_a_count_would_be_another(monkeypatch: pytest.MonkeyPatch, name: str, value: object) -> None:
+    before = RULES.signature()
+    monkeypatch.setattr(green_rules, name, value)
+    assert RULES.signature() != before
