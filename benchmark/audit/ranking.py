@@ -12,7 +12,7 @@ from benchmark.records import Row
 from benchmark.shares import mean_of_defined, share
 from benchmark.statistics import PatientBootstrap
 
-CONVENTIONS = "audit|unit:report|better:higher|ties:half|mean:over_errors"
+CONVENTIONS = "audit|unit:report|better:higher|ties:half|mean:over_all_errors"
 TOLERANCE = 1e-12
 """scores that differ by less are tied: they are equal but for the order of summation"""
 ALL = "all errors"
@@ -27,13 +27,14 @@ def ranked(
     rewrites: Sequence[str],
     signature: str,
 ) -> list[Row]:
-    """The rows of one number; ``model`` is the kind of candidate, or ``ALL``: the mean over the errors.
+    """The rows of one number; ``model`` is the kind of candidate, or ``ALL``: the mean over the errors that were made, NaN if it lacks one of them.
 
     scores     kind -> (n,) the number of each report, NaN where there is none; ``identical`` is among the kinds
     made       kind -> (n,) True where the kind applies to the report
     returns    ``<number>.above``: share of pairs in which the rewrite scores higher than the error, pairs of equal scores counted half; over all
                rewrites, and ``<number>.above.<rewrite>`` for each; ``<number>.ties``: share of pairs of equal scores; ``<number>.drop``: mean of
-               the score that the reference has for itself minus the candidate's. Scored and unscored are pairs; of a drop they are reports
+               the score that the reference has for itself minus the candidate's. Scored and unscored are pairs; of a drop they are reports.
+               ``<number>.reports``: how many reports have a pair that is scored, of how many the error was made of
     """
     better = {kind: number.better_higher(values) for kind, values in scores.items()}
     kinds = (*errors, *rewrites)
@@ -58,13 +59,20 @@ def ranked(
     entered = _counts(pairs[..., 2], falls[..., 1], errors, rewrites)
     wanted = _counts(possible, np.stack([made[kind] for kind in kinds], axis=1), errors, rewrites)
     rows = []
+    lacks_an_error = any(wanted[f"{error}|above"].any() and not entered[f"{error}|above"].any() for error in errors)
+    made_of = f"{CONVENTIONS}|number:{number.name}|metric:({signature})|v1"
     for key, estimate in bootstrap.scores(statistics, values).estimates.items():
         kind, _, name = key.partition("|")
         scored = int(entered[key].sum())
         low, high = estimate[1:] if bootstrap.patients_among(entered[key] > 0) > 1 else (np.nan, np.nan)
-        made_of = f"{CONVENTIONS}|number:{number.name}|metric:({signature})|v1"
+        of_kind = (np.nan, np.nan, np.nan) if kind == ALL and lacks_an_error else (estimate.value, low, high)
         counts = scored, int(wanted[key].sum()) - scored
-        rows.append(Row(kind, number.metric, f"{number.name}.{name}", estimate.value, low, high, *counts, made_of, title=number.title))
+        rows.append(Row(kind, number.metric, f"{number.name}.{name}", *of_kind, *counts, made_of, title=number.title))
+    for error in errors:
+        reports, of = int((entered[f"{error}|above"] > 0).sum()), int((wanted[f"{error}|above"] > 0).sum())
+        rows.append(
+            Row(error, number.metric, f"{number.name}.reports", float(reports), np.nan, np.nan, reports, of - reports, made_of, title=number.title)
+        )
     return rows
 
 

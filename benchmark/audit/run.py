@@ -192,12 +192,11 @@ def _rows(
 
 
 def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
-    """What must agree for two audits to share a folder: the references and what is made of them. Metrics may be added."""
+    """What must agree for two audits to share a folder: the references and what is made of them, however they were come by. Metrics may be added."""
     return {
         "audit": VERSION,
         "dataset": config.dataset,
         "split": config.split,
-        "limit": config.limit,
         "fingerprint": data.fingerprint,
         "cases": len(data.cases),
         "seed": config.seed,

@@ -13,6 +13,9 @@ from benchmark.per_case import CaseNumber
 from benchmark.records import Row
 from benchmark.tables.table import UNDEFINED, Block, Cell, Column, Line, Note, Number, Table
 
+FEWER = "  on reports"
+"""label of the line that says on how many reports the line above rests, where it does not rest on all"""
+
 
 class Given(NamedTuple):
     """What there is to lay out."""
@@ -28,6 +31,10 @@ class Given(NamedTuple):
     def row(self, kind: str, number: CaseNumber, what: str) -> Row:
         """``what`` is ``above``, ``ties``, ``drop``, ``above.<rewrite>``."""
         return self.rows[kind, number.metric, f"{number.name}.{what}"]
+
+    def reports(self, kind: str, number: CaseNumber, what: str) -> int:
+        """How many reports ``what`` of that kind rests on."""
+        return self.row(kind, number, "drop" if what == "drop" else "reports").scored
 
     def cell(self, kind: str, number: CaseNumber, what: str, decimals: int = 2) -> Cell:
         """The number with its interval."""
@@ -81,14 +88,24 @@ def _block(given: Given, what: str, kinds: Sequence[str], head: str, title: str,
     columns = (Column(head, is_words=True), *(Column(SHORT.get(kind, "Mean")) for kind in shown))
     made = tuple(f"{given.made[kind]:,}" if kind in given.made else "" for kind in shown)
     decimals = 3 if what == "drop" else 2
-    lines = [Line(number.title, tuple(given.cell(kind, number, what, decimals) for kind in shown)) for number in given.numbers]
+    lines = []
+    for number in given.numbers:
+        lines.append(Line(number.title, tuple(given.cell(kind, number, what, decimals) for kind in shown)))
+        own = tuple(f"{given.reports(kind, number, what):,}" if kind in given.made else "" for kind in shown)
+        if own != made:
+            lines.append(Line(FEWER, tuple("" if same == count else same for same, count in zip(own, made, strict=True))))
     return Block(columns, (*lines, Line("Reports", made, is_summary=True)), title)
 
 
 def _of_number(given: Given, number: CaseNumber) -> Block:
     """One metric: each error by each rewrite."""
     columns = (Column("Error", is_words=True), *(Column(TITLES[rewrite]) for rewrite in given.rewrites))
-    lines = [Line(TITLES[error], tuple(given.cell(error, number, f"above.{rewrite}") for rewrite in given.rewrites)) for error in given.errors]
+    lines = []
+    for error in given.errors:
+        rows = [given.row(error, number, f"above.{rewrite}") for rewrite in given.rewrites]
+        lines.append(Line(TITLES[error], tuple(given.cell(error, number, f"above.{rewrite}") for rewrite in given.rewrites)))
+        if any(row.unscored for row in rows):
+            lines.append(Line(FEWER, tuple(f"{row.scored:,} of {row.scored + row.unscored:,}" if row.unscored else "" for row in rows)))
     return Block(columns, tuple(lines), f"{number.title}: each rewrite against each error")
 
 
@@ -97,7 +114,8 @@ def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mappi
     drawn = "patients" if "patients" in counts else "reports (whose they are was not said)"
     found = [
         note,
-        f"{counted}. In brackets: {level * 100:g} % intervals from {draws:,} bootstrap draws of {drawn}. Reports: to how many the kind applies.",
+        f"{counted}. In brackets: {level * 100:g} % intervals from {draws:,} bootstrap draws of {drawn}. Reports: to how many the kind applies; "
+        f"{FEWER.strip()}, under a number that has no value for all of them: on how many its cells rest.",
         "Errors: " + ", ".join(f"{SHORT[kind]} ({TITLES[kind].lower()})" for kind in given.errors) + ".",
         "A pair is one report with exactly one known error and the same report with none, in other words, another order or another look; both "
         "are scored against the report itself. Equal scores count half: 0.50 is a metric that cannot tell, 0.00 one that always prefers the error.",
@@ -108,6 +126,7 @@ def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mappi
     turned = [number.title for number in given.numbers if number.is_lower_better]
     if turned:
         found.append(f"Turned round, since lower is better: {', '.join(turned)}.")
+    found += _unlike_means(given)
     missing = []
     for number in given.numbers:
         row = given.row(ALL, number, "above")
@@ -120,3 +139,13 @@ def _notes(given: Given, note: str, counts: Mapping[str, int], signatures: Mappi
     if any(math.isnan(row.value) for row in given.rows.values()):
         found.append(f"{UNDEFINED}: no such pair.")
     return (*(Note(text) for text in found if text), *(Note(f"{name}:", signature=signature) for name, signature in signatures.items()))
+
+
+def _unlike_means(given: Given) -> list[str]:
+    """What the means are not of: errors that nobody could make here, and those of which one number has no value."""
+    errors = {number: [error for error in given.errors if not given.reports(error, number, "above")] for number in given.numbers}
+    nowhere = [error for error in given.errors if all(error in lacking for lacking in errors.values())]
+    found = [f"Mean: without {', '.join(SHORT[error] for error in nowhere)}, of which there is no pair here."] if nowhere else []
+    lacking = {number: [SHORT[error] for error in own if error not in nowhere] for number, own in errors.items()}
+    listed = "; ".join(f"{number.title} ({', '.join(own)})" for number, own in lacking.items() if own)
+    return [*found, f"No mean of numbers that have no value for an error that others are tested by: {listed}."] if listed else found

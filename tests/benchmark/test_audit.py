@@ -107,6 +107,23 @@ def test_pairs_without_a_score_are_counted_and_left_out() -> None:
     assert (rows["e2", "drop"].scored, rows["e2", "drop"].unscored) == (1, 1)
 
 
+def test_cells_say_on_how_many_reports_they_rest() -> None:
+    """e1 has pairs in the first three reports and would have one in the fourth; e2 in the first, and would have one in the fourth."""
+    rows = rows_of(BY_HAND)
+    assert [(rows[error, "reports"].value, rows[error, "reports"].unscored) for error in ("e1", "e2")] == [(3, 1), (1, 1)]
+
+
+def test_a_mean_that_lacks_an_error_that_was_made_is_none() -> None:
+    """e2 was made of the fourth report alone, which has no score: a mean over e1 only would stand beside means over both."""
+    lacking = rows_of({**BY_HAND, "e2": [NAN] * 4})
+    assert math.isnan(lacking["e2", "above"].value)
+    for name in ("above", "ties"):
+        assert math.isnan(lacking[ALL, name].value)
+        assert math.isnan(lacking[ALL, name].low)
+    never_made = rows_of({kind: [*values[:3], 0.5] if kind != "e2" else [NAN] * 4 for kind, values in BY_HAND.items()})
+    assert never_made[ALL, "above"].value == never_made["e1", "above"].value
+
+
 def test_a_number_that_counts_errors_is_turned_round() -> None:
     errors = {kind: [-value for value in values] for kind, values in BY_HAND.items()}
     for key, row in rows_of(errors, is_lower_better=True).items():
@@ -152,6 +169,19 @@ def test_numbers_are_named_or_are_the_headlines() -> None:
         case_numbers("surplus", Counting(), 2, ["word"])
     with pytest.raises(UserError, match=r"no number 'green.green' to look at; write METRIC.NUMBER, the metric one of: surplus"):
         parse_numbers(["green.green"], ["surplus"])
+
+
+def test_a_finding_made_up_in_a_normal_report_is_seen_by_a_lesion_number_that_is_looked_at(tmp_path: Path) -> None:
+    found = audit(config("lesions"), tmp_path, given=reports_of_file({"2": REPORTS["2"]}))
+    above = {
+        number.name: next(row for row in found.rows if (row.model, row.value_name) == ("inserted", f"{number.name}.above"))
+        for number in found.numbers
+    }
+    assert (above["micro_f1"].scored, above["micro_hallucination"].unscored) == (0, 0)
+    assert above["micro_hallucination"].value == 1
+    page = (tmp_path / "audit.md").read_text()
+    assert "No mean of numbers that have no value for an error that others are tested by: Lesion micro F1 (Affirmed, Made up, Prior)" in page
+    assert "Mean: without Denied, Side, " in page  # of this report nobody could make them
 
 
 def config(*metrics: str, **more: Any) -> RunConfig:
@@ -206,6 +236,12 @@ def test_the_page_says_what_was_tested_and_how(done: Audit) -> None:
     assert "Lesion micro F1 with side" in page
     assert "Equal scores count half" in page
     assert "pairs of Lesion micro F1" in page  # left out, and counted
+    above = next(block for block in done.table.blocks if block.columns[0].title == "Rewrite preferred")
+    reports = dict(zip([*ERRORS, ALL], above.lines[-1].cells, strict=True))
+    labels = [line.label for line in above.lines]
+    own = dict(zip(reports, above.lines[labels.index("Lesion micro F1") + 1].cells, strict=True))
+    assert (reports["inserted"], own["inserted"], own["side"]) == ("3", "2", "")  # the clear lungs of report 2 have no F1 when rewritten
+    assert labels[labels.index("ROUGE-L (google, stem)") + 1] != "  on reports"
     assert "`rouge_l|variant:google" in page
     assert len(for_terminal(done.table).blocks) == 4
     sealed = json.loads((done.folder / "run.json").read_text())
@@ -252,6 +288,13 @@ def test_a_metric_may_be_added_later_and_nothing_is_measured_twice(tmp_path: Pat
     assert {number.metric for number in second.numbers} == {"rouge_l", "bleu"}
     with pytest.raises(OtherRun, match="its seed is 42, now it would be 7"):
         audit(config(seed=7), tmp_path, given=reports_of_file(REPORTS))
+
+
+def test_the_same_references_are_the_same_however_they_were_limited(tmp_path: Path) -> None:
+    first = audit(config(limit=3), tmp_path, given=reports_of_file(REPORTS))
+    assert repr(audit(config(), tmp_path, given=reports_of_file(REPORTS)).rows) == repr(first.rows)
+    with pytest.raises(OtherRun, match="its fingerprint is"):
+        audit(config(limit=2), tmp_path, given=reports_of_file({case: REPORTS[case] for case in "12"}))
 
 
 ANSWER = json.dumps(
