@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ from benchmark.metrics.tokens import check_pairs
 from benchmark.records import Lesions, UserError
 from benchmark.shares import share
 
-VERSION = 1
+VERSION = 2
 OBSERVATIONS: tuple[str, ...] = (
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
@@ -144,6 +145,7 @@ class ChexbertF1:
             self._observer = Network(labeller_named(self.name, available=settings))
         self._groups = self._observer.groups
         self._seen: dict[str, np.ndarray] = {}
+        self._why = "no answer"
         self.failures: Counter[str] = Counter()
         """why how many cases of the last ``statistics`` have no score"""
         self._prefix = "" if by == "chexbert" else f"{_first(labeller)}."
@@ -162,6 +164,8 @@ class ChexbertF1:
         A row of NaN where a text has no labels.
         """
         check_pairs(hypotheses, references)
+        if isinstance(self._observer, Table):
+            self._observer.check((*hypotheses, *references))
         new = [text for text in dict.fromkeys((*hypotheses, *references)) if text not in self._seen]
         if new:
             self._seen.update(zip(new, self._observer.observe(new), strict=True))
@@ -174,8 +178,8 @@ class ChexbertF1:
         rows = np.concatenate([np.ones((len(said), 1)), counts.reshape(len(said), -1), *of_case], axis=1)
         unlabelled = (ours < 0).any(axis=1) | (theirs < 0).any(axis=1)
         rows[unlabelled] = np.nan
-        why = self._observer.failures
-        self.failures = Counter({next(iter(why), "no answer"): int(unlabelled.sum())}) if unlabelled.any() else Counter()
+        self._why = next(iter(self._observer.failures), self._why)  # what was silent before is not asked again, and is so for the same reason
+        self.failures = Counter({self._why: int(unlabelled.sum())}) if unlabelled.any() else Counter()
         return rows
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -254,7 +258,11 @@ class Network:
 
 class Table:
     """What CheXbert said, from a CSV that its label.py wrote: ``Report Impression`` and 14 columns of 1, 0, -1 or nothing. Reports are found by
-    their words."""
+    their words.
+
+    An empty text that the table does not list mentions nothing, No Finding neither: were it unscored, a model would lose its worst cases by silence.
+    (The network is asked of it as of any other text, as its authors' programs do; a table that they wrote has its answer.)
+    """
 
     groups: Mapping[str, tuple[str, ...]] = {"14": OBSERVATIONS, "5": FIVE}
 
@@ -263,45 +271,82 @@ class Table:
         self._path = path
         try:
             data = path.read_bytes()
-            lines = data.decode("utf-8-sig").splitlines(keepends=True)
+            text = data.decode("utf-8-sig")
         except OSError as error:
             raise UnreadableTable(f"chexbert.labels={path}: cannot be read ({error.strerror}); give the path of a table of labels") from None
         except UnicodeDecodeError as error:
             raise UnreadableTable(f"chexbert.labels={path}: not UTF-8 ({error.reason}); save it as UTF-8") from None
         self._digest = hashlib.sha256(data).hexdigest()[:12]
         self._rows: dict[str, np.ndarray] = {}
-        reader = csv.DictReader(lines)
-        if lacking := [name for name in (REPORT_COLUMN, *OBSERVATIONS) if name not in (reader.fieldnames or ())]:
-            raise UnreadableTable(
-                f"{path}: has no column {lacking[0]!r}, found {', '.join(reader.fieldnames or ()) or 'nothing'}; a table is written as CheXbert's "
-                f"label.py writes it, {REPORT_COLUMN} and the {len(OBSERVATIONS)} observations"
-            )
-        for row in reader:
-            text, said = _words(row[REPORT_COLUMN] or ""), [_said(row[name]) for name in OBSERVATIONS]
+        for line, row in self._read(text):
+            words, said = _words(row[REPORT_COLUMN]), [_IN_A_TABLE.get(row[name].strip().lower().removesuffix(".0")) for name in OBSERVATIONS]
             if None in said:
                 wrong = OBSERVATIONS[said.index(None)]
-                raise UnreadableTable(f"{path}, line {reader.line_num}: {wrong} is {row[wrong]!r}; it is 1, 0, -1 (uncertain) or empty")
+                raise UnreadableTable(f"{path}, line {line}: {wrong} is {row[wrong]!r}; it is 1, 0, -1 (uncertain) or empty")
             codes = np.array(said, dtype=np.int8)
-            if text in self._rows and not np.array_equal(self._rows[text], codes):
-                raise UnreadableTable(f"{path}, line {reader.line_num}: the same text was there before with other labels; keep one of the two rows")
-            self._rows[text] = codes
+            if words in self._rows and not np.array_equal(self._rows[words], codes):
+                raise UnreadableTable(f"{path}, line {line}: the same text was there before with other labels; keep one of the two rows")
+            self._rows[words] = codes
         self.failures: Counter[str] = Counter()
 
-    def observe(self, reports: Sequence[str]) -> np.ndarray:
-        """(n, 14) int8. Raises ``NoChexbert`` if the table has none of the reports: then it is another's."""
-        found = [self._rows.get(_words(report)) for report in reports]
-        missing = sum(row is None for row in found)
-        if reports and missing == len(reports):
+    def _read(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """The rows, each with the line at which it begins. Raises ``UnreadableTable``."""
+        # Lines are what csv takes for lines: a report may hold form feeds and other ends of line.
+        reader = csv.reader(io.StringIO(text, newline=""))
+        header: list[str] | None = None
+        line = 1
+        try:
+            for cells in reader:
+                if header is None:
+                    header = self._header(cells)
+                elif cells and len(cells) != len(header):
+                    raise UnreadableTable(
+                        f"{self._path}, line {line}: has {len(cells)} cells, and the header {len(header)}; write every row with all of them, and a "
+                        "report with commas or ends of line in quotes"
+                    )
+                elif cells:
+                    yield line, dict(zip(header, cells, strict=True))
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise UnreadableTable(
+                f"{self._path}, line {line}: the row that begins here cannot be read ({error}); look for an open quote, or for a text of "
+                f"more than {csv.field_size_limit():,} characters"
+            ) from None
+        if header is None:
+            self._header([])
+
+    def _header(self, found: list[str]) -> list[str]:
+        needed = (REPORT_COLUMN, *OBSERVATIONS)
+        if lacking := [name for name in needed if name not in found]:
+            raise UnreadableTable(
+                f"{self._path}: has no column {lacking[0]!r}, found {', '.join(found) or 'nothing'}; a table is written as CheXbert's "
+                f"label.py writes it, {REPORT_COLUMN} and the {len(OBSERVATIONS)} observations"
+            )
+        if twice := [name for name in needed if found.count(name) > 1]:
+            raise UnreadableTable(f"{self._path}: has the column {twice[0]!r} {found.count(twice[0])} times; keep one of them")
+        return found
+
+    def check(self, reports: Sequence[str]) -> None:
+        """Raises ``NoChexbert`` if the table has none of all the texts of a measurement: then it is another's."""
+        wanted = {words for report in reports if (words := _words(report))}
+        if wanted and self._rows.keys().isdisjoint(wanted):
             raise NoChexbert(
-                f"chexbert.labels={self._path}: has {len(self._rows):,} texts, and none of the {len(reports):,} that are measured; give a table with "
+                f"chexbert.labels={self._path}: has {len(self._rows):,} texts, and none of the {len(wanted):,} that are measured; give a table with "
                 "a row for every reference and every report"
             )
+
+    def observe(self, reports: Sequence[str]) -> np.ndarray:
+        """(n, 14) int8; a row of -1 for a text that is not in the table."""
+        silent = np.full(len(OBSERVATIONS), BLANK, dtype=np.int8)
+        rows = {"": silent} | self._rows
+        found = [rows.get(_words(report)) for report in reports]
+        missing = sum(row is None for row in found)
         self.failures = Counter({"not in the table": missing}) if missing else Counter()
         return np.stack([np.full(len(OBSERVATIONS), -1, dtype=np.int8) if row is None else row for row in found])
 
     def signature(self) -> str:
-        """The file by its checksum."""
-        return f"labels:(table|sha256:{self._digest})"
+        """The file by its checksum, and what an empty text is."""
+        return f"labels:(table|sha256:{self._digest}|empty:{'listed' if '' in self._rows else 'blank'})"
 
 
 class LesionsAsObservations:
@@ -339,11 +384,6 @@ def _shares(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> tuple[np.ndarray,
     """Precision, recall and F1; 0 where there is nothing to share."""
     precision, recall, f1 = (np.nan_to_num(share(part, whole)) for part, whole in ((tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn)))
     return precision, recall, f1
-
-
-def _said(cell: str | None) -> int | None:
-    """The class of a cell, None for what is none; pandas writes 1 as 1.0 beside an empty cell."""
-    return _IN_A_TABLE.get((cell or "").strip().lower().removesuffix(".0"))
 
 
 def _words(text: str) -> str:

@@ -13,12 +13,13 @@ from benchmark.labelling.rules import RuleLabeller
 from benchmark.metrics.chexbert import AVERAGES, FIVE, OBSERVATIONS, REPORT_COLUMN, ChexbertF1, Network, NoChexbert, UnreadableTable
 from benchmark.records import Lesions, UserError
 
+HEADER = ",".join((REPORT_COLUMN, *OBSERVATIONS))
 BLANK_CELL = {0: "", 1: "1.0", 2: "0.0", 3: "-1.0"}
 
 
 def table(path: Path, rows: dict[str, Sequence[int]]) -> Path:
     """As CheXbert's label.py writes it, numbers with a point for the empty cells beside them."""
-    lines = [",".join((REPORT_COLUMN, *OBSERVATIONS))]
+    lines = [HEADER]
     lines += [",".join((f'"{text}"', *(BLANK_CELL[code] for code in codes))) for text, codes in rows.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -100,6 +101,40 @@ def test_a_text_without_labels_is_unscored_and_counted(tmp_path: Path) -> None:
         ChexbertF1(labels=tmp_path / "labels.csv").statistics(["x"], ["y"])
 
 
+def test_models_are_scored_alike_in_any_order(tmp_path: Path) -> None:
+    """One whose only text is not listed has unscored rows, be it measured before or after another."""
+    metric = ChexbertF1(labels=table(tmp_path / "labels.csv", {"a": [1] * 14, "b": [1] * 14}))
+    other = ChexbertF1(labels=tmp_path / "labels.csv")
+    for measured, order in ((metric, (["unlisted"], ["b"])), (other, (["b"], ["unlisted"]))):
+        found = {said[0]: np.isnan(measured.statistics(said, ["a"])).any() for said in order}
+        assert found == {"unlisted": True, "b": False}
+    metric.statistics(["unlisted"], ["a"])
+    assert metric.failures == {"not in the table": 1}, "for the same reason as the first time"
+
+
+def test_a_model_that_says_nothing_is_scored_and_a_table_that_lists_nothing_is_believed(tmp_path: Path) -> None:
+    edema = [int(name == "Edema") for name in OBSERVATIONS]
+    metric = ChexbertF1(labels=table(tmp_path / "labels.csv", {"edema": edema}))
+    rows = metric.statistics(["edema", " \n"], ["edema", "edema"])
+    assert metric.values(rows.sum(axis=0))["micro_f1_14"] == pytest.approx(2 / 3), "one hit, and one miss by silence"
+    assert "|empty:blank)" in metric.signature()
+    assert not metric.failures
+    listed = ChexbertF1(labels=table(tmp_path / "more.csv", {"edema": edema, "": edema}))
+    assert listed.values(listed.statistics([""], ["edema"]).sum(axis=0))["micro_f1_14"] == 1
+    assert "|empty:listed)" in listed.signature()
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\x0c", "\x0b", "\x1c", "\u2028", "\u2029"])
+def test_signs_that_some_take_for_line_ends_do_not_end_a_row(tmp_path: Path, sign: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"{HEADER}\nno{sign}edema,{'1' + ',' * 13}\n", encoding="utf-8")
+    assert not np.isnan(ChexbertF1(labels=tmp_path / "labels.csv").statistics(["no edema"], [f"no{sign}edema"])).any()
+
+
+def test_a_table_with_line_ends_of_windows_and_quoted_lines_is_read(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(f'{HEADER}\r\n"a, or\r\n""b""",1{"," * 13}\r\n\r\nc,{"," * 13}\r\n'.encode())
+    assert not np.isnan(ChexbertF1(labels=tmp_path / "labels.csv").statistics(['a, or "b"'], ["c"])).any()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -109,7 +144,12 @@ def test_a_text_without_labels_is_unscored_and_counted(tmp_path: Path) -> None:
             f"{REPORT_COLUMN},{','.join(OBSERVATIONS)}\ntext,2{',' * 13}\n",
             "line 2: Enlarged Cardiomediastinum is '2'; it is 1, 0, -1 (uncertain) or empty",
         ),
-        (f"{REPORT_COLUMN},{','.join(OBSERVATIONS)}\nt,1{',' * 13}\nt,0{',' * 13}\n", "line 3: the same text was there before with other labels"),
+        (f"{HEADER}\nt,1{',' * 13}\nt,0{',' * 13}\n", "line 3: the same text was there before with other labels"),
+        (f"{HEADER}\na,1{',' * 13}\nb", "line 3: has 1 cells, and the header 15; write every row with all of them"),
+        (f'{HEADER}\n"a\na",1{"," * 13}\nb,1{"," * 14}\n', "line 4: has 16 cells, and the header 15"),
+        (f'{HEADER}\n"a,1{"," * 13}\nb,1{"," * 13}\n', "line 2: has 1 cells, and the header 15"),
+        (f"{HEADER}\na,1{',' * 13}\n{'b' * 131_073},{',' * 13}\n", "line 3: the row that begins here cannot be read (field larger than"),
+        (f"{HEADER},Edema\n", "has the column 'Edema' 2 times; keep one of them"),
     ],
 )
 def test_a_table_that_is_none_is_refused_with_the_line(tmp_path: Path, content: str, message: str) -> None:
@@ -185,4 +225,4 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path) -> None
 def test_the_signature_says_who_labelled_and_what_uncertain_counts(tmp_path: Path) -> None:
     metric = ChexbertF1(labels=table(tmp_path / "labels.csv", {"a": [0] * 14}), uncertain="negative")
     assert metric.signature().startswith("chexbert|labels:(table|sha256:")
-    assert metric.signature().endswith("|observations:14+5|uncertain:negative|blank:negative|zero_division:0|v1")
+    assert metric.signature().endswith("|observations:14+5|uncertain:negative|blank:negative|zero_division:0|v2")
