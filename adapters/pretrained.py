@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from benchmark.records import UserError
 
+CONFIG = "config.json"
 FILES = ("*.json", "*.txt", "*.model", "*.safetensors")
 """what is fetched: sizes, vocabulary, weights, and no program"""
 OLD_WEIGHTS = "pytorch_model*.bin"
 """as they were kept before safetensors; taken where nothing else is there"""
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+"""one of them holds the word pieces; without any, transformers makes up a tokenizer that knows none"""
+TOKENIZER_FILES = (*VOCABULARIES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+"""what decides into which pieces a text is cut"""
+_WHOLE_OR_INDEX = (  # in the order in which transformers looks for them
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -31,41 +42,79 @@ def network_folder(name: str, setting: str, *, download: bool = False, files: Se
     """The folder of a network that is named by its path or by its name on the hub.
 
     setting   what the user would type to name another: ``bertscore.model``
-    download  fetch from the hub what is not on this machine
+    download  fetch from the hub what is not on this machine: the rest of the version that was begun, else the newest
 
     Raises ``NoNetwork``.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder, setting)
-    if folder.exists() or not _HUB_NAME.fullmatch(name):
+        return _checked(folder, f"{setting}={folder.name}", "name one as transformers' save_pretrained leaves it")
+    if folder.exists() or not _HUB_NAME.fullmatch(name) or "--" in name or ".." in name:  # the hub gives no such names
         raise NoNetwork(
             f"{setting}={name}: is no folder, nor the name of a model on the Hugging Face hub; name a folder with config.json and weights"
         )
     if importlib.util.find_spec("huggingface_hub") is None:
         raise NoNetwork(f"{setting}={name}: is no folder here, and huggingface_hub is not installed: pip install 'clala-benchmark[models]'")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    cached = _in_cache(name, setting)
+    fetch = f"fetch it, --set {setting.partition('.')[0]}.download=yes"
+    if download:
+        return _fetched(name, setting, cached, files)
+    if cached is None:
+        raise NoNetwork(f"{setting}={name}: is neither a folder nor in the Hugging Face hub's cache; name a folder, --set {setting}=PATH, or {fetch}")
+    return _checked(cached, f"{setting}={name}", f"it was not fetched whole: name another folder, --set {setting}=PATH, or {fetch}")
+
+
+def _in_cache(name: str, setting: str) -> Path | None:
+    """The folder in the hub's cache, whole or begun; None if there is none with a config.json."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        cached = Path(snapshot_download(name, local_files_only=True))
-        if not download or weights_files(cached):
-            return _checked(cached, setting)
-    except (LocalEntryNotFoundError, OSError) as error:
-        if not download:
-            own, _, option = setting.partition(".")
-            raise NoNetwork(
-                f"{setting}={name}: is neither a folder nor in the Hugging Face hub's cache; name a folder, --set {setting}=PATH, or fetch it, "
-                f"--set {own}.{'download' if option != 'download' else option}=yes"
-            ) from error
+        # Of a folder that was fetched in part snapshot_download says in some versions that it is there, in others that it is not.
+        found = try_to_load_from_cache(name, CONFIG)
+    except HFValidationError as error:
+        raise NoNetwork(f"{setting}={name}: is no folder, nor a name as the Hugging Face hub gives them; name a folder, or mend the name") from error
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _fetched(name: str, setting: str, cached: Path | None, files: Sequence[str]) -> Path:
+    """The folder with all that the hub has; nothing is fetched twice. Raises ``NoNetwork``."""
+    from huggingface_hub import snapshot_download
+
+    revision = cached.name if cached else None  # a network that was begun stays the one that it is
     try:
-        folder = Path(snapshot_download(name, allow_patterns=list(files)))
-        return _checked(folder if weights_files(folder) else Path(snapshot_download(name, allow_patterns=[*files, OLD_WEIGHTS])), setting)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise NoNetwork(
-            f"{setting}={name}: could not be fetched from the hub ({type(error).__name__}); get it where there is a network and name its folder, "
-            f"--set {setting}=PATH"
-        ) from error
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
+        if not weights_files(folder):
+            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*files, OLD_WEIGHTS]))
+    except Exception as error:  # of the hub, of its client and of the disk, and between versions of the client they are other ones
+        if cached is None or _lacking(cached):
+            raise NoNetwork(
+                f"{setting}={name}: could not be fetched from the hub ({type(error).__name__}); get it where there is a network and name its "
+                f"folder, --set {setting}=PATH"
+            ) from error
+        return cached
+    return _checked(folder, f"{setting}={name}", f"name another folder, --set {setting}=PATH")
+
+
+@contextmanager
+def reading(what: str, folder: Path, who: str) -> Iterator[None]:
+    """While transformers reads ``what`` of a folder: quiet, and whatever it raises of a damaged file is a ``NoNetwork``."""
+    try:
+        with quiet():
+            yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # of transformers, tokenizers, safetensors and pickle, each has its own, and tokenizers raises Exception itself
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise NoNetwork(f"{who}: {what} of {folder.name} cannot be read ({first}); take the folder whole") from error
+
+
+def read_config(folder: Path, who: str) -> Any:
+    """The sizes of a network, as transformers reads them. Raises ``NoNetwork``."""
+    from transformers import AutoConfig
+
+    with reading(CONFIG, folder, who):
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
 @contextmanager
@@ -89,12 +138,38 @@ def weights_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.safetensors")) or sorted(folder.glob(OLD_WEIGHTS))
 
 
+def has_vocabulary(folder: Path) -> bool:
+    """True if some file of the folder lists word pieces."""
+    return any(any(folder.glob(pattern)) for pattern in VOCABULARIES)
+
+
 def weights_digest(folder: Path) -> str:
     """The first 12 hex digits of a checksum over all files of weights: which network it is."""
-    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in weights_files(folder)))
+    return _digest_of(weights_files(folder))
 
 
-@lru_cache(maxsize=16)
+def reading_digest(folder: Path) -> str:
+    """Likewise of config.json and the tokenizer's files: how the same weights are used, and what is read with them."""
+    found = sorted({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)})
+    named = {file.name: _digest_of([file]) for file in found}
+    try:
+        named[CONFIG] = config_digest(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError) as error:
+        raise NoNetwork(f"{folder.name}: {CONFIG} cannot be read ({error}); take the folder whole") from error
+    return config_digest(named)
+
+
+def config_digest(config: Mapping[str, Any]) -> str:
+    """Likewise of settings, in whatever order, without where they came from and who wrote them."""
+    decides = {name: value for name, value in config.items() if not name.startswith("_") and name != "transformers_version"}
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _digest_of(files: Sequence[Path]) -> str:
+    return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=64)
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     return hashlib.sha256("".join(_sha256(file) for file, _, _ in files).encode()).hexdigest()[:12]
 
@@ -107,9 +182,24 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _checked(folder: Path, setting: str) -> Path:
-    if lacking := [
-        what for what, is_there in (("config.json", (folder / "config.json").is_file()), ("weights", weights_files(folder))) if not is_there
-    ]:
-        raise NoNetwork(f"{setting}={folder.name}: that folder holds no {lacking[0]}; name one as transformers' save_pretrained leaves it")
+def _checked(folder: Path, asked: str, remedy: str) -> Path:
+    if lacking := _lacking(folder):
+        raise NoNetwork(f"{asked}: that folder holds no {lacking}; {remedy}")
     return folder
+
+
+def _lacking(folder: Path) -> str:
+    """What of a network is not there, empty if all is."""
+    if not (folder / CONFIG).is_file():
+        return CONFIG
+    for whole, index in _WHOLE_OR_INDEX:
+        if (folder / whole).is_file():
+            return ""
+        if (folder / index).is_file():
+            try:
+                parts = sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
+                lacking = [part for part in parts if not (folder / part).is_file()]
+            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                return f"{index} that can be read"
+            return f"{lacking[0]}, one of {len(lacking)} of {len(parts)} parts that are not there" if lacking else ""
+    return "weights"

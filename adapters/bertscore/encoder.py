@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adapters.pretrained import NoNetwork, quiet
+from adapters.pretrained import NoNetwork, has_vocabulary, read_config, reading
 from benchmark.records import UserError
 
 FAMILIES = ("bert", "roberta", "distilbert", "xlm-roberta", "camembert", "electra", "deberta", "deberta-v2")
@@ -16,6 +16,10 @@ FAMILIES = ("bert", "roberta", "distilbert", "xlm-roberta", "camembert", "electr
 BATCH_TOKENS = {"cpu": 1_024}
 """read at once, filling included: what is read must fit into a CPU's cache; elsewhere 16,384"""
 NOT_LOOKED_AT = ("pooler.", "position_ids")
+PROBE = "no effusion"
+"""what every vocabulary that a report can be read with knows something of, if only its letters"""
+SPARE = ("deberta", "deberta-v2")
+"""published with up to a hundred rows of word pieces that stand for none; others have such rows only where they make up a multiple of 64"""
 
 
 class Encoder:
@@ -35,13 +39,12 @@ class Encoder:
 
         layer  after which to look, 0 = before the first; None = the last
 
-        Raises ``UserError`` for a network of another family, a layer that it has not, or a device that is not there.
+        Raises ``UserError`` for a network of another family, a layer that it has not, a vocabulary of another, or a device that is not there.
         """
         import torch
-        from transformers import AutoConfig
 
         self.folder, self.who, self.precision = folder, who, precision
-        self._config = AutoConfig.from_pretrained(folder)
+        self._config = read_config(folder, who)
         if self._config.model_type not in FAMILIES:
             raise UserError(f"{who}: {folder.name} is a {self._config.model_type!r}; layers can be looked into of: {', '.join(FAMILIES)}")
         layers = self._config.num_hidden_layers
@@ -61,6 +64,7 @@ class Encoder:
         self.begin, self.end, self._pad = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id, self._tokenizer.pad_token_id
         if self.begin is None or self.end is None or self._pad is None:
             raise UserError(f"{who}: the vocabulary of {folder.name} has no sign for begin, end or filling; BERTScore needs all three")
+        self._check_pieces()
         # RoBERTa counts places from the number of its filling on, so two of its 514 are never used.
         offset = self._pad + 1 if self._config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
         self.places = min(int(self._tokenizer.model_max_length), self._config.max_position_embeddings - offset)
@@ -103,21 +107,30 @@ class Encoder:
 
         # A RoBERTa tells a word at the beginning from one behind a blank; bert-score puts a blank before the text.
         with_blank = {"add_prefix_space": True} if self._config.model_type == "roberta" else {}
-        try:
-            return AutoTokenizer.from_pretrained(self.folder, **with_blank)
-        except (OSError, ValueError) as error:
-            first = (str(error).splitlines() or ["no reason given"])[0]
-            raise NoNetwork(f"{self.who}: {self.folder.name} has no vocabulary that can be read ({first}); take the folder whole") from error
+        if not has_vocabulary(self.folder):
+            raise NoNetwork(f"{self.who}: {self.folder.name} holds no vocabulary, vocab.txt, tokenizer.json or the like; take the folder whole")
+        with reading("the vocabulary", self.folder, self.who):
+            return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False, **with_blank)
+
+    def _check_pieces(self) -> None:
+        """Raise ``NoNetwork`` for a vocabulary that is not the network's, or knows no word."""
+        pieces, rows = len(self._tokenizer), self._config.vocab_size
+        most_spare = 100 if self._config.model_type in SPARE else 63 if rows % 64 == 0 else 0
+        if not 0 <= rows - pieces <= most_spare:  # one line less, and every piece behind it is read as its neighbour
+            raise NoNetwork(
+                f"{self.who}: the vocabulary of {self.folder.name} has {pieces:,} word pieces, the network has places for {rows:,}; "
+                "take the files that it was published with"
+            )
+        with reading("the vocabulary", self.folder, self.who):
+            found = self._tokenizer(PROBE, add_special_tokens=False)["input_ids"]
+        if not set(found) - {self._tokenizer.unk_token_id}:
+            raise NoNetwork(f"{self.who}: the vocabulary of {self.folder.name} knows nothing of {PROBE!r}; take the files that it was published with")
 
     def _read_network(self) -> Any:
         from transformers import AutoModel
 
-        try:
-            with quiet():  # it would report the layers that are left out on purpose
-                network, told = AutoModel.from_pretrained(self.folder, config=self._config, output_loading_info=True)
-        except (OSError, RuntimeError, ValueError) as error:
-            first = (str(error).splitlines() or ["no reason given"])[0]
-            raise NoNetwork(f"{self.who}: the weights of {self.folder.name} cannot be read ({first}); take the folder whole") from error
+        with reading("the weights", self.folder, self.who):
+            network, told = AutoModel.from_pretrained(self.folder, config=self._config, trust_remote_code=False, output_loading_info=True)
         if missing := sorted(name for name in told["missing_keys"] if not any(part in name for part in NOT_LOOKED_AT)):
             raise NoNetwork(
                 f"{self.who}: {self.folder.name} lacks {len(missing)} of the network's tensors, {missing[0]} first; take the folder whole"

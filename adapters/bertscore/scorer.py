@@ -13,7 +13,7 @@ import numpy as np
 
 from adapters.bertscore.encoder import Encoder
 from adapters.bertscore.kept import KeptVectors
-from adapters.pretrained import network_folder, weights_digest
+from adapters.pretrained import network_folder, reading_digest, weights_digest
 from benchmark.progress import progress
 from benchmark.records import UserError
 
@@ -73,6 +73,8 @@ class Scorer:
             raise UserError(f"{who} has no precision={precision!r}; known: fp32, bf16")
         if batch_tokens is not None and batch_tokens < 1:
             raise UserError(f"{who}: batch_tokens is {batch_tokens}; it must be at least 1, a text that is longer is read alone")
+        if not 0 <= keep_gb < math.inf:  # NaN too
+            raise UserError(f"{who}: keep_gb is {keep_gb}; it must be a number of gigabytes, 0 to keep nothing")
         layer = LAYERS.get(model) if layer is None else layer
         if layer is None:
             known = ", ".join(f"{name} {number}" for name, number in LAYERS.items())
@@ -82,7 +84,7 @@ class Scorer:
         self.model = model if not Path(model).expanduser().is_dir() else Path(model).expanduser().resolve().name
         self.encoder = Encoder(folder, layer, device=device, precision=precision, batch_tokens=batch_tokens, who=who)
         self.idf = idf
-        self._digest = weights_digest(folder)
+        self._digest, self._reading = weights_digest(folder), reading_digest(folder)
         self._vectors = KeptVectors(int(keep_gb * 2**30))
         self._tokens: dict[str, list[int]] = {}
 
@@ -105,10 +107,10 @@ class Scorer:
         return (rows - np.array(self.baseline)) / (1 - np.array(self.baseline)) if self.baseline else rows
 
     def signature(self) -> str:
-        """Network, layer, weights of pieces, baseline."""
+        """Network, with how it is used and what is read with it, layer, weights of pieces, baseline."""
         baseline = "/".join(f"{number:.8g}" for number in self.baseline) if self.baseline else "no"
         return (
-            f"bertscore|as:bert-score-0.3.13|model:{self.model}|weights:{self._digest}|layer:{self.encoder.layer}|"
+            f"bertscore|as:bert-score-0.3.13|model:{self.model}|weights:{self._digest}|reading:{self._reading}|layer:{self.encoder.layer}|"
             f"idf:{'references_measured' if self.idf else 'no'}|baseline:{baseline}|tokens:{self.encoder.places}|precision:{self.encoder.precision}"
         )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,12 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tiny_bert import tiny_bert, tiny_roberta  # noqa: E402
+from tiny_bert import PIECES, tiny_bert, tiny_roberta  # noqa: E402
 
 from adapters.bertscore.kept import KeptVectors  # noqa: E402
 from adapters.bertscore.metric import BertScore  # noqa: E402
 from adapters.bertscore.scorer import BASELINES, BadBaseline, Pair, baseline_of, match  # noqa: E402
-from adapters.pretrained import NoNetwork, network_folder, weights_digest  # noqa: E402
+from adapters.pretrained import NoNetwork, network_folder, reading_digest, weights_digest  # noqa: E402
 from benchmark.records import UserError  # noqa: E402
 
 GOLDEN = json.loads((Path(__file__).parent / "bertscore_golden.json").read_text(encoding="utf-8"))
@@ -124,11 +127,67 @@ def test_no_case_at_all_is_an_empty_table(networks: Path) -> None:
 def test_the_signature_says_which_network_and_how(networks: Path) -> None:
     metric = bertscore(networks / "bert", baseline="0.1/0.2/0.3")
     digest = weights_digest(networks / "bert")
+    reading = reading_digest(networks / "bert")
     assert metric.signature() == (
-        f"bertscore|as:bert-score-0.3.13|model:bert|weights:{digest}|layer:2|idf:no|baseline:0.1/0.2/0.3|tokens:64|precision:fp32|unit:mean_of_cases|v1"
+        f"bertscore|as:bert-score-0.3.13|model:bert|weights:{digest}|reading:{reading}|layer:2|idf:no|baseline:0.1/0.2/0.3|tokens:64|precision:fp32|"
+        "unit:mean_of_cases|v1"
     )
     assert metric.titles["f1"] == "BERTScore F1 (bert, layer 2, rescaled)"
     assert digest != weights_digest(networks / "roberta")
+
+
+def set_in(name: str, **settings: Any) -> Callable[[Path], object]:
+    """Put settings into a JSON file of a folder."""
+
+    def put(folder: Path) -> None:
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        (folder / name).write_text(json.dumps({**found, **settings}), encoding="utf-8")
+
+    return put
+
+
+def written(name: str, data: str | bytes) -> Callable[[Path], object]:
+    """Write a file of a folder anew."""
+    return lambda folder: (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def without(*names: str) -> Callable[[Path], object]:
+    """Take files out of a folder."""
+    return lambda folder: [(folder / name).unlink() for name in names]
+
+
+@pytest.fixture
+def copied(networks: Path, tmp_path: Path) -> Path:
+    """A copy of the BERT, to be changed."""
+    return Path(shutil.copytree(networks / "bert", tmp_path / "bert"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_in("tokenizer_config.json", do_lower_case=False),
+        set_in("config.json", num_attention_heads=4),
+        set_in("config.json", hidden_act="relu"),
+        set_in("config.json", layer_norm_eps=0.1),
+        written("vocab.txt", "\n".join([*PIECES[:-2], PIECES[-1], PIECES[-2]])),
+    ],
+)
+def test_the_same_weights_used_otherwise_have_other_numbers_and_another_signature(
+    networks: Path, copied: Path, change: Callable[[Path], object]
+) -> None:
+    change(copied)
+    texts = ["The heart of normal size"], ["chest"]
+    as_they_were, changed = bertscore(networks / "bert"), bertscore(copied)
+    assert weights_digest(copied) == weights_digest(networks / "bert")
+    assert not np.array_equal(as_they_were.statistics(*texts), changed.statistics(*texts)), "the change must change something"
+    assert as_they_were.signature() != changed.signature()
+
+
+def test_who_wrote_the_sizes_and_in_what_order_is_no_part_of_the_signature(networks: Path, copied: Path) -> None:
+    found = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    found = dict(reversed({**found, "transformers_version": "4.0.0", "_name_or_path": "elsewhere"}.items()))
+    (copied / "config.json").write_text(json.dumps(found, indent=4), encoding="utf-8")
+    assert bertscore(copied).signature() == bertscore(networks / "bert").signature()
 
 
 def test_a_baseline_is_known_given_in_numbers_or_read_from_a_file(tmp_path: Path) -> None:
@@ -169,6 +228,7 @@ def test_a_file_without_the_layer_or_the_columns_is_refused(tmp_path: Path) -> N
         ({"layer": None}, "which layer of .* shall be looked at is not known; say so, --set bertscore.layer=N"),
         ({"precision": "int8"}, "known: fp32, bf16"),
         ({"batch_tokens": 0}, "batch_tokens is 0; it must be at least 1"),
+        ({"keep_gb": math.nan}, "keep_gb is nan; it must be a number of gigabytes"),
         ({"device": "cuda:99"}, "device 'cuda:99' cannot be had here"),
     ],
 )
@@ -201,6 +261,9 @@ def test_a_folder_without_a_network_is_refused(tmp_path: Path, networks: Path) -
         network_folder(str(tmp_path / "empty"), "bertscore.model")
     with pytest.raises(NoNetwork, match="is no folder, nor the name of a model"):
         network_folder("no such/name at all", "bertscore.model")
+    for name in ("foo--bar", "a..b"):  # which the hub's client refuses
+        with pytest.raises(NoNetwork, match="is no folder, nor the name of a model"):
+            network_folder(name, "bertscore.model")
 
 
 def test_a_network_of_another_kind_or_with_a_tensor_missing_is_refused(tmp_path: Path, networks: Path) -> None:
@@ -221,3 +284,69 @@ def test_a_network_of_another_kind_or_with_a_tensor_missing_is_refused(tmp_path:
     save_file(tensors, short / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(NoNetwork, match=r"short lacks 1 of the network's tensors, encoder.layer.1.output.dense.weight first"):
         bertscore(short).statistics(["x"], ["y"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (without("vocab.txt"), "bert holds no vocabulary, vocab.txt, tokenizer.json or the like; take the folder whole"),
+        (without("vocab.txt", "tokenizer_config.json"), "bert holds no vocabulary"),
+        (written("vocab.txt", ""), r"the vocabulary of bert has \d word pieces, the network has places for 97|cannot be read"),
+        (written("vocab.txt", "\n".join(PIECES[:-1])), "the vocabulary of bert has 96 word pieces, the network has places for 97"),
+        (written("vocab.txt", "\n".join([*PIECES, "spleen"])), "the vocabulary of bert has 98 word pieces, the network has places for 97"),
+        (written("vocab.txt", "\n".join([*PIECES[:5], *map(str, range(1000, 1092))])), "the vocabulary of bert knows nothing of 'no effusion'"),
+        (written("tokenizer.json", "{}"), "the vocabulary of bert cannot be read"),
+        (written("tokenizer_config.json", "{"), "the vocabulary of bert cannot be read"),
+        (written("config.json", "{"), "config.json of bert cannot be read"),
+        (written("config.json", "{}"), "config.json of bert cannot be read"),
+        (set_in("config.json", model_type="strange"), "config.json of bert cannot be read"),
+        (set_in("config.json", num_attention_heads="two"), "config.json of bert cannot be read"),
+        (set_in("config.json", num_attention_heads=5), "the weights of bert cannot be read"),
+        (set_in("config.json", hidden_act="nope"), "the weights of bert cannot be read"),
+        (written("model.safetensors", b"no weights"), "the weights of bert cannot be read"),
+    ],
+)
+def test_a_damaged_folder_is_refused_with_what_to_do(copied: Path, spoil: Callable[[Path], object], message: str) -> None:
+    """Without a vocabulary transformers 5 makes up one that knows no word, and all reports are alike."""
+    spoil(copied)
+    with pytest.raises(NoNetwork, match=f"bertscore: ({message})"):
+        bertscore(copied).statistics(["x"], ["y"])
+
+
+def test_rows_that_make_up_a_round_number_need_no_word_pieces(copied: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(copied / "model.safetensors")
+    name = "embeddings.word_embeddings.weight"
+    tensors[name] = torch.cat([tensors[name], torch.zeros(128 - len(PIECES), 32)])
+    save_file(tensors, copied / "model.safetensors", metadata={"format": "pt"})
+    set_in("config.json", vocab_size=128)(copied)
+    assert bertscore(copied).statistics(["heart"], ["heart"])[0, 3] == pytest.approx(1)
+
+
+def test_no_program_of_a_folder_is_run(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a config that names one, of a tokenizer's, and of pickled weights; whoever would say yes is not asked."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    ran = copied / "ran"
+    written("own.py", f"open({str(ran)!r}, 'w')")(copied)
+    set_in("tokenizer_config.json", tokenizer_class="Own", auto_map={"AutoTokenizer": ["own.Own", None]})(copied)
+    with pytest.raises(NoNetwork, match="the vocabulary of bert cannot be read"):
+        bertscore(copied)
+    set_in("config.json", model_type="own", auto_map={"AutoConfig": "own.Own", "AutoModel": "own.Own"})(copied)
+    with pytest.raises(NoNetwork, match=r"config.json of bert cannot be read"):
+        bertscore(copied)
+    assert not ran.exists()
+
+
+class Program:
+    """What a pickle can ask for."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (exec, ("raise SystemExit('ran')",))
+
+
+def test_pickled_weights_that_hold_a_program_are_refused(copied: Path) -> None:
+    (copied / "model.safetensors").unlink()
+    (copied / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Program()}, protocol=2))
+    with pytest.raises(NoNetwork, match="the weights of bert cannot be read"):
+        bertscore(copied).statistics(["x"], ["y"])
