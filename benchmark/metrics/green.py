@@ -16,7 +16,8 @@ Who counts is the number, so ``judge`` stands in its title and its signature:
 
 - An answer without all three counted parts, or with a count that cannot be read, is asked for once more and is then no answer; the published code
   reads what it finds and counts the rest as 0 (a missing list of errors as no error, a missing count of matches as the score 0). So is a list that
-  begins with "No" and counts after all ("Note: ...", "None but these"): the published code takes it for a list without errors.
+  begins with "No" and counts after all ("Note: ...", "None but these", "No. 3 matched"): the published code takes it for a list without errors.
+  A decimal ("2.5 cm nodule") is no count; the published code takes what stands before its point.
 - Matched findings are, in our words, everything present or expressly absent that both reports state alike; so two reports that deny the same agree.
 
 Equal texts, and an empty candidate, are asked about like any other.
@@ -44,6 +45,8 @@ from benchmark.records import UserError
 from benchmark.shares import share
 
 VERSION = 1
+READING = 2
+"""version of our own reading of answers, that of language_model"""
 JUDGES = ("rules", "language_model", "local", "served")
 LOCAL = "green_model"
 """the metric that asks the published model; it comes with a plugin, for a network is none of the instrument's"""
@@ -58,6 +61,7 @@ COLUMNS = len(CATEGORIES) + 4
 _LETTERED, _NUMBERED = re.compile(r"\([a-f]\) .*"), re.compile(r"\([1-6]\) .*")
 _COUNT = re.compile(r"(?<=: )\b\d+\b(?=\.)")
 _MATCHES = re.compile(r"^\b\d+\b(?=\.)")
+_WHOLE_COUNT, _WHOLE_MATCHES = re.compile(rf"{_COUNT.pattern}(?!\.\d)"), re.compile(rf"{_MATCHES.pattern}(?!\.\d)")  # of "3.2 cm" no 3
 _NOTHING = re.compile(r"No(?:ne)?(?:\s*$|[.,;]| (?:clinically|significant|insignificant|errors?|match(?:es|ed|ing)?|findings?)\b)")
 _EXCEPT = re.compile(r"\b(?:except|besides|other than|apart from|aside from)\b", re.IGNORECASE)
 _MOST = 1000  # of anything in one report; what is beyond was no count
@@ -126,7 +130,8 @@ class Green:
         if judge not in JUDGES:
             raise UserError(f"green has no judge={judge!r}; known: {', '.join(JUDGES)}")
         self._prefix = ""
-        if judge != "local" and (given := [name for name, value in (("model", model), ("batch_size", batch_size), ("download", download)) if value]):
+        of_the_model = {"model": bool(model), "precision": precision != "auto", "batch_size": batch_size is not None, "download": download}
+        if judge != "local" and (given := [name for name, is_given in of_the_model.items() if is_given]):
             raise UserError(
                 f"green: {given[0]} is a setting of the model on this machine, and the judge is {judge}; add green.judge=local, or leave it"
             )
@@ -209,7 +214,7 @@ class ByLanguageModel:
 
     def signature(self) -> str:
         """Model and prompt."""
-        return signed(f"judge:language_model|model:({self._ask.signature()})|prompt:{self._prompt.digest}")
+        return signed(f"judge:language_model|model:({self._ask.signature()})|prompt:{self._prompt.digest}|reading:v{READING}")
 
     @property
     def _asked(self) -> str:
@@ -313,9 +318,7 @@ def first_words(text: str) -> str:
 
 def count_as_published(answer: str) -> Counts:
     """The counts as the published code reads them (parse_error_counts of green_score/green.py): what is not found counts 0."""
-    answer = without_frame(answer)
-    matched = _MATCHES.match(_part(answer, MATCHED) or "")
-    return Counts(_errors(_part(answer, SIGNIFICANT) or ""), _errors(_part(answer, INSIGNIFICANT) or ""), _number(matched[0]) if matched else 0)
+    return _counted(without_frame(answer), _COUNT, _MATCHES)
 
 
 def read_counts(answer: str) -> Counts:
@@ -330,7 +333,7 @@ def read_counts(answer: str) -> Counts:
         if _NOTHING.match(body):
             continue
         if title == MATCHED:
-            if not _MATCHES.match(body):
+            if not _WHOLE_MATCHES.match(body):
                 raise Unusable(f"[{title}]: begins with {body[:40]!r}; begin with a whole number and a full stop, then what was matched")
             continue
         lines = _lines(body)
@@ -338,12 +341,18 @@ def read_counts(answer: str) -> Counts:
             own = [line for line in lines if line.startswith(f"({letter}) ")]
             if len(own) != 1:
                 raise Unusable(f"[{title}]: has {len(own)} lines that begin with ({letter}); write (a) to (f) once each, without empty lines between")
-            if not _COUNT.search(own[0]):
+            if not _WHOLE_COUNT.search(own[0]):
                 raise Unusable(f"[{title}]: ({letter}) has no count; write a colon, a blank, a whole number and a full stop, 0. for none")
-    counts = count_as_published(answer)
+    counts = _counted(without_frame(answer), _WHOLE_COUNT, _WHOLE_MATCHES)
     if max(*counts.significant, *counts.insignificant, counts.matched) > _MOST:
         raise Unusable(f"a count is above {_MOST}; count what the two reports state")
     return counts
+
+
+def _counted(answer: str, count: re.Pattern[str], matches: re.Pattern[str]) -> Counts:
+    matched = matches.match(_part(answer, MATCHED) or "")
+    significant, insignificant = (_errors(_part(answer, title) or "", count) for title in (SIGNIFICANT, INSIGNIFICANT))
+    return Counts(significant, insignificant, _number(matched[0]) if matched else 0)
 
 
 def without_frame(answer: str) -> str:
@@ -362,19 +371,19 @@ def _part(answer: str, title: str) -> str | None:
 
 
 def _counted_after_all(answer: str, title: str) -> str:
-    """What belies the "No" that a part begins with: a line with a letter or a count, also behind an empty line, or an exception; else empty."""
+    """What belies the "No" that a part begins with: a line with letter or count, also behind an empty line, a number, an exception; or empty."""
     body = _part(answer, title) or ""
     section = answer.split(f"[{title}]:", 1)[1].split("\n[", 1)[0] if title != MATCHED else body
     line = next((line for line in section.splitlines() if _lines(line) or _COUNT.search(line)), "")
-    return line or (body if _EXCEPT.search(body) else "")
+    return line or (body if _EXCEPT.search(body) or re.search(r"\d", body) else "")
 
 
-def _errors(body: str) -> tuple[int, ...]:
+def _errors(body: str, pattern: re.Pattern[str]) -> tuple[int, ...]:
     if body.startswith("No"):
         return (0,) * len(CATEGORIES)
     counts = [0] * len(CATEGORIES)
     for line in _lines(body):
-        if count := _COUNT.search(line):
+        if count := pattern.search(line):
             counts["abcdef".index(line[1])] = _number(count[0])
     return tuple(counts)
 

@@ -127,12 +127,24 @@ def test_nothing_with_an_exception_is_not_nothing() -> None:
         (GOOD.replace("2. what both say", "No edema; no effusion"), "[Matched Findings]: begins with 'No edema; no effusion'"),
         (GOOD.replace("[Matched Findings]:\n2", "**[Matched Findings]:**\n2"), "[Matched Findings]: begins with"),
         (GOOD.replace("2. what", f"{'9' * 5000}. what"), "a count is above 1000"),
+        (GOOD.replace("2. what both say", "2.5 cm nodule"), "[Matched Findings]: begins with '2.5 cm nodule'; begin with a whole number"),
+        (GOOD.replace("1. a thing", "3.2 cm nodule"), "[Clinically Significant Errors]: (a) has no count"),
+        (GOOD.replace("2. what both say", "No. 3 matched"), "[Matched Findings]: begins with 'No. 3 matched'"),
+        (GOOD.replace("2. what both say", "No. Matched: three, as 3"), "[Matched Findings]: begins with 'No. Matched"),
     ],
 )
 def test_a_count_that_cannot_be_read_is_not_nothing(text: str, message: str) -> None:
     with pytest.raises(Unusable) as caught:
         read_counts(text)
     assert message in str(caught.value)
+
+
+def test_a_decimal_is_no_count_and_the_published_reading_takes_its_whole_part() -> None:
+    assert read_counts(GOOD.replace("2. what both say", "2. a 2.5 cm nodule; a 3.2 cm mass")).matched == 2
+    assert read_counts(GOOD.replace("1. a thing", "1. a nodule: 3.2 cm")).significant[0] == 1
+    assert count_as_published(GOOD.replace("1. a thing", "3.2 cm nodule")).significant[0] == 3
+    assert count_as_published(GOOD.replace("2. what both say", "2.5 cm nodule")).matched == 2
+    assert count_as_published(GOOD.replace("2. what both say", "No. 3 matched")).matched == 0
 
 
 def numbers(metric: Green, rows: np.ndarray) -> dict[str, float]:
@@ -182,7 +194,7 @@ def test_the_signature_names_the_model_and_the_prompt() -> None:
     metric = Green(ScriptedModels(lambda question, problem: GOOD))
     assert metric.judge == "scripted"
     assert metric.asks
-    assert metric.signature() == f"green|judge:language_model|model:(scripted|temperature:0)|prompt:{load('green').digest}|words:300|v1"
+    assert metric.signature() == f"green|judge:language_model|model:(scripted|temperature:0)|prompt:{load('green').digest}|reading:v2|words:300|v1"
 
 
 def test_the_title_names_the_model_that_counts() -> None:
@@ -259,6 +271,9 @@ def test_behind_an_endpoint_the_published_model_is_asked_and_read_as_published(t
         ({"judge": "nobody"}, "green has no judge='nobody'; known: rules, language_model, local, served"),
         ({"judge": "rules", "prompt": Path("x")}, "prompt is for a judge that is asked, and the rules are not"),
         ({"judge": "rules", "model": "x"}, "model is a setting of the model on this machine, and the judge is rules; add green.judge=local"),
+        ({"judge": "rules", "precision": "bf16"}, "precision is a setting of the model on this machine, and the judge is rules"),
+        ({"judge": "language_model", "precision": "fp16"}, "precision is a setting of the model on this machine, and the judge is language_model"),
+        ({"judge": "served", "batch_size": 0}, "batch_size is a setting of the model on this machine, and the judge is served"),
         ({"judge": "language_model"}, "green by a language model needs one to ask, and got none"),
     ],
 )
