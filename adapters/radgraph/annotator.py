@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from adapters.radgraph.archive import HUB_NAME, WEIGHTS, Archive, WrongArchive, archive_path, find_archive, read_archive, remedy
-from adapters.radgraph.pieces import WordPieces, find_backbone
+from adapters.radgraph.pieces import WordPieces, find_backbone, is_framed
 from adapters.radgraph.words import words_v1, words_xl
 from benchmark.annotating.annotations import Annotation, Entity
 from benchmark.records import UserError
@@ -144,9 +144,27 @@ class _Network:
     def _rows(self, report: Report) -> list[list[int]]:
         """The pieces as the BERT reads them, in parts where it has no places for all."""
         before, after = self._loaded.pieces.before, self._loaded.pieces.after
+        if not self._loaded.pieces.is_framed:
+            before = after = ()
         most = self._loaded.places - len(before) - len(after)
         parts = (report.pieces[start : start + most] for start in range(0, len(report.pieces), most))
         return [[*before, *part, *after] for part in parts]
+
+    def _standing(self, report: Report) -> list[tuple[int, int]]:
+        """(row, place in it) of the vector that the network takes for each piece; of the last ones there may be none.
+
+        For a BERT that is where the piece stands. For a tokenizer without a class of its own (ModernBERT's), the package puts no marks around a row
+        and counts as if it had: each piece is taken for the one before it, and long reports lose the ends of their rows. So was the network trained.
+        """
+        before, places, count = len(self._loaded.pieces.before), self._loaded.places, len(report.pieces)
+        if self._loaded.pieces.is_framed:
+            most = places - before - len(self._loaded.pieces.after)
+            return [(piece // most, before + piece % most) for piece in range(count)]
+        rows = -(-count // places)
+        if rows == 1:
+            return [(0, piece) for piece in range(1, count)]
+        inner = [(row, place) for row in range(rows) for place in range(1, places - 1)]
+        return [*inner[: count - 2 * rows], (rows - 1, (count - 1) % places)]
 
     def _batches(self, order: Sequence[int], read: Sequence[Report]) -> Iterator[list[int]]:
         """Numbers of reports, longest first, whose rows with their filling are at most so many pieces; one alone may be more."""
@@ -166,22 +184,29 @@ class _Network:
         """(W, D) the vector of every word of the reports: the mean of its pieces', or zeros where it has none."""
         import torch
 
-        rows = [row for report in batch for row in self._rows(report)]
-        counts = torch.tensor([count for report in batch for count in report.counts])
-        words = torch.zeros(len(counts), self._loaded.heads.sizes.width, device=self.device)
-        if not rows:
-            return words
-        before, after = len(self._loaded.pieces.before), len(self._loaded.pieces.after)
+        rows: list[list[int]] = []
+        standing: list[tuple[int, int]] = []
+        word_of: list[int] = []  # which word each of them belongs to
+        words = 0
+        for report in batch:
+            places = self._standing(report)
+            of_pieces = [word for word, count in enumerate(report.counts, start=words) for _ in range(count)]
+            standing += ((len(rows) + row, place) for row, place in places)
+            word_of += of_pieces[: len(places)]
+            rows += self._rows(report)
+            words += len(report.words)
+        sums = torch.zeros(words, self._loaded.heads.sizes.width, device=self.device)
+        if not standing:
+            return sums
         lengths = torch.tensor([len(row) for row in rows])
         filled = torch.full((len(rows), int(lengths.max())), self._loaded.pieces.pad)
         for number, row in enumerate(rows):
             filled[number, : len(row)] = torch.tensor(row)
-        place = torch.arange(filled.shape[1])
-        is_piece = (place >= before) & (place < (lengths - after)[:, None])
-        vectors = self._loaded.encoder(filled.to(self.device), lengths.to(self.device))[is_piece.to(self.device)]
-        word_of = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        words.index_add_(0, word_of.to(self.device), vectors)
-        return words / counts.clamp(min=1)[:, None].to(self.device)
+        row_of, place_of = torch.tensor(standing, device=self.device).T
+        vectors = self._loaded.encoder(filled.to(self.device), lengths.to(self.device))[row_of, place_of]
+        words_of = torch.tensor(word_of, device=self.device)
+        sums.index_add_(0, words_of, vectors)
+        return sums / torch.bincount(words_of, minlength=words).clamp(min=1)[:, None]
 
     def _annotation(self, words: Sequence[str], found: Found | None) -> Annotation:
         """In the package's form: a relation stands at the entity that it comes from, and is dropped unless both its spans are entities."""
@@ -243,7 +268,7 @@ def _load(model: str, path: Path, state_of_file: tuple[int, int], backbone: Path
             f"{path}: scores {heads.sizes.entity_labels} entities and {heads.sizes.relation_labels} relations, and vocabulary/ names "
             f"{len(entity.names)} and {len(relation.names)}; {remedy(path)}"
         )
-    pieces = WordPieces(archive, files, pieces=int(bert.config.vocab_size))
+    pieces = WordPieces(archive, files, pieces=int(bert.config.vocab_size), is_framed=is_framed(files, config.places, is_bert=not wants_config))
     places = min(config.places or bert.config.max_position_embeddings, bert.config.max_position_embeddings)
     heads = heads.eval().requires_grad_(False).to(device)
     encoder = _encoder(bert, device, runtime)

@@ -73,8 +73,8 @@ def find_backbone(archive: Archive, name: str, named: Path | None, *, needs_conf
 class WordPieces:
     """Words to numbers."""
 
-    def __init__(self, archive: Archive, backbone: Backbone, *, pieces: int) -> None:
-        """``pieces`` is how many the network knows. Raises WrongTokenizer."""
+    def __init__(self, archive: Archive, backbone: Backbone, *, pieces: int, is_framed: bool) -> None:
+        """``pieces`` is how many the network knows; ``is_framed`` see below. Raises WrongTokenizer."""
         self._tokenizer, self.sha256 = _tokenizer(archive, backbone)
         count = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if count > pieces:
@@ -85,6 +85,12 @@ class WordPieces:
         alone, framed = (list(self._tokenizer.encode("a", add_special_tokens=add).ids) for add in (False, True))
         place = framed.index(alone[0])
         self.before, self.after = tuple(framed[:place]), tuple(framed[place + len(alone) :])
+        self.is_framed = is_framed
+        if not is_framed and (len(self.before), len(self.after)) != (1, 1):
+            raise WrongTokenizer(
+                f"{backbone.tokenizer or archive.path}: puts {len(self.before)} and {len(self.after)} marks around a text, and one and one are "
+                "expected; take the tokenizer of the BERT that the archive names"
+            )
         self.pad = self._tokenizer.token_to_id("[PAD]") or 0
         self._kept: dict[str, tuple[int, ...]] = {}
 
@@ -96,6 +102,16 @@ class WordPieces:
             encoded = self._tokenizer.encode_batch(new, add_special_tokens=False)
             self._kept.update((word, tuple(one.ids)) for word, one in zip(new, encoded, strict=True))
         return [self._kept[word] for word in words]
+
+
+def is_framed(backbone: Backbone, places: int | None, *, is_bert: bool) -> bool:
+    """True if the network reads its marks ([CLS] and [SEP]) around a text.
+
+    The package puts them there by a method that tokenizers of a class of their own have (BertTokenizer), and the general one lacks. Where config.json
+    sets no greatest length, it does so by another way.
+    """
+    named = str(backbone.settings.get("tokenizer_class", "BertTokenizer" if is_bert else ""))
+    return places is None or named.startswith("Bert")
 
 
 def _tokenizer(archive: Archive, backbone: Backbone) -> tuple[Any, str]:

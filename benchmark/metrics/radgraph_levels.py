@@ -66,9 +66,11 @@ class Levels:
 
     def sets(self, annotations: Sequence[Annotation]) -> tuple[Sets, Sets, Sets]:
         """What each level makes of each annotation."""
-        entities = [_in_order(annotation["entities"]) for annotation in annotations]
-        listed = list(chain.from_iterable(one.values() for one in entities))
+        entities = [annotation["entities"] for annotation in annotations]
+        if list(chain.from_iterable(entities)) != list(chain.from_iterable(map(_KEYS.__getitem__, map(slice, map(len, entities))))):
+            entities = [_in_order(one) for one in entities]
         counts = np.fromiter(map(len, entities), dtype=np.int64, count=len(entities))
+        listed = list(chain.from_iterable(one.values() for one in entities))
         names = np.fromiter(map(self._names.__getitem__, map(_NAME, listed)), dtype=np.int64, count=len(listed))
         relations = list(map(_RELATIONS, listed))
         each = np.fromiter(map(len, relations), dtype=np.int64, count=len(listed))
@@ -133,8 +135,6 @@ _KEYS = [str(number) for number in range(1, 1_000)]
 
 def _in_order(entities: dict[str, Any]) -> dict[str, Any]:
     """The same entities with the keys "1", "2" and on, as the package gives them; from a file they may come otherwise."""
-    if list(entities) == _KEYS[: len(entities)]:
-        return entities
     keys = {key: str(number) for number, key in enumerate(entities, start=1)}
     return {keys[key]: {**entity, "relations": [[kind, keys[other]] for kind, other in entity["relations"]]} for key, entity in entities.items()}
 

@@ -48,7 +48,7 @@ XL_LABELS = (
 )
 NER_LABELS = {"radgraph": ("", "ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U"), "radgraph-xl": XL_LABELS, "modern-radgraph-xl": XL_LABELS}
 RELATION_LABELS = ("modify", "located_at", "suggestive_of")
-SHIFTS = {"tiny": {"ner": -5.7, "relation": -4}, "base": {"ner": -6.9, "relation": -20.0}}
+SHIFTS = {"modern": {"ner": -10.0, "relation": -6.0}, "tiny": {"ner": -5.7, "relation": -4}, "base": {"ner": -6.9, "relation": -20.0}}
 """of the last biases, so that about as many spans become entities, and pairs relations, as in real annotations"""
 
 
@@ -57,7 +57,7 @@ def random_weights(shapes: Mapping[str, Sequence[int]], size: str) -> dict[str, 
     drawn = {}
     for number, (name, shape) in enumerate(sorted(shapes.items())):
         rng = np.random.RandomState(SEED + number)
-        if "LayerNorm.weight" in name:
+        if name.endswith(("LayerNorm.weight", "norm.weight")):
             values = rng.uniform(0.5, 1.5, shape)
         elif len(shape) == 2 and "embedding" not in name:
             values = rng.standard_normal(tuple(shape)) * np.sqrt(1.5 / shape[1])
@@ -69,10 +69,11 @@ def random_weights(shapes: Mapping[str, Sequence[int]], size: str) -> dict[str, 
             values = 0.2 * values  # else every word would soon be the mean of all
         if "_scorer" in name and len(shape) == 2 and shape[0] < 10:
             values = 6 * (values - values.mean(axis=1, keepdims=True))  # else what all spans have in common would make them one thing
+        shift = SHIFTS["modern" if "modern" in name else size]
         if "_ner_scorers" in name and name.endswith("1._module.bias"):
-            values = values + SHIFTS[size]["ner"]
+            values = values + shift["ner"]
         if "_relation_scorers" in name and name.endswith("bias"):
-            values = values + SHIFTS[size]["relation"]
+            values = values + shift["relation"]
         drawn[name] = torch.from_numpy(np.asarray(values, dtype=np.float32))
     return drawn
 
@@ -103,13 +104,22 @@ def config_of(model: str, size: str) -> dict[str, Any]:
     }
 
 
-def write_backbone(folder: Path, size: str, words: Sequence[str]) -> None:
+def write_backbone(folder: Path, size: str, words: Sequence[str], model: str = "radgraph-xl") -> None:
     """The tokenizer and the sizes of the BERT, as they lie on the hub."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": len(words), "type_vocab_size": 2, **SIZES[size]}
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "tokenizer_class": "BertTokenizer"}))
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    if model.startswith("modern"):
+        from tokenizers import BertWordPieceTokenizer
+
+        BertWordPieceTokenizer({word: number for number, word in enumerate(words)}, lowercase=True).save(str(folder / "tokenizer.json"))
+        kind: dict[str, Any] = {"model_type": "modernbert", "local_attention": 16, "pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3}
+        settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        settings |= {f"{name}_token": f"[{name.upper()}]" for name in ("cls", "sep", "pad", "unk", "mask")}
+    else:
+        (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        kind = {"model_type": "bert", "type_vocab_size": 2}
+        settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (folder / "config.json").write_text(json.dumps({**kind, "vocab_size": len(words), **SIZES[size]}))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
 def write_archive(folder: Path, model: str, size: str, shapes: Mapping[str, Sequence[int]]) -> Path:
@@ -204,7 +214,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.task == "archive":
         folder, reports = given.folder.resolve(), json.loads(given.reports.read_text())
-        write_backbone(folder / BACKBONE, given.size, words_of(reports, given.pieces))
+        write_backbone(folder / BACKBONE, given.size, words_of(reports, given.pieces), given.model)
         write_archive(folder, given.model, given.size, shapes_of(folder, given.model, given.size))
     elif given.task == "serve":
         serve(given.folder.resolve() if given.folder else None, given.model)
@@ -231,10 +241,14 @@ def make_fixture() -> None:
         "words": words,
         "models": {},
     }
-    for model in ("radgraph", "radgraph-xl"):
+    from radgraph.allennlp.common import cached_transformers
+
+    for model in NER_LABELS:
+        cached_transformers._model_cache.clear()  # all three call their BERT by the same name
+        cached_transformers._tokenizer_cache.clear()
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name).resolve()
-            write_backbone(folder / BACKBONE, "tiny", words)
+            write_backbone(folder / BACKBONE, "tiny", words, model)
             shapes = shapes_of(folder, model, "tiny")
             write_archive(folder, model, "tiny", shapes)
             found, _ = annotate(folder, model, reports)
