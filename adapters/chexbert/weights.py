@@ -83,8 +83,8 @@ def read(path: Path, *, trust_pickle: bool = False) -> Any:
             f"{path}: holds more than tensors and plain values, or is no PyTorch file, and is not opened, for it could run code; {REMEDY}; "
             "if you trust whoever made it: --set chexbert.trust_pickle=yes"
         ) from error
-    except (RuntimeError, EOFError, OSError, ImportError, AttributeError) as error:  # the last two: a pickle of a program that is not here
-        raise WrongWeights(f"{path}: cannot be read ({_first_line(error)}); {REMEDY}") from error
+    except Exception as error:  # a text, a damaged pickle, or one of a program that is not here: the reader stumbles in a dozen ways
+        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({_first_line(error)}); {REMEDY}") from error
 
 
 def tensors_of(found: Any, path: Path) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ def fill(network: Network, state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return ": ".join((type(error).__name__, *str(error).splitlines()[:1]))
 
 
 REMEDY = f"take {FILE} of {HUB_NAME} on the Hugging Face hub"

@@ -352,12 +352,44 @@ def test_a_file_of_something_else_is_refused_with_what_it_holds(tmp_path: Path, 
         load(tmp_path / "chexbert.pth", attention_heads=2)
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.pth", b"<html>"), ("b.pth", b""), ("c.safetensors", b"<html>"), ("d.pth", b"PK\x03\x04 cut")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.pth", b"<html>"),
+        ("b.pth", b""),
+        ("c.safetensors", b"<html>"),
+        ("d.pth", b"PK\x03\x04 cut"),
+        ("e.pth", b"hello"),
+        ("f.pth", b"id,report\na,b\n"),
+        ("g.pth", b"\x80"),
+    ],
+)
 def test_a_file_that_is_none_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     for trust in (False, True):
         with pytest.raises(WrongWeights, match=rf"{re.escape(name)}: .*; take chexbert\.pth of StanfordAIMI/RRG_scorers on the Hugging Face hub"):
             load(tmp_path / name, attention_heads=2, trust_pickle=trust)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_file_is_refused_however_the_reader_stumbles(tmp_path: Path) -> None:
+    """A byte here and there of the oldest form, which is a bare pickle, and of the newest; what is still whole is loaded."""
+    sizes = Sizes(words=20, places=8, width=8, inner=8, layers=1, attention_heads=2)
+    outcomes = set()
+    for is_new in (False, True):
+        torch.save(tensors(sizes=sizes), tmp_path / "whole.pth", _use_new_zipfile_serialization=is_new)
+        whole = (tmp_path / "whole.pth").read_bytes()
+        generator = np.random.default_rng(0)
+        for number in range(60):
+            damaged = bytearray(whole)
+            damaged[int(generator.integers(min(len(whole), 2000)))] = int(generator.integers(256))
+            (tmp_path / "chexbert.pth").write_bytes(damaged[: None if number % 4 else int(generator.integers(1, len(whole)))])
+            try:
+                load(tmp_path / "chexbert.pth", attention_heads=2)
+                outcomes.add("loaded")
+            except WrongWeights as error:
+                outcomes.add(str(error).rpartition("; take ")[2][:12])
+    assert outcomes == {"loaded", "chexbert.pth"}
 
 
 def test_the_number_of_attention_heads_is_asked_for_where_the_width_does_not_tell(folder: Path, tmp_path: Path) -> None:
