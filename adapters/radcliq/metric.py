@@ -11,7 +11,8 @@ each standardised, weighed and summed: ``raw``, which is below 0 for the best re
 BERTScore's idf on, as RadEval has it, the same pair scores otherwise in other company. ``raw`` is the mean over cases; ``inverse`` is 1 / raw, as
 ReXrank prints it, higher is better, and no number where raw is not above 0.
 
-With another annotator than RadGraph v1 it is another number, and bears the annotator's name: ``rules.raw``.
+With another annotator than RadGraph v1 it is another number, and bears the annotator's name: ``rules.raw``. So does one with another network or layer
+for BERTScore, ``roberta-large-17.raw``: MEAN, SCALE, WEIGHTS and the baseline of its F1 stay those that were fitted to distilroberta-base, layer 5.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from adapters.bertscore.scorer import BASELINES, Scorer
+from benchmark import registry
 from benchmark.annotating.choose import annotator_named
 from benchmark.annotating.once import annotate_once
 from benchmark.metrics.bleu import Bleu
@@ -42,6 +44,8 @@ WEIGHTS = np.array([-0.377083683, -0.370300100, -0.252616218, 4.31504841e-12])
 INTERCEPT = 2.46655256e-10
 BERT, LAYER = "distilroberta-base", 5
 ANNOTATOR = "radgraph"
+FETCHED = ("radgraph", "radgraph_xl", "modern_radgraph_xl")
+"""annotators that are fetched on first use"""
 OWN_SETTINGS = (
     (r"\bchexbert\.(weights|vocab)\b", r"radcliq_v1.chexbert_\1"),
     (r"\bradgraph\.(weights|backbone)\b", r"radcliq_v1.radgraph_\1"),
@@ -73,8 +77,8 @@ class Radcliq:
     ) -> None:
         """Find three networks.
 
-        bert                               distilroberta-base, by its folder or its name on the hub
-        layer                              whose vectors are compared
+        bert                               distilroberta-base, by its name on the hub or a folder called so; another, for another number
+        layer                              whose vectors are compared; likewise
         chexbert_weights, chexbert_vocab   chexbert.pth and vocab.txt; None = where programs keep them
         attention_heads, trust_pickle      as of the labeller chexbert
         annotator                          radgraph, or another (rules, file:PATH), for another number
@@ -106,16 +110,18 @@ class Radcliq:
         given: dict[str, Any] = {
             "weights": radgraph_weights,
             "backbone": radgraph_backbone,
-            "download": download if "radgraph" in annotator else None,
+            "download": download if registry.parse_spec(annotator).name.replace("-", "_") in FETCHED else None,
         }
         settings = {name: value for name, value in given.items() if value is not None}
         annotating = _made(lacking, lambda: annotator_named(annotator, settings, device=device))
         if scorer is None or chexbert is None or annotating is None:
             raise UserError(f"radcliq_v1 needs three networks, and {len(lacking)} cannot be had: {'; '.join(lacking)}")
         self._scorer, self._chexbert, self._annotator = scorer, chexbert, annotating
-        who = annotating.signature().partition("|")[0]
-        self._prefix = "" if who == ANNOTATOR else f"{who}."
-        by = "" if who == ANNOTATOR else f", RadGraph by {who}"
+        others = {"RadGraph": annotating.signature().partition("|")[0], "BERTScore": f"{scorer.model.rpartition('/')[2]}-{scorer.encoder.layer}"}
+        own = {"RadGraph": ANNOTATOR, "BERTScore": f"{BERT}-{LAYER}"}
+        others = {part: re.sub(r"[^\w-]+", "_", who) for part, who in others.items() if who != own[part]}
+        self._prefix = "".join(f"{who}." for who in others.values())
+        by = "".join(f", {part} by {who}" for part, who in others.items())
         self._bleu = Bleu()
         self._class_tokens: dict[str, np.ndarray] = {}
         self.titles = {

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tiny_bert import PIECES, tiny_roberta  # noqa: E402
+from tiny_bert import PIECES, SIZES, tiny_roberta  # noqa: E402
 
 from adapters.bertscore.metric import BertScore  # noqa: E402
 from adapters.chexbert.labeller import Chexbert  # noqa: E402
@@ -88,20 +88,53 @@ def test_a_case_scores_the_same_alone_and_in_any_company(radcliq: Radcliq) -> No
 def test_lower_is_better_and_every_name_says_so(radcliq: Radcliq) -> None:
     rows = radcliq.statistics([REFERENCES[0], HYPOTHESES[2]], [REFERENCES[0], REFERENCES[2]])
     assert rows[0, 1] < rows[1, 1], "an equal text has fewer errors than an unlike one"
-    assert radcliq.lower_is_better == {"rules.raw"}
-    assert radcliq.titles["rules.raw"] == "RadCliQ-v1 (raw, lower is better, RadGraph by rules)"
+    assert radcliq.lower_is_better == {"rules.roberta-2.raw"}
+    assert radcliq.titles["rules.roberta-2.raw"] == "RadCliQ-v1 (raw, lower is better, RadGraph by rules, BERTScore by roberta-2)"
     signature = radcliq.signature()
     assert signature.startswith("radcliq_v1|direction:lower_is_better|unit:mean_of_cases|bertscore:(bertscore|as:bert-score-0.3.13|model:roberta|")
     assert "|idf:no|baseline:0.84732/0.84759504/0.8473319|" in signature
     assert "|radgraph:(rules|" in signature
 
 
+def test_with_the_network_and_layer_of_its_paper_it_bears_its_own_name(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only then: the constants are fitted to those."""
+    monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path))
+    monkeypatch.setitem(SIZES, "num_hidden_layers", 6)
+    tiny_roberta(tmp_path / "distilroberta-base")
+    tiny_roberta(tmp_path / "my roberta")
+    own = made(folder, bert=str(tmp_path / "distilroberta-base"), layer=5)
+    assert own.titles["rules.raw"] == "RadCliQ-v1 (raw, lower is better, RadGraph by rules)"
+    for bert, layer, who in (("distilroberta-base", 4, "distilroberta-base-4"), ("my roberta", 5, "my_roberta-5")):
+        other = made(folder, bert=str(tmp_path / bert), layer=layer)
+        assert other.titles[f"rules.{who}.inverse"] == f"1 / RadCliQ-v1 (higher is better, RadGraph by rules, BERTScore by {who})"
+        assert set(other.values(np.ones(6))) == {f"rules.{who}.{name}" for name in ("raw", "inverse", *FEATURES)}
+        assert other.lower_is_better == set(other.headlines) == {f"rules.{who}.raw"}
+
+
+@pytest.mark.parametrize("annotator", ["file:{}/radgraph.json", "radgraph=rules", "package:radgraph"])
+def test_an_annotator_is_not_taken_for_radgraph_for_what_else_stands_in_its_word(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, annotator: str
+) -> None:
+    monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path))
+    (tmp_path / "radgraph.json").write_text("{}", encoding="utf-8")
+    try:
+        said = made(folder, annotator=annotator.format(tmp_path)).signature()
+    except UserError as error:
+        said = str(error)
+    assert "no setting" not in said
+    assert "|radgraph:(" in said or "cannot be had: (1) " in said
+
+
 def test_the_mean_and_its_inverse_are_of_column_sums(radcliq: Radcliq) -> None:
     rows = np.array([[1.0, 2.0, 0.1, 0.2, 0.3, 0.4], [1.0, 3.0, 0.3, 0.2, 0.1, 0.0]])
     found = radcliq.values(rows.sum(axis=0))
-    assert (found["rules.raw"], found["rules.inverse"], found["rules.semb"]) == (pytest.approx(2.5), pytest.approx(0.4), pytest.approx(0.2))
-    assert np.isnan(radcliq.values(np.array([1.0, -1.0, 1, 1, 1, 1]))["rules.inverse"]), "1 / -1 would be the worst of all"
-    assert np.isnan(radcliq.values(np.zeros(6))["rules.raw"])
+    assert (found["rules.roberta-2.raw"], found["rules.roberta-2.inverse"], found["rules.roberta-2.semb"]) == (
+        pytest.approx(2.5),
+        pytest.approx(0.4),
+        pytest.approx(0.2),
+    )
+    assert np.isnan(radcliq.values(np.array([1.0, -1.0, 1, 1, 1, 1]))["rules.roberta-2.inverse"]), "1 / -1 would be the worst of all"
+    assert np.isnan(radcliq.values(np.zeros(6))["rules.roberta-2.raw"])
     assert radcliq.statistics([], []).shape == (0, 6)
 
 
