@@ -1,8 +1,9 @@
 """GREEN by the model that was trained for it: the published prompt, chat turns, greedy answers, reading and score, on this machine.
 
 Ostmeier et al., GREEN (Findings of EMNLP 2024, https://arxiv.org/abs/2405.03595); the model is StanfordAIMI/GREEN-radllama2-7b, the code
-Stanford-AIMI/GREEN at d72c195. Where we differ: questions are sorted by length, so that a batch is hardly filled; a question that leaves no room for
-an answer is unscored, where the published code stops. In 16 bits an answer can depend on who shares its batch, there as here: another
+Stanford-AIMI/GREEN at d72c195. Where we differ: questions are sorted by length, so that a batch is hardly filled; what fills it takes nothing of the
+2,048 tokens of question and answer, so an answer has the same room in any batch; a question that leaves no room for a whole answer is unscored, where
+the published code stops, or reads what was cut. In 16 bits an answer can depend on who shares its batch, there as here: another
 ``batch_size`` can change some.
 
 Answers are kept in the file in which those of other language models are kept, a batch at a time: what was answered is not asked again, by any run.
@@ -19,7 +20,7 @@ from typing import Literal
 import numpy as np
 
 from adapters.green_model.generation import ChatModel, Written
-from adapters.pretrained import FILES, network_folder, weights_digest
+from adapters.pretrained import FILES, network_folder, reading_digest, weights_digest
 from benchmark.llm.cache import AnswerCache, Kept, default_file, key_of
 from benchmark.metrics.green import COLUMNS, ERRORS, count_as_published, first_words, means, row, signed
 from benchmark.metrics.green_prompt import PublishedPrompt, published_prompt
@@ -28,7 +29,8 @@ from benchmark.progress import progress
 from benchmark.records import UserError
 from benchmark.runs import CannotWrite
 
-VERSION = 1
+VERSION = 2
+"""of how answers are made: those of another are asked anew"""
 MODEL = "StanfordAIMI/GREEN-radllama2-7b"
 BATCH_SIZE = 16
 
@@ -78,7 +80,7 @@ class GreenModel:
     def __init__(self, chat: ChatModel, prompt: PublishedPrompt, model: str, *, cache: Path | None = None) -> None:
         """``model`` is its name in tables; ``cache`` the file of answers, that of the user's cache folder if not given."""
         self._chat, self._prompt, self._model, self._file = chat, prompt, model, cache
-        self._digest = weights_digest(chat.folder)
+        self._digest, self._reading = weights_digest(chat.folder), reading_digest(chat.folder)
         self.failures: Counter[str] = Counter()
         """why how many cases of the last ``statistics`` have no score"""
         self.titles = {"green": f"GREEN ({self.judge})" if self.judge else "GREEN"}
@@ -90,7 +92,7 @@ class GreenModel:
         return "" if self._model == MODEL else self._model
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """(n, 10) one, GREEN, six significant counts, matched, insignificant; a row of NaN where a question leaves no room for an answer."""
+        """(n, 10) one, GREEN, six significant counts, matched, insignificant; a row of NaN where a question leaves no room for a whole answer."""
         check_pairs(hypotheses, references)
         pairs = list(zip(hypotheses, references, strict=True))
         questions = {pair: self._prompt.fill(first_words(pair[1]), first_words(pair[0])) for pair in dict.fromkeys(pairs)}
@@ -98,7 +100,7 @@ class GreenModel:
         rows = {
             pair: [np.nan] * COLUMNS if answers[text] is None else row(count_as_published(answers[text] or "")) for pair, text in questions.items()
         }
-        self.failures = Counter("no room for an answer" for pair in pairs if answers[questions[pair]] is None)
+        self.failures = Counter("no room for a whole answer" for pair in pairs if answers[questions[pair]] is None)
         return np.array([rows[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), COLUMNS)
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -106,9 +108,9 @@ class GreenModel:
         return means(sums)
 
     def signature(self) -> str:
-        """Model, weights, prompt and cut: the same words as of ``green`` with judge=local, for it is the same number."""
+        """Model, weights, what is read with them, prompt and cut: the same words as of ``green`` with judge=local, for it is the same number."""
         how = f"precision:{self._chat.precision}|answer:greedy|tokens:{self._chat.longest}|generation:v{VERSION}"
-        return signed(f"judge:local|model:{self._model}|weights:{self._digest}|prompt:published-{self._prompt.digest}|{how}")
+        return signed(f"judge:local|model:{self._model}|weights:{self._digest}|reading:{self._reading}|prompt:published-{self._prompt.digest}|{how}")
 
     def _answers(self, questions: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         """Each question with its answer: those that were kept first, then the longest."""
@@ -140,7 +142,7 @@ class GreenModel:
 
     def _key(self, question: str) -> str:
         decides = {"precision": self._chat.precision, "longest": self._chat.longest, "generation": VERSION}
-        return key_of(f"green_model:{self._digest}", decides, [{"role": "user", "content": question}], None, 0)
+        return key_of(f"green_model:{self._digest}:{self._reading}", decides, [{"role": "user", "content": question}], None, 0)
 
     def _kept(self, question: str, answer: Written) -> Kept:
         return Kept(answer.text, self._model, answer.question_tokens, answer.answer_tokens, 0.0, "green", self._model, len(question))

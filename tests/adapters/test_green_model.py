@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +19,14 @@ from tiny_llama import tiny_llama  # noqa: E402
 
 from adapters.green_model.generation import ChatModel, Written, tidied  # noqa: E402
 from adapters.green_model.metric import GreenModel, green_model  # noqa: E402
-from adapters.pretrained import NoNetwork, weights_digest  # noqa: E402
+from adapters.pretrained import NoNetwork, reading_digest, weights_digest  # noqa: E402
 from benchmark.metrics.green import Green  # noqa: E402
 from benchmark.metrics.green_prompt import PublishedPrompt  # noqa: E402
 from benchmark.records import UserError  # noqa: E402
 
 TEXT = "Reference: {REF}; candidate: {CAND}."
 PROMPT = PublishedPrompt(TEXT, "the test", hashlib.sha256(TEXT.encode()).hexdigest())
-QUESTIONS = ["short", "one that is somewhat longer", "x" * 50, "the last"]
+QUESTIONS = ["short", "one that is somewhat longer", "q1", "the last"]
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +77,66 @@ def test_answers_are_the_likeliest_token_by_token_to_their_end_in_batches_filled
     model = chat(folder)
     (batch,) = model.write(QUESTIONS)
     found = dict(batch)
-    assert [place for place, _ in batch] == [2, 1, 3, 0], "the longest first"
+    assert [place for place, _ in batch] == [1, 3, 0, 2], "the longest first"
     ends = 0
     for place, question in enumerate(QUESTIONS):
         written = found[place]
         assert written is not None
-        wanted = by_the_book(model, question, 120)[: written.answer_tokens]
+        wanted = by_the_book(model, question, 120)
         assert len(wanted) == written.answer_tokens > 0
         assert written.text == tidied(model._pieces.decode(model.tokens(question) + wanted)).rpartition("<|assistant|>")[2]
         ends += written.answer_tokens < 20
     assert len({written.text for written in found.values() if written}) == len(QUESTIONS), "the answers must differ for this to say something"
-    assert ends, "one at least must come to its end before there is no more room"
+    assert 0 < ends < len(QUESTIONS), "some must come to their end soon, and others not"
 
 
-def test_a_question_that_leaves_no_room_has_no_answer(folder: Path) -> None:
-    found = dict(pair for batch in chat(folder).write(["x" * 90, "short"]) for pair in batch)
-    assert found[0] is None
-    assert found[1] is not None
+def answers(model: ChatModel, questions: Sequence[str]) -> dict[str, Written | None]:
+    return {questions[place]: written for batch in model.write(questions) for place, written in batch}
+
+
+def test_the_room_of_an_answer_is_its_own_whoever_shares_the_batch(folder: Path) -> None:
+    """The 93 tokens of the longest question leave 27 of 120, which is nothing to the others; a limit at an answer's very end is no limit."""
+    questions = ["x" * 50, *(f"q{number}" for number in range(3))]
+    alone, together = answers(chat(folder, batch_size=1), questions), answers(chat(folder), questions)
+    assert alone == together
+    longest = max(written.answer_tokens for written in together.values() if written)
+    assert longest > 27, "an answer must be longer than the room that its neighbour has"
+    model = chat(folder)
+    question = next(question for question, written in together.items() if written and written.answer_tokens == longest)
+    whole = len(model.tokens(question)) + longest + 1
+    assert answers(chat(folder, longest=whole), ["x" * 40, question])[question] == together[question]
+    assert answers(chat(folder, longest=whole - 1), ["x" * 40, question])[question] is None
+
+
+def test_a_question_that_leaves_no_room_for_a_whole_answer_has_none(folder: Path) -> None:
+    found = answers(chat(folder), ["x" * 90, "x" * 50, "short"])
+    assert (found["x" * 90], found["x" * 50]) == (None, None), "no room at all, and no end in the room that there is"
+    assert found["short"] is not None
     assert list(chat(folder).write([])) == []
+
+
+def test_an_answer_that_was_cut_is_no_score_and_is_asked_anew_where_there_is_room(folder: Path, tmp_path: Path) -> None:
+    bare = PublishedPrompt("{REF}{CAND}", "the test", hashlib.sha256(b"{REF}{CAND}").hexdigest())
+
+    def measured(longest: int) -> GreenModel:
+        return GreenModel(chat(folder, longest=longest), bare, "tiny", cache=tmp_path / "answers.sqlite")
+
+    metric = measured(120)
+    rows = metric.statistics(["x" * 50, "q0", "x" * 50], ["", "", ""])
+    assert np.isnan(rows[:, 1]).tolist() == [True, False, True]
+    assert metric.failures == {"no room for a whole answer": 2}
+    asked: list[int] = []
+    again = measured(120)
+    again._chat.write = lambda questions: (asked.append(len(questions)), ())[1]  # type: ignore[method-assign,assignment,func-returns-value]
+    with pytest.raises(KeyError):
+        again.statistics(["x" * 50, "q0"], ["", ""])
+    assert asked == [1], "the whole answer was kept, the other not"
+
+
+def test_half_a_sign_is_read_as_one_that_is_not_known(folder: Path) -> None:
+    model = chat(folder)
+    assert model.tokens("a\ud83d") == model.tokens("a\ufffd")
+    assert model.tokens("\ud83d\ude00") == model.tokens("\U0001f600")
 
 
 def test_blanks_before_marks_are_taken_out_as_the_authors_do() -> None:
@@ -133,7 +178,7 @@ def test_answers_are_read_and_scored_as_published(folder: Path, tmp_path: Path) 
     rows = metric.statistics(["mme", "ee", "long", "mme"], ["ref", "ref", "ref", "ref"])
     assert rows[:, 1].tolist() == pytest.approx([2 / 3, 0, np.nan, 2 / 3], nan_ok=True)
     assert rows[0].tolist() == pytest.approx([1, 2 / 3, 1, 0, 0, 0, 0, 0, 2, 2])
-    assert metric.failures == {"no room for an answer": 1}
+    assert metric.failures == {"no room for a whole answer": 1}
     assert model.asked == [f"Reference: ref; candidate: {text}." for text in ("mme", "ee", "long")], "equal pairs once"
     found = metric.values(np.nansum(rows, axis=0))
     assert found["green"] == pytest.approx(4 / 9)
@@ -165,10 +210,38 @@ def test_other_weights_are_asked_anew_and_have_another_signature(folder: Path, t
         metric.statistics(["m"], ["r"])
     assert [len(metric._chat.asked) for metric in metrics] == [1, 1]  # type: ignore[attr-defined]
     assert metrics[0].signature() != metrics[1].signature()
-    digest = weights_digest(folder)
+    digest, reading = weights_digest(folder), reading_digest(folder)
     assert metrics[0].signature() == (
-        f"green|judge:local|model:tiny|weights:{digest}|prompt:published-{PROMPT.digest}|precision:fp32|answer:greedy|tokens:2048|generation:v1|words:300|v1"
+        f"green|judge:local|model:tiny|weights:{digest}|reading:{reading}|prompt:published-{PROMPT.digest}|precision:fp32|answer:greedy|tokens:2048|"
+        "generation:v2|words:300|v1"
     )
+
+
+def other_pieces(folder: Path) -> None:
+    """The numbers of two letters in each other's place."""
+    found = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = found["model"]["vocab"]
+    vocabulary["a"], vocabulary["e"] = vocabulary["e"], vocabulary["a"]
+    (folder / "tokenizer.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def other_heads(folder: Path) -> None:
+    found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**found, "rms_norm_eps": 0.5}), encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [other_pieces, other_heads])
+def test_the_same_weights_used_otherwise_are_asked_anew_and_have_another_signature(
+    folder: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    changed = Path(shutil.copytree(folder, tmp_path / "changed"))
+    change(changed)
+    assert answers(chat(folder, longest=300), ["aeae"]) != answers(chat(changed, longest=300), ["aeae"]), "the change must change something"
+    metrics = [GreenModel(Scripted(path), PROMPT, "tiny", cache=tmp_path / "answers.sqlite") for path in (folder, changed)]
+    for metric in metrics:
+        metric.statistics(["m"], ["r"])
+    assert [len(metric._chat.asked) for metric in metrics] == [1, 1]  # type: ignore[attr-defined]
+    assert metrics[0].signature() != metrics[1].signature()
 
 
 def test_only_the_published_model_is_called_green(folder: Path) -> None:
@@ -178,7 +251,7 @@ def test_only_the_published_model_is_called_green(folder: Path) -> None:
 
 def test_a_real_network_goes_from_texts_to_a_score(folder: Path, tmp_path: Path) -> None:
     """Random weights write nothing that could be counted: matched 0, and so GREEN 0, as published."""
-    metric = GreenModel(chat(folder, batch_size=2), PROMPT, "tiny", cache=tmp_path / "answers.sqlite")
+    metric = GreenModel(chat(folder, batch_size=2, longest=600), PROMPT, "tiny", cache=tmp_path / "answers.sqlite")
     assert metric.statistics(["a", "b", "c"], ["r", "r", "r"]).tolist() == [[1.0, *[0.0] * 9]] * 3
 
 
@@ -207,3 +280,34 @@ def test_a_folder_or_a_setting_that_does_not_fit_is_refused(folder: Path, tmp_pa
     (other / "tokenizer.json").write_text(text.replace('"</s>"', '"<end>"'), encoding="utf-8")
     with pytest.raises(NoNetwork, match="the vocabulary of other has no </s>"):
         ChatModel(other, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "message"),
+    [
+        ("config.json", "{", "config.json of spoilt cannot be read"),
+        ("config.json", "{}", "config.json of spoilt cannot be read"),
+        ("tokenizer.json", "{}", "tokenizer.json of spoilt cannot be read"),
+        ("tokenizer.json", None, "spoilt holds no vocabulary, tokenizer.json or tokenizer.model; take the folder whole"),
+        ("model.safetensors", "no weights", "the weights of spoilt cannot be read"),
+    ],
+)
+def test_a_damaged_folder_is_refused_with_what_to_do(folder: Path, tmp_path: Path, file: str, data: str | None, message: str) -> None:
+    spoilt = Path(shutil.copytree(folder, tmp_path / "spoilt"))
+    if data is None:
+        (spoilt / file).unlink()
+    else:
+        (spoilt / file).write_text(data, encoding="utf-8")
+    with pytest.raises(NoNetwork, match=f"green: {message}"):
+        list(chat(spoilt).write(["a"]))
+
+
+def test_no_program_of_a_folder_is_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    about: dict[str, Any] = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}
+    (own / "config.json").write_text(json.dumps(about), encoding="utf-8")
+    (own / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    with pytest.raises(NoNetwork, match=r"config.json of own cannot be read"):
+        chat(own)
+    assert not (tmp_path / "ran").exists()
