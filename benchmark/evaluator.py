@@ -67,6 +67,7 @@ class Outcome:
             "level": self.config.level,
             "draws": self.config.draws,
             "interval": self.config.interval,
+            "flips": self.scored.flips,
         }
 
 
@@ -323,6 +324,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             },
             "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
             "signatures": scored.signatures,
+            "flips": scored.flips,
             "language_models": llm.record(),
             "notes": [*outcome.notes, *outcome.told, *outcome.put_together],
             "provenance": provenance(),

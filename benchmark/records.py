@@ -147,6 +147,8 @@ class Row:
     """of a difference with a margin: one-sided, against the first model being worse by the margin or more"""
     p_second_not_worse: float | None = None
     """the same of the second"""
+    patients: int | None = None
+    """whose cases entered the number, each case its own where nobody said whose they are; None if it is not known"""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from benchmark.outcomes import outcome_rows, outcomes_of, shares_right
 from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
-from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores
+from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores, flips_for
 
 if TYPE_CHECKING:
     from benchmark.llm.models import LanguageModels
@@ -49,6 +48,8 @@ class Scored:
     """metric -> how it was computed"""
     strata: list[Row] = field(default_factory=list)
     """the headlines of each model in parts of the cases, and in the abnormal ones its differences from models with one report for everyone"""
+    flips: int = 0
+    """swaps of each paired test, 0 where there is no pair"""
 
 
 class BadMetric(UserError):
@@ -75,10 +76,11 @@ def score(
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
     check_margins(config.margins, metrics)
-    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval)
+    pairs = list(itertools.combinations(reports, 2))
+    flips = flips_for(len(pairs) * sum(map(tests_of, metrics.values())), config.draws, config.level)
+    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval, flips=flips)
     of_metric = {name: {model: statistics[name, model] for model in reports} for name in metrics}
     measured = [Measured(of_metric[name], metric.values, margins_of(config.margins, name, metric)) for name, metric in metrics.items()]
-    pairs = list(itertools.combinations(reports, 2))
     outcomes = {name: judged for name, metric in metrics.items() if pairs and (judged := outcomes_of(metric, of_metric[name]))}
     shares = [shares_right(judged) for judged in outcomes.values()]
     rows: list[Row] = []
@@ -93,7 +95,8 @@ def score(
             differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
             advance(1)
     signatures = {name: metric.signature() for name, metric in metrics.items()}
-    return Scored(rows, differences, signatures, _strata(bootstrap, metrics, statistics, reports, views) if config.strata else [])
+    parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
+    return Scored(rows, differences, signatures, parts, flips if pairs else 0)
 
 
 def _strata(
@@ -109,11 +112,10 @@ def _strata(
     rows: list[Row] = []
     count = len(parts) * len(metrics)
     with progress("strata", count, unit="tables") if count else nullcontext(lambda count: None) as advance:
-        for part, name, compared, has_interval in strata.measured(bootstrap, metrics, statistics, parts, floors):
+        for part, name, compared in strata.measured(bootstrap, metrics, statistics, parts, floors):
             size = int(part.is_in.sum())
             for row in (*_rows(name, metrics[name], compared.scores), *_difference_rows(name, metrics[name], compared.differences)):
-                low, high = (row.low, row.high) if has_interval else (math.nan, math.nan)
-                rows.append(replace(row, stratum=part.name, unscored=size - row.scored, low=low, high=high))
+                rows.append(strata.without_interval_of_few(replace(row, stratum=part.name, unscored=size - row.scored)))
             advance(1)
     return rows
 
@@ -134,7 +136,8 @@ def _rows(name: str, metric: Metric, found: Mapping[str, Scores]) -> Iterator[Ro
     signature = metric.signature()
     for model, scores in found.items():
         for value_name, estimate in scores.estimates.items():
-            yield Row(model, name, value_name, *estimate, scores.scored, scores.unscored, signature, **presented(metric, value_name))
+            counts, looks = (scores.scored, scores.unscored), presented(metric, value_name)
+            yield Row(model, name, value_name, *estimate, *counts, signature, patients=scores.patients, **looks)
 
 
 def _difference_rows(
@@ -143,7 +146,7 @@ def _difference_rows(
     signature = metric.signature()
     for (first, second), differences in found.items():
         for value_name, one in differences.estimates.items():
-            how = {"p_value": one.p_value, "detectable": one.detectable, **presented(metric, value_name)}
+            how = {"p_value": one.p_value, "detectable": one.detectable, "patients": differences.patients, **presented(metric, value_name)}
             if margins and value_name in margins:
                 not_worse = (one.p_not_below, one.p_not_above)
                 if how["direction"] == "lower":
@@ -210,6 +213,12 @@ def presented(metric: Metric, value_name: str) -> dict[str, Any]:
         "direction": "" if value_name in getattr(metric, "undirected", ()) else direction,
         "is_headline": value_name in getattr(metric, "headlines", list(titles)[:1]),
     }
+
+
+def tests_of(metric: Metric) -> int:
+    """How many differences of a pair the table of differences corrects over: of the headlines that are better one way."""
+    headlines = getattr(metric, "headlines", list(getattr(metric, "titles", {}))[:1])
+    return sum(number not in getattr(metric, "undirected", ()) for number in headlines) if headlines else 1
 
 
 def _kept_as(metric: Metric) -> str:

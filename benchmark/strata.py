@@ -1,13 +1,14 @@
 """Parts of the cases that a mean hides: normal and abnormal ones, with one lesion or many, seen from the front or from the back.
 
 A model that calls every lung clear is right about the clear ones; only the abnormal cases show it. Every part is measured by the draws of the whole,
-so that its numbers move with theirs; one that has few patients is shown without an interval.
+so that its numbers move with theirs; a number of few patients is shown without an interval.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import NamedTuple
 
@@ -82,7 +83,6 @@ class InStratum(NamedTuple):
     metric: str
     compared: Compared
     """of every model, and of each against the constant ones where the part is the abnormal one"""
-    has_interval: bool
 
 
 def measured(
@@ -100,9 +100,15 @@ def measured(
             rows = {model: np.where(stratum.is_in[:, None], statistics[name, model], np.nan) for model in models}
             given.append(Measured(rows, _only(metric, shown_numbers(name, metric, rows[models[0]].shape[1]))))
         against = [(model, floor) for model in models for floor in constant if model not in constant] if stratum.name == ABNORMAL else []
-        has_interval = bootstrap.patients_among(stratum.is_in) >= FEW_PATIENTS
         for name, compared in zip(metrics, bootstrap.compare(given, against), strict=True):
-            yield InStratum(stratum, name, compared, has_interval)
+            yield InStratum(stratum, name, compared)
+
+
+def without_interval_of_few(row: Row) -> Row:
+    """The row as it is, or without interval where fewer than ``FEW_PATIENTS`` patients of the part were scored, of a difference by both models."""
+    if row.patients is None or row.patients >= FEW_PATIENTS:
+        return row
+    return replace(row, low=math.nan, high=math.nan, detectable=None if row.detectable is None else math.nan)
 
 
 def no_better(rows: Iterable[Row], models: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@
 and the tables need. Pure functions of arrays; nothing here knows a metric or a model.
 """
 
-from benchmark.statistics.bootstrap import Compared, Difference, Differences, Estimate, Measured, PatientBootstrap, Scores, Values
+from benchmark.statistics.bootstrap import Compared, Difference, Differences, Estimate, Measured, PatientBootstrap, Scores, Values, flips_for
 from benchmark.statistics.corrections import benjamini_hochberg, holm
 from benchmark.statistics.draws import draw_counts, flip_signs, patient_numbers, patient_sums, scored_rows
 from benchmark.statistics.intervals import Method, interval, p_value, p_within
@@ -24,6 +24,7 @@ __all__ = [
     "benjamini_hochberg",
     "draw_counts",
     "flip_signs",
+    "flips_for",
     "holm",
     "interval",
     "mcnemar",

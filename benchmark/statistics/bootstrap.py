@@ -6,7 +6,8 @@ computing again. Two images of one patient are not two witnesses: all rows of a 
 
 Paired test: approximate randomisation (Noreen 1989), the two models' reports of a patient swapped or not; exact if they are exchangeable,
 for any number that is a function of sums, and without the assumption that a bootstrap distribution can be moved onto the null. Column sums are
-linear in the swaps, so one product for each model serves all of its pairs.
+linear in the swaps, so one product for each model serves all of its pairs. No p-value is below 1 / (flips + 1), and a correction multiplies it by the
+number of tests: ``flips_for`` says how many flips so many tests need.
 
 A row of NaN is a case that could not be scored: it enters as zeros and is counted. The patients that are drawn stay the same for every model
 and metric, whoever scored what, so that differences are paired.
@@ -14,6 +15,7 @@ and metric, whoever scored what, so that differences are paired.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,13 +23,17 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.statistics.draws import PatientDraws, patient_numbers, scored_rows, sums_by_patient
-from benchmark.statistics.intervals import Method, intervals, p_value, p_within
+from benchmark.statistics.intervals import Method, as_extreme, intervals, p_within
 from benchmark.statistics.power import minimum_detectable, standard_error
 
 Values = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 """``Metric.values``: (..., k) column sums -> name -> (...) number"""
 
 TOGETHER_ENTRIES = 50_000_000  # resampled sums held at a time: 400 MB; metrics beyond are resampled in a further pass
+BEYOND_LEVEL, ENOUGH_BEYOND = 20, 2  # how often the smallest corrected p-value shall go into 1 - level, and how often it must
+MANY_FLIPS = 10_000  # from which more are tossed only as far as they must be
+FLIPPED_TOGETHER = 1000  # swaps whose numbers are computed at a time: what a processor's cache holds
+NOISE = 1e-12  # of a number's size: what the order of summation may do to it
 
 
 class Estimate(NamedTuple):
@@ -69,6 +75,8 @@ class Scores(NamedTuple):
     """cases that entered"""
     unscored: int
     """cases whose row was NaN"""
+    patients: int
+    """whose cases entered"""
 
 
 class Differences(NamedTuple):
@@ -80,6 +88,8 @@ class Differences(NamedTuple):
     """cases that both scored"""
     unscored: int
     """cases that at least one did not"""
+    patients: int
+    """whose cases both scored"""
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,7 @@ class PatientBootstrap:
         waiting: list[_Together] = []
         for metric in metrics:
             together = _Together(self, metric, pairs)
-            if waiting and sum(one.columns for one in (*waiting, together)) * self.drawn.draws > TOGETHER_ENTRIES:
+            if waiting and sum(one.entries for one in (*waiting, together)) > TOGETHER_ENTRIES:
                 yield from self._resampled(waiting)
                 waiting = []
             waiting.append(together)
@@ -180,10 +190,12 @@ class _Together:
         self._rows = {model: scored_rows(statistics) for model, statistics in metric.statistics.items()}
         self.sums: list[np.ndarray] = []
         self._places: dict[tuple[str, bytes], int] = {}
+        self._place_of: dict[bytes, int] = {}
         self._alone = {model: self._place(model, is_scored) for model, (_, is_scored) in self._rows.items()}
         self._pairs = {pair: self._places_of(pair) for pair in pairs}
         self.compared = list(dict.fromkeys(place for places in self._pairs.values() for place in places))
-        self.columns = sum(sums.shape[1] for sums in self.sums)
+        drawn, flipped = (sum(sums.shape[1] for sums in group) for group in (self.sums, [self.sums[place] for place in self.compared]))
+        self.entries = drawn * bootstrap.drawn.draws + flipped * bootstrap.drawn.flips
 
     def finished(self, resampled: list[np.ndarray], swapped: Mapping[int, np.ndarray]) -> Compared:
         """The numbers, from the sums of every draw and of every swap."""
@@ -196,14 +208,24 @@ class _Together:
             is_scored = self._rows[model][1]
             ends = self._intervals(point[place], drawn[place], left_out[place], is_scored)
             estimates = {name: Estimate(float(number), *ends[name]) for name, number in point[place].items()}
-            scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()))
+            scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()), self._bootstrap.patients_among(is_scored))
         differences = {}
         for pair, (ours, theirs) in self._pairs.items():
             moved = swapped[ours] - swapped[theirs]
-            flipped = _subtract(_arrays(values(totals[theirs] + moved)), _arrays(values(totals[ours] - moved)))
-            apart, drawn_apart, left_out_apart = (_subtract(group[ours], group[theirs]) for group in (point, drawn, left_out))
-            differences[pair] = self._difference(pair, apart, drawn_apart, left_out_apart, flipped)
+            apart, drawn_apart, left_out_apart = (_apart(group[ours], group[theirs]) for group in (point, drawn, left_out))
+            p_values = self._p_values(apart, totals[ours], totals[theirs], moved)
+            differences[pair] = self._difference(pair, apart, drawn_apart, left_out_apart, p_values)
         return Compared(scores, differences)
+
+    def _p_values(self, apart: Mapping[str, np.ndarray], ours: np.ndarray, theirs: np.ndarray, moved: np.ndarray) -> dict[str, float]:
+        """Of every difference, from the sums (k,) of both models and what each swap moves (B, k)."""
+        beyond = dict.fromkeys(apart, 0)
+        for start in range(0, len(moved), FLIPPED_TOGETHER):
+            part = moved[start : start + FLIPPED_TOGETHER]
+            flipped = _subtract(_arrays(self._metric.values(theirs + part)), _arrays(self._metric.values(ours - part)))
+            for name, difference in apart.items():
+                beyond[name] += as_extreme(flipped[name], float(difference))
+        return {name: np.nan if np.isnan(apart[name]) else (count + 1) / (len(moved) + 1) for name, count in beyond.items()}
 
     def _difference(
         self,
@@ -211,7 +233,7 @@ class _Together:
         point: dict[str, np.ndarray],
         drawn: dict[str, np.ndarray],
         left_out: dict[str, np.ndarray],
-        flipped: dict[str, np.ndarray],
+        p_values: dict[str, float],
     ) -> Differences:
         is_scored = self._rows[pair[0]][1] & self._rows[pair[1]][1]
         ends = self._intervals(point, drawn, left_out, is_scored)
@@ -226,8 +248,8 @@ class _Together:
                 not_below, _ = p_within(drawn[name], value, -margin, method, left_out.get(name))
                 _, not_above = p_within(drawn[name], value, margin, method, left_out.get(name))
                 beyond = (not_below, not_above)
-            estimates[name] = Difference(value, *ends[name], p_value(flipped[name], value), detectable, *beyond)
-        return Differences(estimates, int(is_scored.sum()), int((~is_scored).sum()))
+            estimates[name] = Difference(value, *ends[name], p_values[name], detectable, *beyond)
+        return Differences(estimates, int(is_scored.sum()), int((~is_scored).sum()), patients)
 
     def _intervals(
         self, point: dict[str, np.ndarray], drawn: dict[str, np.ndarray], left_out: dict[str, np.ndarray], is_scored: np.ndarray
@@ -248,16 +270,37 @@ class _Together:
         return self._place(pair[0], is_scored), self._place(pair[1], is_scored)
 
     def _place(self, model: str, is_scored: np.ndarray) -> int:
+        """Models that are alike case by case share one place: one and the same column of a product, so that they differ by 0 and not by rounding."""
         key = model, is_scored.tobytes()
         if key not in self._places:
             rows, own = self._rows[model]
-            self._places[key] = len(self.sums)
-            self.sums.append(self._bootstrap.sums_of(rows if (own == is_scored).all() else np.where(is_scored[:, None], rows, 0.0)))
+            sums = self._bootstrap.sums_of(rows if (own == is_scored).all() else np.where(is_scored[:, None], rows, 0.0))
+            self._places[key] = self._place_of.setdefault(sums.tobytes(), len(self.sums))
+            if self._places[key] == len(self.sums):
+                self.sums.append(sums)
         return self._places[key]
+
+
+def flips_for(tests: int, draws: int, level: float) -> int:
+    """How many swaps so many tests need for Holm's correction to leave something to find: never fewer than ``draws``.
+
+    The smallest p-value, times the tests, goes ``BEYOND_LEVEL`` times into 1 - ``level``; where that takes more than ``MANY_FLIPS``, fewer times.
+    """
+    at_level = math.ceil(tests / (1 - level))
+    return max(draws, min(BEYOND_LEVEL * at_level, max(MANY_FLIPS, ENOUGH_BEYOND * at_level)))
 
 
 def _arrays(numbers: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: np.asarray(number) for name, number in numbers.items()}
+
+
+def _apart(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """First minus second, 0 where they are equal but for the order of summation."""
+    found = {}
+    for name, difference in _subtract(first, second).items():
+        is_noise = np.abs(difference) <= NOISE * np.maximum(np.abs(first[name]), np.abs(second[name]))
+        found[name] = np.where(is_noise, 0.0, difference)
+    return found
 
 
 def _subtract(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -12,6 +12,9 @@ import numpy as np
 
 Method = Literal["percentile", "bca"]
 
+NOISE = 1e-12  # of a number's size: what the order of summation may do to it
+LARGEST_Z = 40.0  # standard deviations, for the infinitely many of a share of 0 or 1
+
 
 def interval(
     resampled: np.ndarray, point: float, level: float = 0.95, method: Method = "percentile", jackknife: np.ndarray | None = None
@@ -58,38 +61,63 @@ def p_within(
 ) -> tuple[float, float]:
     """One-sided p-values of "the true number is ``bound`` or less" and of "is ``bound`` or more".
 
-    They are those of the interval turned round: below (1 - level) / 2 just where its lower (upper) end lies above (below) the bound, but for the
-    width of one draw; (b + 1) / (R + 1), never 0. As valid as the interval is. NaN, NaN where there is no interval.
+    They are those of the interval turned round, by the same quantiles: below (1 - level) / 2 just where its lower (upper) end lies above (below) the
+    bound. Never below 1 / (R + 1), so that too few draws show nothing. As valid as the interval is. NaN, NaN where there is no interval.
     """
     defined = resampled[~np.isnan(resampled)]
     if not _has_interval(resampled, defined, point):
         return np.nan, np.nan
-    shares = np.array([(defined <= bound).sum() + 1, (defined >= bound).sum() + 1]) / (len(defined) + 1)
-    if method == "percentile":
-        return float(shares[0]), float(shares[1])
-    from scipy.special import ndtr, ndtri
-
-    bias, acceleration = _bca_shape(defined, point, jackknife)
-    if not np.isfinite(bias):
-        return np.nan, np.nan
-    # The tail at which the lower end would fall on the bound: w = bias + z / (1 - acceleration * z), solved for z; the upper end, mirrored.
-    found = []
-    for share, sign in zip(shares, (1, -1), strict=True):
-        moved = sign * ndtri(min(share, 1 - 1 / (len(defined) + 1))) - bias
-        found.append(float(ndtr(sign * (moved / (1 + acceleration * moved) - bias))))
-    return found[0], found[1]
+    shares = np.array(_shares_at(np.sort(defined), bound))
+    if method == "bca":
+        shares = _bca_tails_of(defined, point, shares, jackknife)
+        if np.isnan(shares).any():
+            return np.nan, np.nan
+    smallest = 1 / (len(defined) + 1)
+    return max(float(shares[0]), smallest), max(float(1 - shares[1]), smallest)
 
 
 def p_value(swapped: np.ndarray, point: float) -> float:
     """Two-sided p-value of a difference from its values (B,) under swaps; an undefined one counts as extreme, so as not to flatter."""
     if np.isnan(point):
         return np.nan
-    as_extreme = ~(np.abs(swapped) < abs(point) - 1e-12)  # equal but for the order of summation is equal
-    return (int(as_extreme.sum()) + 1) / (len(swapped) + 1)
+    return (as_extreme(swapped, point) + 1) / (len(swapped) + 1)
+
+
+def as_extreme(swapped: np.ndarray, point: float) -> int:
+    """How many swaps give a difference as far from 0 as the one that was seen; what is equal but for the order of summation is equal."""
+    return len(swapped) - int(np.count_nonzero(np.abs(swapped) < abs(point) - NOISE))
 
 
 def _has_interval(resampled: np.ndarray, defined: np.ndarray, point: float) -> bool:
     return not (np.isnan(point) or not len(defined) or 2 * len(defined) < len(resampled))
+
+
+def _shares_at(ordered: np.ndarray, bound: float) -> tuple[float, float]:
+    """The largest share whose quantile is at most the bound, and the smallest whose quantile is at least that: ``np.quantile`` turned round."""
+    steps = len(ordered) - 1
+    equal = NOISE * max(abs(bound), abs(float(ordered[0])), abs(float(ordered[-1])))
+
+    def between(upper: int, target: float) -> float:
+        if upper in (0, len(ordered)):
+            return float(upper > 0)
+        low, high = float(ordered[upper - 1]), float(ordered[upper])
+        return (upper - 1 + min(max((target - low) / (high - low), 0.0), 1.0)) / steps
+
+    return between(int(np.searchsorted(ordered, bound + equal, "right")), bound), between(int(np.searchsorted(ordered, bound - equal, "left")), bound)
+
+
+def _bca_tails_of(defined: np.ndarray, point: float, shares: np.ndarray, jackknife: np.ndarray | None) -> np.ndarray:
+    """``_bca_tails`` turned round: the tails whose interval would end at these shares of the draws."""
+    from scipy.special import ndtr, ndtri
+
+    bias, acceleration = _bca_shape(defined, point, jackknife)
+    if not np.isfinite(bias):
+        return np.full(2, np.nan)
+    moved = np.clip(ndtri(shares), -LARGEST_Z, LARGEST_Z) - bias
+    below_pole = 1 + acceleration * moved  # w = bias + z / (1 - acceleration * z), solved for z; at the pole z is infinite, on the side of ``moved``
+    z = np.where(below_pole > 0, moved / np.where(below_pole > 0, below_pole, 1.0), np.sign(moved) * LARGEST_Z)
+    tails: np.ndarray = ndtr(z - bias)
+    return tails
 
 
 def _bca_tails(defined: np.ndarray, point: float, tails: np.ndarray, jackknife: np.ndarray | None) -> np.ndarray:

@@ -12,13 +12,21 @@ from __future__ import annotations
 
 import numpy as np
 
+NOISE = 1e-12  # of a number's size: what the order of summation may do to it
+
 
 def standard_error(resampled: np.ndarray, patients: int) -> float:
-    """Of a number, from its values in every draw of ``patients`` patients; NaN if fewer than two draws have it, or fewer than half."""
+    """Of a number, from its values in every draw of ``patients`` patients; NaN if fewer than two draws have it, or fewer than half.
+
+    0 where every draw agrees but for the order of summation.
+    """
     defined = resampled[~np.isnan(resampled)]
     if len(defined) < 2 or 2 * len(defined) < len(resampled) or patients < 2:
         return np.nan
-    return float(defined.std(ddof=1) * np.sqrt(patients / (patients - 1)))  # drawn from P values, the variance is (P - 1) / P of the unbiased one
+    spread = defined.std(ddof=1)
+    if spread <= NOISE * np.abs(defined).max():
+        return 0.0
+    return float(spread * np.sqrt(patients / (patients - 1)))  # drawn from P values, the variance is (P - 1) / P of the unbiased one
 
 
 def minimum_detectable(error: float, patients: int, level: float = 0.95, power: float = 0.8) -> float:

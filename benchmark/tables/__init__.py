@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ def write_tables(
     draws: int | None = None,
     decimals: Mapping[str, int] | None = None,
     interval: str = "",
+    flips: int = 0,
 ) -> list[Path]:
     """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
 
@@ -53,14 +55,23 @@ def write_tables(
     note       the dataset's, stands under every table
     skipped    model -> why it has no numbers
     counts     what was measured, as the tables say it: ``{"cases": 300, "patients": 210}``
-    level      of the intervals; draws: of the bootstrap; interval: percentile or bca; all for the note under the tables
+    level      of the intervals; draws: of the bootstrap; interval: percentile or bca; flips: of the paired tests; all for the notes under the tables
     decimals   metric -> digits to print
 
     Raises ``UnlikeSignatures`` before anything is written. A table that needs what is not there (two models, the lesions, parts of the cases) is
     not written, and one that an earlier run left is removed: it would speak of numbers that are gone.
     """
     given = material(
-        rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {}, interval=interval
+        rows,
+        models,
+        skipped or {},
+        note=note,
+        counts=counts or {},
+        level=level,
+        draws=draws,
+        decimals=decimals or {},
+        interval=interval,
+        flips=flips,
     )
     layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences, "mcnemar": mcnemar}
     needed = (given.named("lesions"), given.strata, given.differences, tested(given))
@@ -94,10 +105,20 @@ def print_summary(
     draws: int | None = None,
     decimals: Mapping[str, int] | None = None,
     interval: str = "",
+    flips: int = 0,
 ) -> None:
     """Print the summary, what is wrong with lesions in all, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
     given = material(
-        rows, models, skipped or {}, note=note, counts=counts or {}, level=level, draws=draws, decimals=decimals or {}, interval=interval
+        rows,
+        models,
+        skipped or {},
+        note=note,
+        counts=counts or {},
+        level=level,
+        draws=draws,
+        decimals=decimals or {},
+        interval=interval,
+        flips=flips,
     )
     headlines = summary(given)
     show(headlines, console)
@@ -107,7 +128,8 @@ def print_summary(
         return
     if pairs := tested(given):
         found = sum(p < 1 - (level or 0.95) for p in mcnemar(given).adjusted.values())
-        console.print(f"McNemar's test of each lesion: {found} of {len(pairs)} pairs differ (Holm), see mcnemar.md", markup=False)
+        family = sum(not math.isnan(math.nan if row.p_value is None else row.p_value) for row in pairs)
+        console.print(f"McNemar's test of each lesion: {found} of {family} tests find a difference (Holm), see mcnemar.md", markup=False)
     compared = differences(given)
     if (count := len(compared.blocks[0].lines)) > PRINTED_DIFFERENCES:
         console.print(f"Paired differences: {count} of them, see differences.md", markup=False)

@@ -31,6 +31,7 @@ COLUMNS = (
     "margin",
     "p_first_not_worse",
     "p_second_not_worse",
+    "patients",
 )
 
 
@@ -52,7 +53,8 @@ def long_form(rows: Iterable[Row], adjusted: Corrected | None = None, false_disc
         numbers = (row.value, row.low, row.high)
         looks = (row.title, row.direction, row.stratum)
         compared = ((false_discovery or {}).get(key), row.detectable, row.margin, row.p_first_not_worse, row.p_second_not_worse)
-        writer.writerow([*key, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks, *map(_exact, compared)])
+        patients = "" if row.patients is None else row.patients
+        writer.writerow([*key, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks, *map(_exact, compared), patients])
     return out.getvalue()
 
 

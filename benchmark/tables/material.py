@@ -91,6 +91,8 @@ class Material:
     """numbers of parts of the cases, of single models and of pairs"""
     interval: str = ""
     """how intervals are made: percentile | bca, if known"""
+    flips: int = 0
+    """swaps of each paired test, 0 if it is not known"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -134,6 +136,7 @@ def material(
     draws: int | None,
     decimals: Mapping[str, int],
     interval: str = "",
+    flips: int = 0,
 ) -> Material:
     """Rows sorted out: single models, differences, and every model that is named anywhere."""
     pairs = {f"{first} - {second}" for first, second in permutations(dict.fromkeys((*models, *(row.model for row in rows))), 2)}
@@ -142,7 +145,7 @@ def material(
     single = tuple(row for row in whole if row.model not in pairs)
     names = tuple(dict.fromkeys((*models, *(row.model for row in single), *skipped)))
     strata = tuple(row for row in rows if row.stratum)
-    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata, interval)
+    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata, interval, flips)
 
 
 def headlines(given: Material) -> list[Wanted]:
@@ -150,7 +153,7 @@ def headlines(given: Material) -> list[Wanted]:
     wanted = []
     for metric in given.metrics():
         rows = {row.value_name: row for row in given.rows if row.metric == metric}
-        own = [Wanted(metric, row.value_name, _titled(row)) for row in rows.values() if row.is_headline and row.title]
+        own = [Wanted(metric, row.value_name, titled(row)) for row in rows.values() if row.is_headline and row.title]
         name = metric.partition(":")[0]
         usual = [Wanted(metric, one.value_name, _with_argument(one.title, metric)) for one in HEADLINES if one.metric == name]
         usual = usual or [as_run(given, one) for one in QUALITY if one.metric == name and one.title in ("Total (20)", "GREEN")]
@@ -168,7 +171,7 @@ def as_run(given: Material, one: Wanted) -> Wanted:
     if value_name not in rows:
         return Wanted(metric, one.value_name, one.title)
     if rows[value_name].title:
-        return Wanted(metric, value_name, _titled(rows[value_name]))
+        return Wanted(metric, value_name, titled(rows[value_name]))
     if value_name.startswith("rules."):
         return Wanted(metric, value_name, f"{one.title[:-1]}, rules)" if one.title.endswith(")") else f"{one.title} (rules)")
     if one.title == "GREEN" and (model := judge_of(rows[value_name].signature)):
@@ -176,8 +179,9 @@ def as_run(given: Material, one: Wanted) -> Wanted:
     return Wanted(metric, value_name, one.title)
 
 
-def _titled(row: Row) -> str:
-    return _with_argument(row.title, row.metric)
+def titled(row: Row) -> str:
+    """The title of a number with its metric's argument, or its names where nobody gave it one."""
+    return _with_argument(row.title, row.metric) if row.title else f"{row.metric} {row.value_name}"
 
 
 def _with_argument(title: str, metric: str) -> str:
@@ -227,6 +231,8 @@ def in_words(signature: str, titles: Sequence[str]) -> str:
         return f"{said}: lesions labelled {LABELLERS.get(name, f'by {name}')}."
     if model := judge_of(signature):
         return f"{said}: judged by {model}."
+    if "fixed_in_resampling" in signature:
+        return f"{said}: the weights of words are of the whole set, the same in every draw."
     return f"{said}:"
 
 
@@ -285,12 +291,15 @@ def _ranks(one: Wanted, rows: Sequence[Row], digits: int) -> dict[str, Literal[1
 def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ranks: Iterable[Wanted]) -> tuple[Note, ...]:
     """What stands under every table: the data, the intervals, the marks, what is undefined or unscored, and every signature."""
     notes = [Note(given.note)] if given.note else []
-    counted = ", ".join(f"{count:,} {name}" for name, count in given.counts.items())
+    counted = ", ".join(said_count(count, name) for name, count in given.counts.items())
     kind = INTERVALS.get(given.interval, "intervals")
     level = f"{given.level * 100:g} % {kind}" if given.level else kind
-    draws = f" from {given.draws:,} bootstrap draws of patients" if given.draws else " by bootstrap of patients"
+    who = drawn_of(given)
+    draws = f" from {given.draws:,} bootstrap draws of {who}" if given.draws else f" by bootstrap of {who}"
+    has_interval = any(not math.isnan(row.low) for row in shown)
+    if shown and (counted or has_interval):
+        notes.append(Note(" ".join(filter(None, (f"{counted}." if counted else "", f"In brackets: {level}{draws}." if has_interval else "")))))
     if shown:
-        notes.append(Note((f"{counted}. " if counted else "") + f"In brackets: {level}{draws}."))
         notes += _cautions(given, shown)
     by_column = [[row for row in shown if (row.metric, row.value_name) == (one.metric, one.value_name)] for one in ranks]
     if any(_ranks(one, rows, given.digits(one.metric)) for one, rows in zip(ranks, by_column, strict=True)):
@@ -318,15 +327,32 @@ def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ra
     return (*notes, *footnotes.notes())
 
 
+def said_count(count: int, name: str) -> str:
+    """``300 cases``, ``1 patient``."""
+    return f"{count:,} {name.removesuffix('s') if count == 1 else name}"
+
+
+def drawn_of(given: Material) -> str:
+    """What the bootstrap draws: patients, or cases where nobody said whose they are."""
+    return "cases" if given.counts and "patients" not in given.counts else "patients"
+
+
 def _cautions(given: Material, shown: Sequence[Row]) -> list[Note]:
     """Where intervals hold less than they say, as simulated data show (``tests/benchmarks/interval_coverage.py``)."""
     notes = []
-    who = "patients" if "patients" in given.counts else "cases"
-    if 0 < (drawn := given.counts.get(who, FEW_PATIENTS)) < FEW_PATIENTS:
-        notes.append(Note(f"Only {drawn} {who}: of 95 % intervals, 92 in 100 hold the truth for 20 patients, 89 for 10 (simulated)."))
+    who = drawn_of(given)
+    scored = {row.patients for row in shown if row.patients is not None and not math.isnan(row.low)}
+    few = min(scored or {given.counts.get(who, FEW_PATIENTS)})
+    if 0 < few < FEW_PATIENTS:
+        only = f"Only {said_count(few, who)}" if len(scored) < 2 else f"Some numbers here are of {said_count(few, who)} only"
+        notes.append(Note(f"{only}: of 95 % intervals, 92 in 100 hold the truth for 20 patients, 89 for 10 (simulated)."))
     metrics = {row.metric for row in shown if row.value_name.endswith(("f1", "precision", "recall")) and row.metric.partition(":")[0] == "lesions"}
-    supports = {row.value_name: row.value for row in given.rows if row.metric in metrics and row.value_name.endswith(".support")}
-    if rare := sum(0 < support < FEW_POSITIVES for support in supports.values()):
+    models = set(given.measured())
+    lowest: dict[str, float] = {}  # of whichever model was scored on the fewest: the order of models changes no note
+    for row in given.rows:
+        if row.metric in metrics and row.model in models and row.value_name.endswith(".support") and row.value > 0:
+            lowest[row.value_name] = min(row.value, lowest.get(row.value_name, row.value))
+    if rare := sum(support < FEW_POSITIVES for support in lowest.values()):
         alone, averaged, otherwise = (96, 93, "") if given.interval == "bca" else (92, 89, "; --interval bca: 96 and 93")
         notes.append(
             Note(

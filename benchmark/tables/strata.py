@@ -33,7 +33,7 @@ def strata(given: Material) -> Table:
             f"Under normal, F1 and omission are {UNDEFINED}: there is no lesion to find, and one false alarm would make F1 zero. Hallucination is "
             "what can go wrong there."
         ),
-        Note(f"Parts with fewer than {FEW_PATIENTS} patients have no interval. All parts are measured by the same draws of patients as the whole."),
+        Note(f"Numbers of fewer than {FEW_PATIENTS} patients have no interval. All parts are measured by the same draws of patients as the whole."),
     ]
     if any(isinstance(cell, Number) and cell.rank for block in blocks for line in block.lines for cell in line.cells):
         notes.append(Note("Bold: best of its part as printed; underlined, where the format can: second."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,20 +93,72 @@ def test_a_margin_of_nothing_is_refused_before_anything_is_measured(key, message
 def test_the_whole_interval_within_the_margin_is_not_worse_beyond_it_worse_and_else_neither(tmp_path):
     """a is 0.06 below b, give or take 0.02, with a margin of 0.05: b is not worse than a, of a neither is shown."""
     text = table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.06)])
-    assert cells(text, "a", "b") == ["Macro F1¹", "0.05", "-0.060 [-0.080, -0.040]", "0.200", "0.200", "neither"]
-    assert cells(text, "b", "a") == ["Macro F1¹", "0.05", "+0.060 [+0.040, +0.080]", "0.010", "0.020", "not worse"]
+    line = ["-0.060 [-0.080, -0.040]", "neither", "0.200", "0.200", "not worse", "0.010", "0.020"]
+    assert cells(text, "a - b", "Macro F1¹", "0.05") == line
+    assert "| First is | First p | First p (Holm) | Second is | Second p |" in " ".join(text.split()).replace("-:", "").replace(":", "")
     assert "one-sided at 2.5 %" in text
     assert "95 % BCa intervals (bias-corrected, accelerated) from 100 bootstrap draws" in text
-    assert cells(table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.09)]), "a", "b")[-1] == "worse"
+    text = table(tmp_path, "differences.md", [single("a"), single("b"), difference("a - b", -0.09)])
+    assert cells(text, "a - b", "Macro F1¹", "0.05")[1::3] == ["worse", "not worse"]
     (line,) = csv.DictReader((tmp_path / "differences.csv").open())
     assert (line["margin"], line["p_first_not_worse"], line["p_second_not_worse"], line["p_bh"]) == ("0.05", "0.2", "0.01", "0.04")
 
 
 def test_of_errors_the_lower_is_the_better(tmp_path):
     rows = [single("a", "lower"), single("b", "lower"), difference("a - b", -0.06, "lower")]
+    lower = difference("a - b", -0.06, "lower", p_first_not_worse=0.01, p_second_not_worse=0.2)
+    text = table(tmp_path, "differences.md", [*rows[:2], lower])
+    assert cells(text, "a - b", "Macro F1 ↓¹", "0.05")[1::3] == ["not worse", "neither"]
+
+
+def test_a_margin_is_decided_by_its_p_value_so_that_both_always_agree(tmp_path):
+    """With 20 draws no p-value can pass 0.025, however far the interval lies from the margin: that shows nothing."""
+    rows = [single("a"), single("b"), difference("a - b", 0.06, p_first_not_worse=1 / 21, p_second_not_worse=1 / 21)]
+    assert cells(table(tmp_path, "differences.md", rows), "a - b", "Macro F1¹", "0.05")[1] == "neither"
+
+
+def test_every_margin_is_answered_of_headlines_and_of_other_numbers(tmp_path):
+    """One of a number that is no headline was once taken and never shown."""
+    other = replace(difference("a - b", -0.1, "lower"), value_name="micro_omission", title="Omission", is_headline=False)
+    alone = [replace(single(model, "lower"), value_name="micro_omission", title="Omission", is_headline=False) for model in "ab"]
+    text = table(tmp_path, "differences.md", [single("a"), single("b"), *alone, difference("a - b", 0.1, margin=None), other])
+    assert cells(text, "a - b", "Omission ↓¹", "0.05")[0] == "-0.100 [-0.120, -0.080]"
+    assert "Holm over its 2 claims. None is below 1/101, with 100 draws." in text
+
+
+def test_too_few_draws_for_so_many_margins_are_said(tmp_path):
+    rows = [single("a"), single("b"), *(replace(difference("a - b", 0.1), value_name=f"number_{place}") for place in range(2))]
+    assert "too few for Holm's correction of 4 to leave any below 0.025, take more draws (--draws)." in table(tmp_path, "differences.md", rows)
+
+
+def test_with_six_models_a_clear_difference_is_still_found():
+    """75 tests of 1,000 flips had no p-value below 0.075, whatever the models."""
+    generator = np.random.default_rng(0)
+    written = {
+        name: [Report(case, text if generator.random() < good else "Clear lungs.") for case, text in zip(PATIENTS, REFERENCES, strict=True)]
+        for name, good in zip("abcdef", (1, 0.1, 0.1, 0.1, 0.1, 0.1), strict=True)
+    }
+    found = score(PATIENTS, REFERENCES, written, RunConfig((), ("lesions", "meteor", "rouge_l", "bleu"), "", strata=False))
+    p_values = [row.p_value for row in found.differences if row.is_headline]
+    assert len(p_values) == 75
+    assert found.flips >= 2 * 75 / 0.05
+    assert min(holm(p_values)) < 0.05
+
+
+def test_numbers_that_are_better_neither_way_are_left_out_of_the_correction(tmp_path):
+    count = {"value_name": "count", "title": "Count", "direction": "", "is_headline": True, "margin": None}
+    rows = [single("a"), single("b"), *(replace(single(model), **{**count, "margin": None}) for model in "ab")]
+    rows += [replace(difference("a - b", 0.1, margin=None), title="Macro F1", is_headline=True), replace(difference("a - b", 3.0), **count)]
     text = table(tmp_path, "differences.md", rows)
-    assert cells(text, "a", "b")[2:] == ["+0.060 [+0.040, +0.080]", "0.200", "0.200", "not worse"]
-    assert cells(text, "b", "a")[-1] == "neither"
+    assert "over the 1 tests" in text
+    assert cells(text, "a - b", "Macro F1¹")[1:4] == ["0.040", "0.040", "0.040"]
+    assert cells(text, "", "Count¹")[1:4] == ["0.040", "n/a", "n/a"]
+    assert "better neither high nor low are left out" in text
+
+
+def test_the_table_says_how_often_was_swapped_and_what_is_the_smallest_p_value(tmp_path):
+    write_tables([single("a"), single("b"), difference("a - b", 0.1)], tmp_path, models=["a", "b"], flips=10_000)
+    assert "swapped at random by patient, 10,000 times, so that none is below 1/10,001." in (tmp_path / "differences.md").read_text()
 
 
 def test_without_a_margin_the_table_has_one_block_and_says_nothing_of_margins(tmp_path):

@@ -45,6 +45,7 @@ def test_the_bootstraps_standard_error_is_that_of_the_mean():
     drawn = mean_values(bootstrap.resample(rows(scores)[np.argsort([str(case) for case in range(25)])]))["mean"]
     assert standard_error(drawn, 25) == pytest.approx(scores.std(ddof=1) / 5, rel=0.04)
     assert math.isnan(standard_error(np.array([1.0, np.nan, np.nan]), 9))
+    assert standard_error(np.array([0.3, 0.1 + 0.2, 0.3]), 9) == 0, "equal but for the order of summation is equal"
 
 
 def test_a_difference_as_large_as_said_is_found_in_four_of_five_studies():
@@ -75,6 +76,33 @@ def test_a_p_value_of_being_beyond_a_bound_is_the_interval_turned_round(method):
         low, high = interval(drawn, scores.mean(), 1 - 2 * tail, method, left_out)
         assert p_within(drawn, scores.mean(), low, method, left_out)[0] == pytest.approx(tail, rel=0.03, abs=2e-4)
         assert p_within(drawn, scores.mean(), high, method, left_out)[1] == pytest.approx(tail, rel=0.03, abs=2e-4)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+@pytest.mark.parametrize("apart", [0.4, -0.4])
+def test_p_value_and_interval_never_disagree_on_a_bound(method, apart):
+    """One of 20 patients differs, so the draws are a few skewed steps; bounds between and beyond them, on none (there rounding would decide)."""
+    ours = np.zeros(20)
+    ours[0] = apart
+    for seed in range(20):
+        bootstrap = PatientBootstrap([f"{case:02d}" for case in range(20)], draws=199, seed=seed, flips=9, method=method)
+        for bound in (0.001, 0.013, 0.03, 0.051, 0.07, 0.0901, 0.5):
+            one = bootstrap.difference(rows(ours), rows(np.zeros(20)), mean_values, {"mean": bound}).estimates["mean"]
+            assert (one.low > -bound) == (one.p_not_below < 0.025)
+            assert (one.high < bound) == (one.p_not_above < 0.025)
+            assert min(one.p_not_below, one.p_not_above) >= 1 / 200
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_a_bound_on_a_draw_is_not_passed(method):
+    """Five of 99 draws lie on 0.1, one below; the quantiles of numpy turned round, and rounding of the bound changes nothing."""
+    drawn = np.sort(np.concatenate([[0.0], [0.1] * 5, np.linspace(0.2, 0.8, 93)]))
+    left_out = np.linspace(0.45, 0.55, 20)
+    p_values = [p_within(drawn, 0.5, bound, method, left_out)[0] for bound in (0.1, 0.1 - 1e-16, 0.1 + 1e-16)]
+    assert p_values == pytest.approx([p_values[0]] * 3)
+    if method == "percentile":
+        assert p_values[0] == pytest.approx(5 / 98)
+        assert p_within(drawn, 0.5, 0.1, method)[1] == pytest.approx(1 - 1 / 98)
 
 
 def test_beyond_every_draw_the_p_value_is_small_and_not_zero():

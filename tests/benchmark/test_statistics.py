@@ -10,10 +10,12 @@ from sklearn.metrics import f1_score
 
 import benchmark.statistics.draws
 from benchmark.statistics import (
+    Measured,
     PatientBootstrap,
     benjamini_hochberg,
     draw_counts,
     flip_signs,
+    flips_for,
     holm,
     interval,
     p_value,
@@ -186,10 +188,65 @@ def test_a_model_does_not_differ_from_itself():
         assert np.isnan(found.estimates["mean"].detectable)
 
 
+def test_models_that_are_alike_differ_by_exactly_nothing_whatever_stands_beside_them():
+    """The columns of a product are added up in an order of their own: 1e-16 was once a difference, and "detectable"."""
+    generator = np.random.default_rng(0)
+    scores = mean_statistics(generator.random(311))
+    beside = mean_statistics(generator.random(311))
+    nearly = np.column_stack([scores, generator.random(311)])  # one number alike, one not
+    other = np.column_stack([scores, generator.random(311)])
+
+    def two(sums: np.ndarray) -> dict[str, np.ndarray]:
+        return {"mean": sums[..., 0] / sums[..., 1], "else": sums[..., 2] / sums[..., 1]}
+
+    for method in ("percentile", "bca"):
+        bootstrap = PatientBootstrap([str(case) for case in range(311)], draws=200, method=method)
+        models = {"a": scores, "b": beside, "c": scores.copy()}
+        (found,) = bootstrap.compare([Measured(models, mean_values)], pairs=[("a", "b"), ("a", "c")])
+        alike = [found.differences["a", "c"].estimates["mean"], bootstrap.difference(nearly, other, two).estimates["mean"]]
+        for one in alike:
+            assert one[:4] == (0.0, 0.0, 0.0, 1.0) or (np.isnan(one.low) and (one.value, one.p_value) == (0.0, 1.0))
+            assert np.isnan(one.detectable)
+        assert found.differences["a", "b"].estimates["mean"].detectable > 0
+
+
+def test_patients_are_counted_where_they_were_scored():
+    ours, theirs = mean_statistics(np.array([1.0, 0.0, np.nan, 1.0])), mean_statistics(np.array([np.nan, np.nan, 1.0, 1.0]))
+    bootstrap = PatientBootstrap(list("aabc"), draws=20)
+    assert bootstrap.scores(ours, mean_values).patients == 2
+    assert bootstrap.difference(ours, theirs, mean_values).patients == 1
+
+
 def test_a_p_value_is_never_zero():
     ours, theirs = mean_statistics(np.linspace(2, 3, 40)), mean_statistics(np.linspace(0, 1, 40))
     found = PatientBootstrap([str(case) for case in range(40)], draws=10, flips=199).difference(ours, theirs, mean_values)
     assert found.estimates["mean"].p_value == 1 / 200
+
+
+def test_there_are_enough_flips_for_a_correction_to_leave_something_to_find():
+    """The smallest p-value times the tests lies below 1 - level, whatever the number of models; few tests need no more flips than draws."""
+    for models in (2, 3, 6, 10, 40):
+        tests = 5 * models * (models - 1) // 2
+        for level in (0.9, 0.95, 0.99):
+            assert tests / (flips_for(tests, 1000, level) + 1) < (1 - level) / 1.99
+    assert flips_for(0, 1000, 0.95) == flips_for(2, 1000, 0.95) == 1000
+    assert flips_for(5, 1000, 0.95) == 2000
+    assert flips_for(75, 1000, 0.95) == 10_000
+    assert flips_for(75, 50_000, 0.95) == 50_000
+
+
+def test_more_flips_begin_with_the_same_ones_and_are_counted_in_parts():
+    generator = np.random.default_rng(2)
+    ours, theirs = (mean_statistics(generator.normal(shift, 1, size=30)) for shift in (0.3, 0.0))
+    patients = [str(case) for case in range(30)]
+    found = {
+        flips: PatientBootstrap(patients, draws=10, flips=flips).difference(ours, theirs, mean_values).estimates["mean"] for flips in (999, 3999)
+    }
+    swaps = np.concatenate(list(flip_signs(30, 3999, seed=42)))
+    apart = (ours - theirs)[np.argsort(patients), 0]
+    values = (1 - 2 * swaps.astype(float)) @ apart / 30
+    for flips, one in found.items():
+        assert one.p_value == p_value(values[:flips], one.value)
 
 
 def test_an_undefined_swap_counts_against_the_difference():

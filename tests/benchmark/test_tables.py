@@ -391,7 +391,7 @@ def test_differences_are_signed_and_their_p_values_adjusted_over_the_table(tmp_p
     text = written_text(tmp_path, "differences.md", rows)
     assert markdown_cells(text, "clala - rgrg") == ["Macro F1¹", "+0.250 [+0.230, +0.270]", "0.010", "0.020", "0.020", "n/a", "20"]
     assert "| Micro F1¹ | -0.100 [-0.120, -0.080] | 0.040 |    0.040 |  0.040 |        n/a |    20 |" in text
-    assert "over the 2 differences of this table" in text
+    assert "over the 2 tests of this table" in text
     lines = list(csv.DictReader(io.StringIO((tmp_path / "differences.csv").read_text())))
     assert [(line["value_name"], line["p_holm"]) for line in lines] == [("macro_f1", "0.02"), ("micro_f1", "0.04"), ("mass.f1", "")]
 
