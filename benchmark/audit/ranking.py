@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.per_case import CaseNumber
 from benchmark.records import Row
-from benchmark.shares import mean_of_defined, share
+from benchmark.shares import share
 from benchmark.statistics import PatientBootstrap
 
 CONVENTIONS = "audit|unit:report|better:higher|ties:half|mean:over_all_errors"
@@ -40,6 +40,8 @@ def ranked(
     kinds = (*errors, *rewrites)
     pairs = np.stack([_compared(better[error], better[rewrite]) for error, rewrite in product(errors, rewrites)], axis=1)  # (n, E * W, 3)
     falls = np.stack([_fall(better["identical"], better[kind]) for kind in kinds], axis=1)  # (n, K, 2)
+    possible = np.stack([made[error] & made[rewrite] for error, rewrite in product(errors, rewrites)], axis=1)
+    there = np.flatnonzero(possible.any(axis=0).reshape(len(errors), len(rewrites)).any(axis=1)).tolist()
     split = pairs.shape[1] * 3
 
     def values(sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -47,27 +49,27 @@ def ranked(
         fall, fallen = np.moveaxis(np.reshape(sums[..., split:], (*sums.shape[:-1], len(kinds), 2)), -1, 0)
         above = share((wins + ties / 2).sum(axis=-1), count.sum(axis=-1))
         tied = share(ties.sum(axis=-1), count.sum(axis=-1))
-        each = share(wins + ties / 2, count)
+        by_rewrite = share(wins + ties / 2, count)
         found = {f"{error}|above": above[..., place] for place, error in enumerate(errors)}
         found |= {f"{error}|ties": tied[..., place] for place, error in enumerate(errors)}
-        found |= {f"{error}|above.{rewrite}": each[..., e, w] for (e, error), (w, rewrite) in product(enumerate(errors), enumerate(rewrites))}
+        found |= {f"{error}|above.{rewrite}": by_rewrite[..., e, w] for (e, error), (w, rewrite) in product(enumerate(errors), enumerate(rewrites))}
         found |= {f"{kind}|drop": share(fall, fallen)[..., place] for place, kind in enumerate(kinds)}
-        return found | {f"{ALL}|above": mean_of_defined(above), f"{ALL}|ties": mean_of_defined(tied)}
+        # undefined in a draw, too, that lacks an error: a mean over fewer is another number
+        return found | {
+            f"{ALL}|{name}": each[..., there].mean(axis=-1) if there else each[..., 0] for name, each in (("above", above), ("ties", tied))
+        }
 
     statistics = np.concatenate([pairs.reshape(len(pairs), -1), falls.reshape(len(falls), -1)], axis=1)
-    possible = np.stack([made[error] & made[rewrite] for error, rewrite in product(errors, rewrites)], axis=1)
     entered = _counts(pairs[..., 2], falls[..., 1], errors, rewrites)
     wanted = _counts(possible, np.stack([made[kind] for kind in kinds], axis=1), errors, rewrites)
     rows = []
-    lacks_an_error = any(wanted[f"{error}|above"].any() and not entered[f"{error}|above"].any() for error in errors)
     made_of = f"{CONVENTIONS}|number:{number.name}|metric:({signature})|v1"
     for key, estimate in bootstrap.scores(statistics, values).estimates.items():
         kind, _, name = key.partition("|")
         scored = int(entered[key].sum())
         low, high = estimate[1:] if bootstrap.patients_among(entered[key] > 0) > 1 else (np.nan, np.nan)
-        of_kind = (np.nan, np.nan, np.nan) if kind == ALL and lacks_an_error else (estimate.value, low, high)
         counts = scored, int(wanted[key].sum()) - scored
-        rows.append(Row(kind, number.metric, f"{number.name}.{name}", *of_kind, *counts, made_of, title=number.title))
+        rows.append(Row(kind, number.metric, f"{number.name}.{name}", estimate.value, low, high, *counts, made_of, title=number.title))
     for error in errors:
         reports, of = int((entered[f"{error}|above"] > 0).sum()), int((wanted[f"{error}|above"] > 0).sum())
         rows.append(

@@ -124,6 +124,13 @@ def test_a_mean_that_lacks_an_error_that_was_made_is_none() -> None:
     assert never_made[ALL, "above"].value == never_made["e1", "above"].value
 
 
+def test_a_draw_that_lacks_an_error_does_not_move_the_mean() -> None:
+    """e1 always wins and e2, made of one report of four, never does: 0.5 in each draw that has both, where a mean over e1 alone were 0."""
+    scores = {IDENTICAL: [1.0] * 4, "e1": [0.9] * 4, "e2": [0.1, NAN, NAN, NAN], "w1": [0.5] * 4, "w2": [NAN] * 4}
+    mean = rows_of(scores)[ALL, "above"]
+    assert (mean.value, mean.low, mean.high) == (0.5, 0.5, 0.5)
+
+
 def test_a_number_that_counts_errors_is_turned_round() -> None:
     errors = {kind: [-value for value in values] for kind, values in BY_HAND.items()}
     for key, row in rows_of(errors, is_lower_better=True).items():
