@@ -93,7 +93,9 @@ def _fetched(name: str, setting: str, cached: Path | None, files: Sequence[str])
                 f"folder, --set {setting}=PATH"
             ) from error
         return cached
-    return _checked(folder, f"{setting}={name}", f"name another folder, --set {setting}=PATH")
+    return _checked(
+        folder, f"{setting}={name}", f"the rest could not be fetched: get it where there is a network, or name another folder, --set {setting}=PATH"
+    )
 
 
 @contextmanager
