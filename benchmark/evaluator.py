@@ -22,7 +22,7 @@ from benchmark.hookspecs import Dataset, Model
 from benchmark.inputs import Data, HeldBack, Told, check_grant, learning_side, open_dataset, read
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
-from benchmark.margins import check_margins
+from benchmark.margins import check_margins, without_pair
 from benchmark.places import cache_folder
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, RunConfig, UserError
@@ -151,6 +151,7 @@ def score_reports(
     """
     started = time.time()
     check_names(config, "")
+    registry.check_model_names(predictions)
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
     _check(config, (), llm, only_generate=False)
     cases = [Case(case_id, (patients or {}).get(case_id) or case_id, case_id, ()) for case_id in references]
@@ -201,6 +202,7 @@ def check_device(device: str) -> None:
 def check_names(config: RunConfig, training: str) -> None:
     """What is named and what is set, before anything is opened. Raises ``UserError``."""
     specs = registry.parse_specs(config.models)
+    registry.check_model_names(spec.label for spec in specs)
     check_device(config.device)
     check_grant(config.grant)
     metrics = registry.parse_specs(config.metrics)
@@ -306,7 +308,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
     folders = {model: folder.model(model) for model in reports}
     views = [case.images[0].view if case.images else "" for case in data.cases]
     scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views)
-    warnings = no_better(scored.strata, list(reports))
+    warnings = [*no_better(scored.strata, list(reports)), *without_pair(config.margins, len(reports)), *_others(folder, [*reports, *failed])]
     outcome = replace(outcome, scored=scored, notes=(*outcome.notes, *warnings), asked=tuple(llm.lines()))
     with writing(folder.path):
         write_tables([*scored.rows, *scored.differences, *scored.strata], folder.path, **outcome.for_tables())
@@ -333,6 +335,12 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
         }
     )
     return outcome
+
+
+def _others(folder: RunFolder, models: list[str]) -> list[str]:
+    """One line on what an earlier run left in the folder, if it did."""
+    others = folder.others(models)
+    return [f"the run folder holds other models of an earlier run, which are no part of this one: {', '.join(others)}"] if others else []
 
 
 def _reports_record(folder: ModelFolder, written: list[Report]) -> dict[str, Any]:

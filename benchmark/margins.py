@@ -48,6 +48,14 @@ def check_margins(margins: Mapping[str, float], metrics: Mapping[str, Metric]) -
                 raise BadMargin(f"a margin for {key!r}: of {name}.{unknown[0]} nobody says which way is better; margins can have: {known}")
 
 
+def without_pair(margins: Mapping[str, float], models: int) -> list[str]:
+    """A sentence where margins were given and there is no pair of models to compare: nothing else would speak of them."""
+    if not margins or models > 1:
+        return []
+    found = "no model was" if models == 0 else "just one model was"
+    return [f"the margin for {', '.join(margins)} is of two models, and {found} measured: compare two for it to say anything"]
+
+
 def _directed(metric: Metric) -> list[str]:
     """The numbers of which it is known which way is better."""
     named = dict.fromkeys((*getattr(metric, "titles", {}), *getattr(metric, "lower_is_better", ())))

@@ -12,7 +12,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -197,6 +197,20 @@ def parse_specs(words: Sequence[str]) -> tuple[Spec, ...]:
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"{twice[0]!r} is asked for twice; give each its own label: first={twice[0]},second={twice[0]}")
     return specs
+
+
+BETWEEN = " - "
+"""what stands between the two models of a difference, so in no model's own name"""
+
+
+def check_model_names(names: Iterable[str]) -> None:
+    """Raise ``UserError`` for a model's name that could be read as a difference of two."""
+    for name in names:
+        if BETWEEN in name:
+            raise UserError(
+                f"a model called {name!r}: {BETWEEN!r} stands between the two models of a difference, so no name can hold it; "
+                f"give it another: {name.replace(BETWEEN, '-')!r}, or a label of its own, first=..."
+            )
 
 
 def split_names(words: Sequence[str]) -> tuple[str, ...]:

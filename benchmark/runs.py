@@ -64,6 +64,11 @@ class RunFolder:
         """Where a model's reports and statistics lie."""
         return ModelFolder(self.path / folder_name(label))
 
+    def others(self, models: Iterable[str]) -> list[str]:
+        """The folders of further models that an earlier run left here, by name."""
+        own = {folder_name(model) for model in models}
+        return sorted(file.parent.name for file in self.path.glob("*/model.json") if file.parent.name not in own)
+
     def begin(self, settings: Mapping[str, Any], cases: Sequence[Case], references: Sequence[Reference], *, is_private: bool) -> None:
         """Write down which data the run is about, or check that the folder is about the same. Raises ``OtherRun``, ``NoRunFolder``.
 

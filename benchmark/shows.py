@@ -37,11 +37,14 @@ def console() -> Console:
 def show_outcome(outcome: Outcome) -> None:
     """The summary of a run: what was measured on what, the headline numbers, what went wrong, where the rest lies."""
     from benchmark.tables import print_summary
+    from benchmark.tables.material import said_count
 
     out = console()
     data = outcome.data
-    whose = f" of {data.counts['patients']:,} patients" if data.names_patients else "; whose they are was not said, each is drawn on its own"
-    out.print(f"\n[bold]{escape(data.name)}[/]: {len(data.cases):,} cases{whose}")
+    whose = (
+        f" of {said_count(data.counts['patients'], 'patients')}" if data.names_patients else "; whose they are was not said, each is drawn on its own"
+    )
+    out.print(f"\n[bold]{escape(data.name)}[/]: {said_count(len(data.cases), 'cases')}{whose}")
     if data.problems:
         counts = ", ".join(f"{count} x {escape(kind)}" for kind, count in data.problem_counts().items())
         out.print(f"stepped over in the dataset: {counts}", style="yellow")

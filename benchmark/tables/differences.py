@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from benchmark.records import Row
 from benchmark.statistics import benjamini_hochberg, holm
-from benchmark.tables.material import Footnotes, Material, Wanted, common_notes, headlines, titled
+from benchmark.tables.material import Footnotes, Material, Wanted, common_notes, drawn_of, headlines, titled
 from benchmark.tables.table import UNDEFINED, Block, Column, Line, Note, Number, Table, written, written_p
 
 DIGITS = 3
@@ -61,10 +61,10 @@ def differences(given: Material) -> Table:
         lines.append(Line(label, (heads[one], difference, written_p(row.p_value), *map(written_p, corrected), detectable, str(row.scored))))
     family = sum(not math.isnan(p) for p in p_values)
     notes = [
-        Note("Difference: first model minus second, on the cases that both scored, with the same resampled patients for both."),
+        Note(f"Difference: first model minus second, on the cases that both scored, with the same resampled {drawn_of(given)} for both."),
         Note(
-            f"p: two-sided, the two models' reports swapped at random by patient{_times(given)}. Corrected over the {family} tests of this "
-            "table: by Holm, the chance of any false alarm is held; by Benjamini and Hochberg (BH), the share of false alarms among those called."
+            f"p: two-sided, the two models' reports swapped at random by {drawn_of(given)[:-1]}{_times(given)}. Corrected over the {family} tests of "
+            "this table: by Holm, the chance of any false alarm is held; by Benjamini and Hochberg (BH), the share of false alarms among those called."
         ),
         *(
             [Note("Numbers that are better neither high nor low are left out of the correction.")]

@@ -46,8 +46,11 @@ def lesion_errors(given: Material) -> Table:
     wanted = [Wanted(metric, name, title) for name, title in OVERALL.items()]
     shown = [row for model in given.models for one in wanted if (row := given.row(model, one.metric, one.value_name))]
     blocks = [_overall(given, footnotes, wanted)]
+    absent: dict[tuple[str, ...], list[str]] = {}
     for model in given.measured():
-        of_lesions, rows = _by_lesion(given, footnotes, metric, model)
+        of_lesions, rows, without = _by_lesion(given, footnotes, metric, model)
+        if without:
+            absent.setdefault(without, []).append(model)
         sides, counts = _sides(given, metric, model)
         blocks += [of_lesions, *([sides] if sides else [])]
         shown += [*rows, *counts]
@@ -59,6 +62,7 @@ def lesion_errors(given: Material) -> Table:
             "false alarm."
         ),
         Note("Average: mean over the lesions that have the number. All: the 14 lesions pooled, as in the first block."),
+        *(Note(f"Without a line, since neither references nor reports have it ({', '.join(of)}): {', '.join(what)}.") for what, of in absent.items()),
         *common_notes(given, [row for row in shown if row.direction], footnotes, ranks=wanted),  # counts are no scores: theirs is no interval
     ]
     notes += [Note(f"{model} {given.reason(model)}") for model in given.models if model not in given.measured()]
@@ -81,8 +85,8 @@ def _overall(given: Material, footnotes: Footnotes, wanted: Sequence[Wanted]) ->
     return Block(columns, tuple(lines), "All lesions")
 
 
-def _by_lesion(given: Material, footnotes: Footnotes, metric: str, model: str) -> tuple[Block, list[Row]]:
-    """Counts stand before the shares of them."""
+def _by_lesion(given: Material, footnotes: Footnotes, metric: str, model: str) -> tuple[Block, list[Row], tuple[str, ...]]:
+    """Counts stand before the shares of them; then the numbers that are shown, and the lesions that there is nothing to say of."""
     heads = [footnotes.column(Wanted(metric, f"micro_{name}" if f"micro_{name}" in OVERALL else name, title)) for name, title in PER_LESION.items()]
     place = list(PER_LESION).index("wrong_side")
     columns = (Column("Lesion", is_words=True), Column("Positives"), *heads[:place], Column("Hits with a side"), *heads[place:])
@@ -105,9 +109,10 @@ def _by_lesion(given: Material, footnotes: Footnotes, metric: str, model: str) -
                 numbers.append(cell(name if prefix == "micro_" and name in WITHOUT_AVERAGE else f"{prefix}{name}"))
         return Line(label, (support, *numbers[:place], sides, *numbers[place:]), is_summary=is_summary)
 
-    lines = [line(lesion.capitalize(), f"{lesion}.", is_summary=False) for lesion in LESIONS]
+    without = tuple(lesion for lesion in LESIONS if (row := given.row(model, metric, f"{lesion}.f1")) and math.isnan(row.value))
+    lines = [line(lesion.capitalize(), f"{lesion}.", is_summary=False) for lesion in LESIONS if lesion not in without]
     lines += [line(label, prefix, is_summary=True) for prefix, label in AVERAGES.items()]
-    return Block(columns, tuple(lines), f"{model}, lesion by lesion"), shown
+    return Block(columns, tuple(lines), f"{model}, lesion by lesion"), shown, without
 
 
 def _sides(given: Material, metric: str, model: str) -> tuple[Block | None, list[Row]]:

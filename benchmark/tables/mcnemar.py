@@ -37,17 +37,20 @@ def mcnemar(given: Material) -> Table:
         Column("p (BH)"),
         Column("Cases"),
     )
-    lines, shown, above = [], [], ""
+    lines, shown, above, alike = [], [], "", dict[str, list[str]]()
     for row, *corrected in zip(rows, p_holm, p_bh, strict=True):
         what = row.value_name.removesuffix(RIGHT)
         alone = [by_key[row.model, row.metric, what + ending] for ending in (ONLY_FIRST, ONLY_SECOND)]
+        shown += [row, *alone]
+        if row.p_value is None or math.isnan(row.p_value):
+            alike.setdefault(row.model, []).append(what)
+            continue
         label, above = ("" if row.model == above else row.model), row.model
         mark = footnotes.column(Wanted(row.metric, row.value_name, f"{row.metric} right")).mark
         difference = Number(row.value, row.low, row.high, 3, is_signed=True)
         counts = (f"{one.value:.0f}" for one in alone)
         p = map(written_p, (row.p_value, *corrected))
         lines.append(Line(label, (what.capitalize() + mark, *counts, difference, *p, str(row.scored))))
-        shown += [row, *alone]
     family = sum(not math.isnan(p) for p in p_values)
     notes = (
         Note(
@@ -58,7 +61,8 @@ def mcnemar(given: Material) -> Table:
             "p: McNemar's exact test by patient, two-sided: were the models alike, either could have been right where just one is, all cases of a "
             "patient together. With one case per patient it is the usual exact test, which takes each case for a witness of its own."
         ),
-        Note(f"Corrected over the {family} tests of this table, by Holm and by Benjamini and Hochberg (BH). n/a: on no case is just one right."),
+        Note(f"Corrected over the {family} tests of this table, by Holm and by Benjamini and Hochberg (BH)."),
+        *([Note(f"Without a line, since on no case just one is right: {_without_line(alike)}.")] if alike else []),
         *common_notes(given, rows, footnotes, ranks=()),
     )
     keys = [(row.model, row.metric, row.value_name) for row in rows]
@@ -66,3 +70,11 @@ def mcnemar(given: Material) -> Table:
     return Table(
         "mcnemar", "Lesions right or wrong, models in pairs", "", (Block(columns, tuple(lines)),), notes, tuple(shown), adjusted, false_discovery
     )
+
+
+def _without_line(alike: dict[str, list[str]]) -> str:
+    """What pairs do not differ in, pairs with the same together."""
+    pairs: dict[tuple[str, ...], list[str]] = {}
+    for pair, what in alike.items():
+        pairs.setdefault(tuple(what), []).append(pair)
+    return "; ".join(f"{', '.join(of)}: {', '.join(what)}" for what, of in pairs.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmark.strata import BESIDE, FEW_PATIENTS, NORMAL, no_better
-from benchmark.tables.material import Footnotes, Material, Wanted, common_notes, headlines, marked
+from benchmark.tables.material import Footnotes, Material, Wanted, common_notes, drawn_of, headlines, marked, said_count
 from benchmark.tables.table import UNDEFINED, Block, Column, Line, Note, Number, Table
 
 
@@ -25,7 +25,8 @@ def strata(given: Material) -> Table:
             shown = [UNDEFINED if name == NORMAL and _needs_lesions(one) else cell for one, cell in zip(wanted, cells[model], strict=True)]
             lines.append(Line(model, (*shown, f"{max(row.scored for row in found):,}")))
         cases = max(row.scored + row.unscored for row in part.rows)
-        blocks.append(Block(columns, tuple(lines), f"{name}: {cases:,} cases"))
+        blocks.append(Block(columns, tuple(lines), f"{name}: {said_count(cases, 'cases')}"))
+    who = drawn_of(given)
     notes = [Note(said) for said in no_better(given.strata, given.models)]
     notes += [
         Note("Normal: none of the 14 lesions in the reference, by the labeller of the lesion table; such a case may have a fracture or a catheter."),
@@ -33,7 +34,7 @@ def strata(given: Material) -> Table:
             f"Under normal, F1 and omission are {UNDEFINED}: there is no lesion to find, and one false alarm would make F1 zero. Hallucination is "
             "what can go wrong there."
         ),
-        Note(f"Numbers of fewer than {FEW_PATIENTS} patients have no interval. All parts are measured by the same draws of patients as the whole."),
+        Note(f"Numbers of fewer than {FEW_PATIENTS} {who} have no interval. All parts are measured by the same draws of {who} as the whole."),
     ]
     if any(isinstance(cell, Number) and cell.rank for block in blocks for line in block.lines for cell in line.cells):
         notes.append(Note("Bold: best of its part as printed; underlined, where the format can: second."))

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.evaluator import check_names, score_reports
 from benchmark.margins import BadMargin, check_margins, margins_of, parse_margins
-from benchmark.records import Report, Row, RunConfig
+from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.scoring import score
 from benchmark.statistics import benjamini_hochberg, holm, mcnemar
 from benchmark.tables import write_tables
@@ -126,6 +127,37 @@ def test_every_margin_is_answered_of_headlines_and_of_other_numbers(tmp_path):
     assert "Holm over its 2 claims. None is below 1/101, with 100 draws." in text
 
 
+def test_a_margin_without_a_pair_is_told(tmp_path):
+    """With one model it was once taken in silence."""
+    config = RunConfig((), ("rouge_l",), "", draws=20, margins={"rouge_l": 0.01})
+    texts = dict(zip(PATIENTS, REFERENCES, strict=True))
+    one = score_reports(texts, {"a": texts}, config, tmp_path / "one")
+    assert one.notes == ("the margin for rouge_l is of two models, and just one model was measured: compare two for it to say anything",)
+    assert score_reports(texts, {"a": texts, "b": texts}, config, tmp_path / "two").notes == ()
+
+
+def test_models_of_an_earlier_run_in_the_folder_are_told_apart(tmp_path):
+    config = RunConfig((), ("rouge_l",), "", draws=20)
+    texts = dict(zip(PATIENTS, REFERENCES, strict=True))
+    assert score_reports(texts, {"a": texts, "b": texts, "b c": texts}, config, tmp_path).notes == ()
+    (said,) = score_reports(texts, {"a": texts}, config, tmp_path).notes
+    assert said.startswith("the run folder holds other models of an earlier run, which are no part of this one: b, b-c-")
+
+
+@pytest.mark.parametrize("name", ["a - b", "file:my - reports.csv"])
+def test_a_model_named_like_a_difference_is_refused(name):
+    """Of models "a", "b" and "a - b" a table once took one's numbers for the others' difference."""
+    texts = dict(zip(PATIENTS, REFERENCES, strict=True))
+    with pytest.raises(UserError, match=r"a model called '.+': ' - ' stands between the two models of a difference, so no name can hold it; give it"):
+        score_reports(texts, {name: texts}, RunConfig((), ("rouge_l",), "", draws=20), None)
+
+
+def test_a_run_refuses_such_a_name_too_and_takes_a_label():
+    with pytest.raises(UserError, match="' - ' stands between"):
+        check_names(RunConfig(("reports_file:my - reports.csv",), ("rouge_l",), "manifest:its - cases.csv"), "")
+    check_names(RunConfig(("mine=reports_file:my - reports.csv",), ("rouge_l",), "manifest:its - cases.csv"), "")
+
+
 def test_too_few_draws_for_so_many_margins_are_said(tmp_path):
     rows = [single("a"), single("b"), *(replace(difference("a - b", 0.1), value_name=f"number_{place}") for place in range(2))]
     assert "too few for Holm's correction of 4 to leave any below 0.025, take more draws (--draws)." in table(tmp_path, "differences.md", rows)
@@ -199,6 +231,9 @@ def test_the_table_of_mcnemar_is_corrected_over_all_its_tests(scored, tmp_path):
     line = cells(text, "", "Pleural effusion¹")
     assert line[:2] == ["3", "0"]
     assert line[3:] == [*expected, "18"]
+    assert "Hernia" not in text
+    assert "Without a line, since on no case just one is right: good - plain: " in text
+    assert ", hernia" in text
     lines = {line["value_name"]: line for line in csv.DictReader((tmp_path / "mcnemar.csv").open())}
     assert float(lines["pleural effusion.right"]["p_holm"]) == pytest.approx(holm(p_values)[2])
     write_tables(scored.rows, tmp_path, models=["good", "plain"])
@@ -249,3 +284,34 @@ def test_where_intervals_hold_less_than_they_say_the_tables_say_so(tmp_path):
     text = (tmp_path / "summary.md").read_text()
     assert "Only 29 cases" in text
     assert "fewer than" not in text
+    assert "bootstrap of cases" in text
+
+
+def test_cautions_count_the_patients_that_were_scored(tmp_path):
+    """Of 2,000 patients one model was scored on 12: the note is of those."""
+    rows = [replace(single("a"), patients=2000), replace(single("b"), patients=12)]
+    counts = {"cases": 4000, "patients": 2000}
+    write_tables(rows, tmp_path, models=["a", "b"], counts=counts)
+    assert "Some numbers here are of 12 patients only: of 95 % intervals" in (tmp_path / "summary.md").read_text()
+    write_tables(rows[:1], tmp_path, models=["a"], counts=counts)
+    assert "patients only" not in (tmp_path / "summary.md").read_text()
+    write_tables(rows[1:], tmp_path, models=["b"], counts=counts)
+    assert "Only 12 patients: of" in (tmp_path / "summary.md").read_text()
+
+
+def test_rare_lesions_are_those_of_the_model_that_was_scored_on_the_fewest_in_whatever_order(tmp_path):
+    """The note once spoke of the last model alone."""
+    rows = [single("a"), single("b"), support("mass", 40), replace(support("mass", 4), model="b"), support("hernia", 0)]
+    texts = []
+    for order in (rows, rows[::-1]):
+        write_tables(order, tmp_path, models=["a", "b"])
+        texts.append((tmp_path / "summary.md").read_text())
+    assert all("Lesions with fewer than 10 positive references: 1." in text for text in texts)
+
+
+def test_one_is_one_and_brackets_are_explained_where_there_are_some(tmp_path):
+    alone = replace(single("a"), low=float("nan"), high=float("nan"), patients=1)
+    write_tables([alone], tmp_path, models=["a"], counts={"cases": 1, "patients": 1})
+    text = (tmp_path / "summary.md").read_text()
+    assert "- 1 case, 1 patient.\n" in text
+    assert "In brackets" not in text

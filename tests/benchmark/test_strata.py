@@ -100,6 +100,18 @@ def test_intervals_of_a_part_are_of_the_draws_of_the_whole_and_few_patients_have
     assert not all(math.isnan(row.value) for row in few)
 
 
+def test_a_number_of_few_scored_patients_has_no_interval_however_many_the_part_has() -> None:
+    """45 abnormal cases of 30 patients, of which one model wrote on six: its own numbers are of three patients, and so are its differences."""
+    broken = reports()
+    broken["reader"] = [report if number < 6 else Report(str(number), failure="broken") for number, report in enumerate(broken["reader"])]
+    rows = [row for row in score(PATIENTS, REFERENCES, broken, CONFIG).strata if row.stratum == ABNORMAL]
+    assert {row.model: row.patients for row in rows} == {"reader": 3, "everyone": 30, "reader - everyone": 3}
+    for row in rows:
+        assert math.isnan(row.low) == (row.model != "everyone") or math.isnan(row.value)
+    assert all(math.isnan(row.detectable) for row in rows if row.detectable is not None)
+    assert no_better(rows, ["reader", "everyone"]) == []
+
+
 def test_without_a_count_of_lesions_cases_are_parted_by_view_alone_and_not_at_all_if_that_is_not_wanted() -> None:
     config = RunConfig((), ("rouge_l",), "files", draws=20)
     assert {row.stratum for row in score(PATIENTS, REFERENCES, reports(), config, views=VIEWS).strata} == {"view AP", "view PA"}

@@ -180,6 +180,9 @@ def test_the_table_of_lesion_errors_counts_what_is_invented_left_out_or_elsewher
     assert markdown_cells(text, "Pneumonia")[:5] == ["1", "0.00", "0.00", "0.00", "1.00"]
     assert markdown_cells(text, "Left") == ["1", "1", "0", "0"]
     assert "Omission ↓¹" in text
+    assert "Hernia" not in text
+    assert "Without a line, since neither references nor reports have it (clala): " in text
+    assert "hernia" in text.partition("(clala): ")[2].partition(".")[0].split(", ")
 
 
 def test_the_table_of_lesion_errors_is_there_only_where_lesions_were_counted(tmp_path):
