@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,8 +50,8 @@ def outcome_rows(
             p_value = mcnemar_by_patient(bootstrap.sums_of(net[:, None])[:, 0])
             about = (found.scored, found.unscored, metric.signature())
             title, pair = what.capitalize(), f"{first} - {second}"
-            how = {"p_value": p_value, "detectable": one.detectable, "patients": found.patients}
-            yield Row(pair, name, f"{what}.right", *one[:3], *about, title=f"{title} right", direction="higher", **how)
+            right = Row(pair, name, f"{what}.right", *one[:3], *about, title=f"{title} right", direction="higher")
+            yield replace(right, p_value=p_value, detectable=one.detectable, patients=found.patients)
             for only, sign in (("first", 1), ("second", -1)):
                 count = float((net == sign).sum())
                 yield Row(pair, name, f"{what}.only_{only}_right", count, np.nan, np.nan, *about, title=f"{title} right by the {only} alone")

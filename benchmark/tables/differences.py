@@ -63,8 +63,9 @@ def differences(given: Material) -> Table:
     notes = [
         Note(f"Difference: first model minus second, on the cases that both scored, with the same resampled {drawn_of(given)} for both."),
         Note(
-            f"p: two-sided, the two models' reports swapped at random by {drawn_of(given)[:-1]}{_times(given)}. Corrected over the {family} tests of "
-            "this table: by Holm, the chance of any false alarm is held; by Benjamini and Hochberg (BH), the share of false alarms among those called."
+            f"p: two-sided, the two models' reports swapped at random by {drawn_of(given)[:-1]}{_times(given)}. Corrected over the {family} "
+            "tests of this table: by Holm, the chance of any false alarm is held; by Benjamini and Hochberg (BH), the share of false alarms among "
+            "those called."
         ),
         *(
             [Note("Numbers that are better neither high nor low are left out of the correction.")]

@@ -232,7 +232,7 @@ def in_words(signature: str, titles: Sequence[str]) -> str:
     if model := judge_of(signature):
         return f"{said}: judged by {model}."
     if "fixed_in_resampling" in signature:
-        return f"{said}: the weights of words are of the whole set, the same in every draw."
+        return f"{said}: what it takes from the whole set of cases stays the same in every draw."
     return f"{said}:"
 
 
