@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.ngrams import ORDERS, NGrams, number_ngrams
 from benchmark.metrics.tokens import Remembered, TextForm, Tokens, check_pairs, reader_of, shared_numbers, spread, text_fields, text_title
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.ngrams import ORDERS, number_ngrams
 from benchmark.metrics.tokens import WHITESPACE_REFERENCES, Remembered, Tokens, check_pairs, whitespace
 from benchmark.shares import share

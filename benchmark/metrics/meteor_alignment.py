@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.paraphrases import longer_phrase
 
 BEAM = 40

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.synonyms import synonyms, table_digest
 from benchmark.metrics.tokens import WHITESPACE_REFERENCES, check_pairs, shared_numbers, whitespace

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.tokens import WHITESPACE, number_words, spread
 from benchmark.places import cache_folder
 from benchmark.records import UserError

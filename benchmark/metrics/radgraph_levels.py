@@ -26,7 +26,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from benchmark.annotating.annotations import Annotation
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 
 Case = Literal["lower", "cased"]
 LEVELS = ("simple", "partial", "complete")

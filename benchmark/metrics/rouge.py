@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.tokens import ALPHANUMERIC_REFERENCES, Tokens, alphanumeric, check_pairs, shared_numbers
 

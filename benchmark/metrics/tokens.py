@@ -17,7 +17,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
-from benchmark.metrics.compiled import kernel
+from benchmark.compiled import kernel
 
 T = TypeVar("T")
 TextForm = Literal["as_is", "lower_split"]
