@@ -15,9 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from adapters.pretrained import config_digest
 from adapters.radgraph.archive import HUB_NAME, WEIGHTS, Archive, WrongArchive, archive_path, find_archive, read_archive, remedy
 from adapters.radgraph.pieces import WordPieces, find_backbone, is_framed
-from adapters.radgraph.words import words_v1, words_xl
+from adapters.radgraph.words import whole, words_v1, words_xl
 from benchmark.annotating.annotations import Annotation, Entity
 from benchmark.records import UserError
 
@@ -46,6 +47,8 @@ class Loaded(NamedTuple):
     """longest row of pieces that the BERT reads"""
     sha256: str
     """of the archive"""
+    reading: str
+    """checksum of what decides the numbers of the BERT beside its weights, and comes from its backbone"""
 
 
 class Report(NamedTuple):
@@ -131,13 +134,13 @@ class _Network:
         return found
 
     def signature(self) -> str:
-        """Which model, its archive and tokenizer by checksum. What computes it is left out: annotations are the same, as tests hold."""
+        """Which model; its archive, tokenizer and the use of its BERT by checksum. What computes it is left out: annotations are the same."""
         weights, tokenizer = self._loaded.sha256[:12], self._loaded.pieces.sha256[:12]
-        return f"{self.model}|weights:{weights}|tokenizer:{tokenizer}|as:radgraph-0.1.18|precision:fp32|v{VERSION}"
+        return f"{self.model}|weights:{weights}|tokenizer:{tokenizer}|bert:{self._loaded.reading}|as:radgraph-0.1.18|precision:fp32|v{VERSION}"
 
     def _read(self, report: str) -> Report:
         # The package annotates an empty report as if it said "None".
-        words = (words_v1 if self.model == "radgraph" else words_xl)(report or "None")
+        words = (words_v1 if self.model == "radgraph" else words_xl)(whole(report) or "None")
         pieces = self._loaded.pieces([word[1:] if word in ("/.", "/?") else word for word in words])
         return Report(words, [piece for word in pieces for piece in word], [len(word) for word in pieces])
 
@@ -268,11 +271,13 @@ def _load(model: str, path: Path, state_of_file: tuple[int, int], backbone: Path
             f"{path}: scores {heads.sizes.entity_labels} entities and {heads.sizes.relation_labels} relations, and vocabulary/ names "
             f"{len(entity.names)} and {len(relation.names)}; {remedy(path)}"
         )
-    pieces = WordPieces(archive, files, pieces=int(bert.config.vocab_size), is_framed=is_framed(files, config.places, is_bert=not wants_config))
+    framed = is_framed(files, config.places, is_bert=not wants_config)
+    pieces = WordPieces(archive, files, pieces=int(bert.config.vocab_size), is_framed=framed)
+    reading = config_digest({**network.reading_of(bert, files.config), "is_framed": framed})
     places = min(config.places or bert.config.max_position_embeddings, bert.config.max_position_embeddings)
     heads = heads.eval().requires_grad_(False).to(device)
     encoder = _encoder(bert, device, runtime)
-    return Loaded(encoder, heads, pieces, entity.names, relation.names, int(places), archive.sha256)
+    return Loaded(encoder, heads, pieces, entity.names, relation.names, int(places), archive.sha256, reading)
 
 
 def _encoder(bert: Any, device: str, runtime: str) -> Any:
@@ -280,17 +285,20 @@ def _encoder(bert: Any, device: str, runtime: str) -> Any:
 
     bert = bert.eval().requires_grad_(False)
     is_bert, is_cpu = bert.config.model_type == "bert", device == "cpu"
+    is_translated = is_bert and bert.config.hidden_act == "gelu"
     is_installed = all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime"))
-    if runtime == "onnx" and not (is_bert and is_cpu and is_installed):
+    if runtime == "onnx" and not (is_translated and is_cpu and is_installed):
         why = (
             "onnx and onnxruntime are not installed: pip install 'clala-benchmark[onnx]'"
             if not is_installed
             else f"the device is {device}: --device cpu"
             if not is_cpu
             else f"the network is a {bert.config.model_type}, and only a BERT is translated"
+            if not is_bert
+            else f"its activation is {bert.config.hidden_act}, and only gelu is translated"
         )
         raise UserError(f"radgraph.runtime=onnx cannot be had: {why}, or take --set radgraph.runtime=torch")
-    if runtime != "torch" and is_bert and is_cpu and is_installed:
+    if runtime != "torch" and is_translated and is_cpu and is_installed:
         from adapters.radgraph.onnx_encoder import OnnxEncoder
 
         return OnnxEncoder(bert)
@@ -301,12 +309,14 @@ class _Config:
     """What is read of config.json. Raises WrongArchive."""
 
     def __init__(self, archive: Archive) -> None:
-        indexer = _at(archive, "dataset_reader", "token_indexers", "bert")
         self.backbone = str(_at(archive, "dataset_reader", "token_indexers", "bert", "model_name"))
-        self.places: int | None = indexer.get("max_length")
-        self.longest_span = int(_at(archive, "dataset_reader", "max_span_width"))
-        self.spans_per_word = float(_at(archive, "model", "modules", "relation", "spans_per_word"))
+        places = _at(archive, "dataset_reader", "token_indexers", "bert").get("max_length")
+        self.places: int | None = None if places is None else int(_number(archive, places, "max_length"))
+        self.longest_span = int(_number(archive, _at(archive, "dataset_reader", "max_span_width"), "max_span_width"))
+        self.spans_per_word = float(_number(archive, _at(archive, "model", "modules", "relation", "spans_per_word"), "spans_per_word"))
         coref = _at(archive, "model", "modules", "coref")
+        if not isinstance(coref, Mapping):
+            coref = {}
         if coref.get("coref_prop", 0):
             raise WrongArchive(
                 f"{archive.path}: its spans learn from coreference (coref_prop is {coref['coref_prop']}), as no published RadGraph's do; "
@@ -320,6 +330,12 @@ def _at(archive: Archive, *names: str) -> Any:
         if not isinstance(found, Mapping) or name not in found:
             raise WrongArchive(f"{archive.path}: config.json has no {'.'.join(names)}; {remedy(archive.path)}")
         found = found[name]
+    return found
+
+
+def _number(archive: Archive, found: Any, name: str) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < float("inf"):
+        raise WrongArchive(f"{archive.path}: {name} of config.json is {found!r}, expected is a number above 0; {remedy(archive.path)}")
     return found
 
 

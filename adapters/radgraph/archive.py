@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -177,7 +178,7 @@ def _of_tar(path: Path) -> dict[str, bytes]:
                 data = tar.extractfile(member)
                 assert data is not None
                 found[str(name)] = data.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise WrongArchive(f"{path}: cannot be read as an archive ({error}); {remedy(path)}") from error
     return found
 
@@ -192,7 +193,7 @@ def _tensors(path: Path, data: bytes) -> Mapping[str, Any]:
             f"{path}: {WEIGHTS} holds more than tensors and plain values, or is no PyTorch file, and is not opened, for it could run code; "
             f"{remedy(path)}"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # of damaged bytes torch raises whatever it stumbles over, IndexError too
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise WrongArchive(f"{path}: {WEIGHTS} cannot be read ({first}); {remedy(path)}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):

@@ -243,6 +243,23 @@ def bert_of(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Any:
 
     Raises WrongTensors.
     """
+    try:
+        return _bert_of(state, config)
+    except WrongTensors:
+        raise
+    except Exception as error:  # of sizes and names that make no network transformers and torch raise what each part of them raises
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WrongTensors(f"its BERT cannot be made with the config.json of its backbone ({first})") from error
+
+
+def reading_of(bert: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of a BERT beside its weights: of one whose shapes say the rest three settings, else the whole config."""
+    if bert.config.model_type != "bert":
+        return dict(config)
+    return {name: getattr(bert.config, name) for name in ("model_type", "num_attention_heads", "hidden_act", "layer_norm_eps")}
+
+
+def _bert_of(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Any:
     from transformers import AutoConfig, AutoModel, BertConfig, BertModel
 
     words = state.get("embeddings.word_embeddings.weight")
@@ -264,10 +281,12 @@ def bert_of(state: Mapping[str, Tensor], config: Mapping[str, Any]) -> Any:
         kept = {name: config[name] for name in ("layer_norm_eps", "hidden_act") if name in config}
         if "num_attention_heads" not in config and width % HEAD_WIDTH:
             raise WrongTensors(f"its BERT is {width} numbers wide, which attention heads of {HEAD_WIDTH} do not share; it needs its config.json")
-        heads = int(config.get("num_attention_heads", width // HEAD_WIDTH))
+        heads = config.get("num_attention_heads", width // HEAD_WIDTH)
+        if not isinstance(heads, int) or heads < 1 or width % heads:
+            raise WrongTensors(f"its BERT is {width} numbers wide, which num_attention_heads={heads!r} of its backbone's config.json do not share")
         bert: Any = BertModel(BertConfig(**sizes, **kept, num_attention_heads=heads), add_pooling_layer=False)
     elif config:
-        bert = AutoModel.from_config(AutoConfig.for_model(**config))
+        bert = AutoModel.from_config(AutoConfig.for_model(**config), trust_remote_code=False)
     else:
         raise WrongTensors("its BERT is of no kind that shapes alone describe, and no config.json of it was found")
     own = {name: value for name, value in state.items() if not name.startswith("pooler.") and not name.endswith("position_ids")}

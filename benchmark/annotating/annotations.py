@@ -57,6 +57,8 @@ def fault_of(annotation: Any) -> str:
         for relation in entity["relations"]:
             if not isinstance(relation, Sequence) or isinstance(relation, str) or len(relation) != 2 or not isinstance(relation[0], str):
                 return f"entity {key!r} has the relation {relation!r}, which is not [kind, key of the other entity]"
-            if relation[1] not in entities:
+            if relation[0] not in RELATIONS:
+                return f"entity {key!r} has the relation {relation!r}, and known kinds are {', '.join(RELATIONS)}"
+            if not isinstance(relation[1], str) or relation[1] not in entities:
                 return f"entity {key!r} has the relation {relation!r}, and there is no entity {relation[1]!r}"
     return ""

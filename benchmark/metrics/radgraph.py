@@ -7,17 +7,19 @@ at which level, and which of the two casings that bear the same version number, 
 The number is of the annotator first, and then of the metric: ``rules`` are embedded, need no download, and are no RadGraph; their numbers are
 called ``rules.partial_lower`` and compare with nothing but themselves.
 
-A report without entities scores 0, against another one without entities too: so does the package.
+A report without entities scores 0, against another one without entities too: so does the package. An empty one has none, though the package's
+networks, asked for its entities alone, read it as the word None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from benchmark.annotating.annotations import Annotation
 from benchmark.annotating.choose import annotator_named
 from benchmark.annotating.once import annotate_once
 from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined, matches
@@ -101,14 +103,19 @@ class RadGraph:
 
     def annotations(self, reports: Sequence[str]) -> list[Any]:
         """What the annotator finds in each report, in order; for reading single cases."""
-        found = dict(annotate_once(self._annotator, list(dict.fromkeys(reports))))
+        found = dict(self._annotated(list(dict.fromkeys(reports))))
         return [found[report] for report in reports]
+
+    def _annotated(self, reports: Sequence[str]) -> Iterator[tuple[str, Annotation]]:
+        """Each of the reports, which are distinct, with its annotation, in some order; of blanks alone nobody is asked."""
+        yield from ((report, Annotation(text="", entities={})) for report in reports if not report.strip())
+        yield from annotate_once(self._annotator, [report for report in reports if report.strip()])
 
     def _read(self, reports: Sequence[str]) -> None:
         """Find the sets of those reports that are new."""
         new = [text for text in dict.fromkeys(reports) if text not in self._places]
         texts, annotations = [], []
-        for text, annotation in annotate_once(self._annotator, new):
+        for text, annotation in self._annotated(new):
             texts.append(text)
             annotations.append(annotation)
         found = self._levels.sets(annotations)

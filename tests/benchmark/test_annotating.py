@@ -112,6 +112,8 @@ def test_a_file_is_read_in_the_forms_that_annotations_are_kept_in(tmp_path: Path
         (json.dumps({"0": {"text": "a"}}), "key '0': not an object with entities"),
         (json.dumps({"a": {"entities": {"1": {"tokens": "a"}}}}), "key 'a': entity '1' has no tokens and label that are text"),
         (json.dumps({"a": {"entities": {"1": {**ENTITY, "relations": [["modify", "9"]]}}}}), "there is no entity '9'"),
+        (json.dumps({"a": {"entities": {"1": {**ENTITY, "relations": [["modify", ["1"]]]}}}}), r"and there is no entity \['1'\]"),
+        (json.dumps({"a": {"entities": {"1": {**ENTITY, "relations": [["likes", "1"]]}}}}), "known kinds are modify, located_at, suggestive_of"),
         (json.dumps({"a": {"entities": {"1": {**ENTITY, "relations": ["modify"]}}}}), r"which is not \[kind, key of the other entity\]"),
         (json.dumps({"entities": {}}), "line 1: says of no report what it annotates"),
         (

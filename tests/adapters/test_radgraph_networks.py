@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import radgraph_reference as reference
 
 from adapters.radgraph.annotator import ModernRadGraphXL, RadGraphV1, RadGraphXL
-from adapters.radgraph.archive import NotThere, WrongArchive, archive_path, find_archive, lines_of
+from adapters.radgraph.archive import NotThere, WrongArchive, archive_path, find_archive, lines_of, read_archive
 from adapters.radgraph.network import Heads, Sizes
 from adapters.radgraph.package import CannotRun, PackageAnnotator
 from adapters.radgraph.pieces import WrongTokenizer
@@ -62,7 +62,8 @@ def unpacked(published: Path, tmp_path: Path) -> Path:
 def _one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "their_cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def made(published: Path, model: str = "radgraph-xl", **settings: Any) -> Any:
@@ -157,6 +158,40 @@ def test_the_archive_and_its_folder_are_one_network_with_one_signature(published
     assert archive.signature() == folder.signature()
     assert archive.signature().startswith("radgraph-xl|weights:")
     assert archive.signature() != made(published, "radgraph").signature()
+
+
+def backbone_with(published: Path, tmp_path: Path, file: str = "config.json", model: str = "radgraph-xl", **settings: Any) -> Path:
+    """A copy of the backbone in which a file says something else."""
+    folder = Path(shutil.copytree(published / model / reference.BACKBONE, tmp_path / "otherwise"))
+    found = json.loads((folder / file).read_text(encoding="utf-8"))
+    (folder / file).write_text(json.dumps({**found, **settings}), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"num_attention_heads": 4},
+        {"hidden_act": "relu"},
+        {"layer_norm_eps": 0.5},
+        {"file": "tokenizer_config.json", "do_lower_case": False},
+        {"file": "tokenizer_config.json", "tokenizer_class": "PreTrainedTokenizerFast"},
+    ],
+)
+def test_the_same_weights_used_otherwise_annotate_otherwise_and_have_another_signature(
+    published: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """What was kept on disk under one signature is never taken for what the other would say."""
+    otherwise = made(published, backbone=backbone_with(published, tmp_path, **settings))
+    as_published = made(published)
+    reports = REPORTS[:10]
+    assert otherwise.annotate(reports) != as_published.annotate(reports), "the setting must change something"
+    assert otherwise.signature() != as_published.signature()
+
+
+def test_what_a_config_says_beside_that_is_no_part_of_the_signature(published: Path, tmp_path: Path) -> None:
+    other = backbone_with(published, tmp_path, transformers_version="4.0.0", attention_probs_dropout_prob=0.3)
+    assert made(published, backbone=other).signature() == made(published).signature()
 
 
 def test_the_metric_takes_the_network_by_its_name_and_keeps_what_it_said(published: Path) -> None:
@@ -285,9 +320,11 @@ def test_an_archive_with_a_member_that_leads_out_of_it_is_refused_and_links_are_
         RadGraphXL(weights=outside, download=False)
 
 
-def test_another_berts_tokenizer_is_refused(published: Path, tmp_path: Path) -> None:
-    reference.write_backbone(tmp_path / "other", "tiny", [*FIXTURE["words"], "zzz"])
-    with pytest.raises(WrongTokenizer, match=r"has 274 word pieces, the network has places for 273; take the tokenizer of the BERT"):
+@pytest.mark.parametrize(("words", "count"), [([*FIXTURE["words"], "zzz"], 274), (FIXTURE["words"][:-1], 272)])
+def test_another_berts_tokenizer_is_refused(published: Path, tmp_path: Path, words: list[str], count: int) -> None:
+    """With a piece less it would not do either: all behind it would be read as their neighbours."""
+    reference.write_backbone(tmp_path / "other", "tiny", words)
+    with pytest.raises(WrongTokenizer, match=f"has {count} word pieces, the network has places for 273; take the tokenizer of the BERT"):
         made(published, backbone=tmp_path / "other")
 
 
@@ -310,3 +347,86 @@ def test_the_package_is_refused_beside_transformers_5_with_what_it_needs() -> No
         PackageAnnotator("radgraph")
     with pytest.raises(UserError, match="the package radgraph has no model 'radgraf'; known: radgraph, radgraph-xl"):
         PackageAnnotator("radgraf")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_attention_heads": 5}, "its BERT is 32 numbers wide, which num_attention_heads=5 of its backbone's config.json do not share"),
+        ({"num_attention_heads": "two"}, "which num_attention_heads='two' of its backbone's config.json do not share"),
+        ({"hidden_act": "nope"}, "its BERT cannot be made with the config.json of its backbone"),
+        ({"layer_norm_eps": "small"}, "its BERT cannot be made with the config.json of its backbone"),
+    ],
+)
+def test_a_config_with_which_no_bert_can_be_made_is_refused(published: Path, tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(WrongArchive, match=message):
+        made(published, backbone=backbone_with(published, tmp_path, **settings))
+
+
+def test_no_program_of_a_backbone_is_run(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    about = {"AutoConfig": "own.Own", "AutoModel": "own.Own"}
+    backbone = backbone_with(published, tmp_path, model="modern-radgraph-xl", auto_map=about)
+    (backbone / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    made(published, "modern-radgraph-xl", backbone=backbone)
+    backbone = backbone.rename(tmp_path / "unknown")
+    (backbone / "config.json").write_text(json.dumps({"model_type": "own", "auto_map": about}))
+    with pytest.raises(WrongArchive, match=r"its BERT cannot be made with the config.json of its backbone"):
+        made(published, "modern-radgraph-xl", backbone=backbone)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(not HAS_ONNX, reason="onnx and onnxruntime are not installed")
+def test_an_activation_that_is_not_translated_runs_in_torch_unless_onnx_is_asked_for(published: Path, tmp_path: Path) -> None:
+    backbone = backbone_with(published, tmp_path, hidden_act="relu")
+    by_torch, by_choice = (made(published, backbone=backbone, runtime=runtime).annotate(REPORTS[:3]) for runtime in ("torch", "auto"))
+    assert by_torch == by_choice
+    with pytest.raises(UserError, match="its activation is relu, and only gelu is translated"):
+        made(published, backbone=backbone, runtime="onnx")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_half_a_sign_is_read_as_one_that_is_not_known(published: Path, model: str) -> None:
+    network = made(published, model)
+    assert network.annotate(["Small \ud83d effusion."]) == network.annotate(["Small \ufffd effusion."])
+    settings: dict[str, Any] = {"device": "cpu", "annotator": model, "weights": published / model / f"{model}.tar.gz", "runtime": "torch"}
+    for _ in range(2):  # the second time from the disk
+        rows = RadGraph(**settings).statistics(["Small \ud83d effusion."], ["Small \ufffd effusion."])
+        assert rows[0, 0] == float(bool(network.annotate(["Small \ufffd effusion."])[0]["entities"]))
+
+
+def test_an_empty_report_scores_nothing_though_the_network_reads_it_as_a_word(published: Path) -> None:
+    """F1RadGraph of the package 0.1.18 gives 0 where either text is empty; and the word None is a word like others."""
+    metric = RadGraph(device="cpu", annotator="radgraph-xl", weights=published / "radgraph-xl" / "radgraph-xl.tar.gz", runtime="torch")
+    words = next(word for word in ("None", *FIXTURE["words"]) if made(published).annotate([word])[0]["entities"])
+    rows = metric.statistics(["", " ", "", words], ["", "None", words, words])
+    assert rows[:, :-1].any(axis=1).tolist() == [False, False, False, True]
+    assert rows[:, -1].tolist() == [1, 1, 1, 1]
+    assert [annotation["entities"] for annotation in metric.annotations(["", " "])] == [{}, {}]
+
+
+def test_damaged_weights_are_refused_whatever_they_make_torch_stumble_over(unpacked: Path) -> None:
+    whole = (unpacked / "weights.th").read_bytes()
+    for data in (b"", b"\x80", b"\x80\x02.", b"\x80\x02]K\x01a0.", whole[: len(whole) // 2], b"PK" + whole[2:100]):
+        (unpacked / "weights.th").write_bytes(data)
+        with pytest.raises(WrongArchive, match=r"weights.th (holds more than tensors|cannot be read|holds a)"):
+            read_archive(unpacked)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("dataset_reader", "max_span_width"), "wide", "max_span_width of config.json is 'wide', expected is a number above 0"),
+        (("dataset_reader", "token_indexers", "bert", "max_length"), [], r"max_length of config.json is \[\], expected is a number above 0"),
+        (("model", "modules", "relation", "spans_per_word"), None, "spans_per_word of config.json is None, expected is a number above 0"),
+    ],
+)
+def test_a_size_that_is_no_number_is_refused(unpacked: Path, place: tuple[str, ...], value: Any, message: str) -> None:
+    config = json.loads((unpacked / "config.json").read_text())
+    inside = config
+    for name in place[:-1]:
+        inside = inside[name]
+    inside[place[-1]] = value
+    (unpacked / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WrongArchive, match=message):
+        RadGraphXL(weights=unpacked, device="cpu", download=False)
