@@ -16,20 +16,35 @@ def cores(workers: int) -> int:
     return workers if workers > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, workers: int) -> Iterator[tuple[int, T]]:
+def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, workers: int, shared: tuple[Any, ...] = ()) -> Iterator[tuple[int, T]]:
     """(index of the task, its result), as they are done. With one worker, or one task, everything happens in this process.
 
+    ``shared`` are further arguments, the same for all tasks: each worker is handed them once, for a hundred thousand texts take a while.
     A fresh interpreter per worker (spawn): a fork would copy the threads' locks of torch and numba in whatever state they are.
     """
     if min(workers, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
-            yield index, function(*task)
+            yield index, function(*task, *shared)
         return
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(function, *task): index for index, task in enumerate(tasks)}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_hold, initargs=shared) as pool:
+        futures = {pool.submit(_with_what_is_held, function, task): index for index, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+_held: tuple[Any, ...] = ()
+
+
+def _hold(*shared: Any) -> None:
+    """In a worker, when it starts."""
+    global _held
+    _held = shared
+
+
+def _with_what_is_held(function: Callable[..., T], task: tuple[Any, ...]) -> T:
+    return function(*task, *_held)

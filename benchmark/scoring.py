@@ -183,11 +183,11 @@ def measure_all(
             if asks(metrics[spec.label]):
                 asking[spec.label] = list(missing)
             else:
-                tasks.append((spec, config, missing, list(references)))
+                tasks.append((spec, config, tuple(missing)))
     workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
     count = sum(len(task[2]) for task in tasks) * len(references)
     with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
-        for index, measured in each(measure, tasks, workers=workers):
+        for index, measured in each(measure, tasks, workers=workers, shared=({model: list(reports[model]) for model in reports}, list(references))):
             name = tasks[index][0].label
             for model, statistics in measured.items():
                 found[name, model] = statistics
@@ -232,10 +232,12 @@ def asks(metric: Metric) -> bool:
     return bool(getattr(metric, "asks", False))
 
 
-def measure(spec: registry.Spec, config: RunConfig, reports: Mapping[str, Sequence[Report]], references: Sequence[str]) -> dict[str, np.ndarray]:
+def measure(
+    spec: registry.Spec, config: RunConfig, models: Sequence[str], reports: Mapping[str, Sequence[Report]], references: Sequence[str]
+) -> dict[str, np.ndarray]:
     """One metric's statistics for several models; runs in a process of its own where there are many reports."""
     metric = build_metric(spec, config)
-    return {model: statistics_of(metric, written, references) for model, written in reports.items()}
+    return {model: statistics_of(metric, reports[model], references) for model in models}
 
 
 def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:
