@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmark import scoring
 from benchmark.records import Report, RunConfig
 from benchmark.runs import ModelFolder
 from benchmark.scoring import BadMetric, digest_of, presented, score, statistics_of
@@ -145,13 +143,3 @@ def test_the_digest_sees_every_change_that_a_metric_would_see(changed: dict[str,
     assert digest_of([Report("a", "y")], ["r"]) != digest_of([Report("a", **changed)], ["r"])
     assert digest_of([Report("a", "y")], ["r"]) != digest_of([Report("a", "y")], ["s"])
     assert digest_of([Report("a", "y")], ["r"]) == digest_of([Report("a", "y", details={"seen": False})], ["r"])
-
-
-def test_two_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Enough reports start a pool; here a few do."""
-    given = {"a": reports("The heart is large.", "Right effusion.", "x", "Left effusion."), "b": reports("", "No effusion.", "x", None)}
-    config = RunConfig((), ("rouge_l", "bleu", "lesions"), "", draws=20)
-    alone = score(PATIENTS, REFERENCES, given, replace(config, workers=1))
-    monkeypatch.setattr(scoring, "POOL_FROM", 1)
-    together = score(PATIENTS, REFERENCES, given, replace(config, workers=2))
-    assert repr(together) == repr(alone)  # NaN is equal to NaN here
