@@ -43,7 +43,7 @@ def bertscore(folder: Path, **settings: Any) -> BertScore:
 
 @pytest.mark.parametrize("which", GOLDEN["scores"])
 def test_the_numbers_are_those_of_bert_score(networks: Path, which: str) -> None:
-    """Of the package 0.3.13 on the same weights, in an environment of its own; empty, foreign, too long and equal texts are among the pairs."""
+    """Of the package 0.3.13 on the same weights, see bertscore_reference.py; empty, foreign, too long and equal texts are among the pairs."""
     family, idf, scale = which.split("|")
     metric = bertscore(networks / family, idf=idf == "idf", baseline="/".join(map(str, GOLDEN["baseline"])) if scale == "rescaled" else "")
     rows = metric.statistics(HYPOTHESES, REFERENCES)
