@@ -32,7 +32,7 @@ Values = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 TOGETHER_ENTRIES = 50_000_000  # resampled sums held at a time: 400 MB; metrics beyond are resampled in a further pass
 BEYOND_LEVEL, ENOUGH_BEYOND = 20, 2  # how often the smallest corrected p-value shall go into 1 - level, and how often it must
 MANY_FLIPS = 10_000  # from which more are tossed only as far as they must be
-FLIPPED_TOGETHER = 1000  # swaps whose numbers are computed at a time: what a processor's cache holds
+FLIPPED_TOGETHER = 3000  # swaps whose numbers are computed at a time: what a processor's cache holds
 NOISE = 1e-12  # of a number's size: what the order of summation may do to it
 
 
