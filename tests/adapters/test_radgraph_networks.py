@@ -395,16 +395,6 @@ def test_half_a_sign_is_read_as_one_that_is_not_known(published: Path, model: st
         assert rows[0, 0] == float(bool(network.annotate(["Small \ufffd effusion."])[0]["entities"]))
 
 
-def test_an_empty_report_scores_nothing_though_the_network_reads_it_as_a_word(published: Path) -> None:
-    """F1RadGraph of the package 0.1.18 gives 0 where either text is empty; and the word None is a word like others."""
-    metric = RadGraph(device="cpu", annotator="radgraph-xl", weights=published / "radgraph-xl" / "radgraph-xl.tar.gz", runtime="torch")
-    words = next(word for word in ("None", *FIXTURE["words"]) if made(published).annotate([word])[0]["entities"])
-    rows = metric.statistics(["", " ", "", words], ["", "None", words, words])
-    assert rows[:, :-1].any(axis=1).tolist() == [False, False, False, True]
-    assert rows[:, -1].tolist() == [1, 1, 1, 1]
-    assert [annotation["entities"] for annotation in metric.annotations(["", " "])] == [{}, {}]
-
-
 def test_damaged_weights_are_refused_whatever_they_make_torch_stumble_over(unpacked: Path) -> None:
     whole = (unpacked / "weights.th").read_bytes()
     for data in (b"", b"\x80", b"\x80\x02.", b"\x80\x02]K\x01a0.", whole[: len(whole) // 2], b"PK" + whole[2:100]):

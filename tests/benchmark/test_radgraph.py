@@ -108,6 +108,25 @@ def test_each_distinct_report_is_annotated_once_though_ten_models_are_measured()
     assert metric.titles["partial_lower"] == "F1-RadGraph (partial, lower, counting)"
 
 
+class ReadsNone(Counting):
+    """Reads an empty report as the word None, as the published networks do."""
+
+    def annotate(self, reports: Sequence[str]) -> list[Any]:
+        return super().annotate([report or "None" for report in reports])
+
+
+def test_an_empty_report_scores_nothing_whatever_the_annotator_makes_of_it() -> None:
+    """F1RadGraph of radgraph 0.1.18 gives 0 where either text is empty."""
+    asked: list[str] = []
+    with registered(reads_none=lambda: ReadsNone(asked)):
+        metric = RadGraph(annotator="reads_none")
+    rows = metric.statistics(["", "", "None", " \n", "None"], ["", "None", "", "None", "None"])
+    assert rows[:, :9].any(axis=1).tolist() == [False, False, False, False, True]
+    assert rows[:, 9].tolist() == [1] * 5
+    assert asked == ["None"], "of an empty report nobody is asked"
+    assert [annotation["entities"] for annotation in metric.annotations(["", "\t"])] == [{}, {}]
+
+
 def test_an_unknown_annotator_or_casing_is_refused_with_those_that_exist() -> None:
     with pytest.raises(UnknownName, match=r"no annotator named 'radgrph'.*known: file, .*rules"):
         RadGraph(annotator="radgrph")
