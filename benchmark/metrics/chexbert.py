@@ -278,7 +278,7 @@ class Table:
             raise UnreadableTable(f"chexbert.labels={path}: not UTF-8 ({error.reason}); save it as UTF-8") from None
         self._digest = hashlib.sha256(data).hexdigest()[:12]
         self._rows: dict[str, np.ndarray] = {}
-        for line, row in self._read(text):
+        for line, row in list(self._read(text)):
             words, said = _words(row[REPORT_COLUMN]), [_IN_A_TABLE.get(row[name].strip().lower().removesuffix(".0")) for name in OBSERVATIONS]
             if None in said:
                 wrong = OBSERVATIONS[said.index(None)]
@@ -292,9 +292,10 @@ class Table:
     def _read(self, text: str) -> Iterator[tuple[int, dict[str, str]]]:
         """The rows, each with the line at which it begins. Raises ``UnreadableTable``."""
         # Lines are what csv takes for lines: a report may hold form feeds and other ends of line.
-        reader = csv.reader(io.StringIO(text, newline=""))
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header: list[str] | None = None
         line = 1
+        limit = csv.field_size_limit(len(text) + 1)  # a long report is no fault of the table
         try:
             for cells in reader:
                 if header is None:
@@ -309,9 +310,10 @@ class Table:
                 line = reader.line_num + 1
         except csv.Error as error:
             raise UnreadableTable(
-                f"{self._path}, line {line}: the row that begins here cannot be read ({error}); look for an open quote, or for a text of "
-                f"more than {csv.field_size_limit():,} characters"
+                f"{self._path}, line {line}: the row that begins here cannot be read ({error}); look for a quote that is never closed"
             ) from None
+        finally:
+            csv.field_size_limit(limit)
         if header is None:
             self._header([])
 

@@ -687,7 +687,8 @@ def test_closing_early_calls_off_what_is_in_flight_and_keeps_what_came(tmp_path:
 
 
 RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
 from pathlib import Path
 from benchmark.llm.budget import Budget
 from benchmark.llm.cache import AnswerCache
