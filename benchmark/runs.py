@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -200,7 +200,7 @@ class ModelFolder:
 
     def rewrite(self, reports: Iterable[Report]) -> None:
         """Replace the reports by these, all or nothing; nothing is touched if they are the same."""
-        text = "".join(json_line(asdict(report)) for report in reports)
+        text = "".join(json_line(vars(report)) for report in reports)
         if self.reports_file.exists() and self.reports_file.read_bytes() == text.encode("utf-8", "backslashreplace"):
             return
         self.unseal()
@@ -234,7 +234,7 @@ class ReportWriter:
 
     def write(self, report: Report) -> None:
         """Append one report. Raises ``CannotWrite``."""
-        line = json_line(asdict(report))
+        line = json_line(vars(report))
         with writing(self.path):
             self.file.write(line)
             self.file.flush()
@@ -303,9 +303,12 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
+_AS_IT_IS = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "))  # made once: json.dumps would make one for every line
+
+
 def json_line(value: Any) -> str:
     """One line of JSON; keys in their own order, text as it is."""
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+    return _AS_IT_IS.encode(value) + "\n"
 
 
 def read_json(file: Path) -> Any:

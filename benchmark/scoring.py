@@ -267,8 +267,8 @@ def _has_holes(statistics: np.ndarray, reports: Sequence[Report], references: Se
 
 def digest_of(reports: Sequence[Report], references: Sequence[str]) -> str:
     """Hex digest of what a metric sees: ids, texts, failures and references."""
-    digest = hashlib.sha256()
+    digest, encoder = hashlib.sha256(), json.JSONEncoder(ensure_ascii=False)
     for report, reference in zip(reports, references, strict=True):
         seen: list[Any] = [report.case_id, report.text, bool(report.failure), reference]
-        digest.update(json.dumps(seen, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        digest.update(encoder.encode(seen).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
