@@ -82,6 +82,8 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
         title = titles.get(name) or f"{label} {name}"
         if metric.name in WHOSE and name in titles and (metric.name != "lesions" or name.startswith(("macro_", "micro_"))):
             title = f"{WHOSE[metric.name]} {title[:1].lower()}{title[1:]}"
+        if metric.name == "lesions" and "|labeller:(rules" in metric.signature():
+            title += " (rules)"  # a picture has no notes that could say it
         found.append(CaseNumber(label, name, title, name in getattr(metric, "lower_is_better", ())))
     if not found:
         raise UserError(f"metric {label!r} has no number that is better high or low, and puts reports in no order; leave it")

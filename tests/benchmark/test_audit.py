@@ -187,7 +187,7 @@ def test_a_finding_made_up_in_a_normal_report_is_seen_by_a_lesion_number_that_is
     assert (above["micro_f1"].scored, above["micro_hallucination"].unscored) == (0, 0)
     assert above["micro_hallucination"].value == 1
     page = (tmp_path / "audit.md").read_text()
-    assert "No mean of numbers that have no value for an error that others are tested by: Lesion micro F1 (Affirmed, Made up, Prior)" in page
+    assert "No mean of numbers that have no value for an error that others are tested by: Lesion micro F1 (rules) (Affirmed, Made up, Prior)" in page
     assert "Mean: without Denied, Side, " in page  # of this report nobody could make them
 
 
@@ -246,7 +246,7 @@ def test_the_page_says_what_was_tested_and_how(done: Audit) -> None:
     above = next(block for block in done.table.blocks if block.columns[0].title == "Rewrite preferred")
     reports = dict(zip([*ERRORS, ALL], above.lines[-1].cells, strict=True))
     labels = [line.label for line in above.lines]
-    own = dict(zip(reports, above.lines[labels.index("Lesion micro F1") + 1].cells, strict=True))
+    own = dict(zip(reports, above.lines[labels.index("Lesion micro F1 (rules)") + 1].cells, strict=True))
     assert (reports["inserted"], own["inserted"], own["side"]) == ("3", "2", "")  # the clear lungs of report 2 have no F1 when rewritten
     assert labels[labels.index("ROUGE-L (google, stem)") + 1] != "  on reports"
     assert "`rouge_l|variant:google" in page

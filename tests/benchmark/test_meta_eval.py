@@ -319,7 +319,7 @@ def test_the_page_names_ties_direction_and_what_was_taken_for_granted(radpref: P
         "Against the mean of the radiologists: significant errors",
         "Control: minus the difference in length",
         "One radiologist against the others: mean",
-        "Reports with a miss: turned round, since lower is better.",
+        "Reports with a miss (rules): turned round, since lower is better.",
         "bootstrap draws of patients",
         "The patient is the first part of the study's id.",
         "`rouge_l|variant:google",
