@@ -45,8 +45,8 @@ def register_labellers(register: Register) -> None:
 def register_annotators(register: Register) -> None:
     """RadGraph's published networks, and the package that they come from."""
     register("radgraph", "adapters.radgraph.annotator:RadGraphV1", summary="RadGraph (Jain et al., 2021), the network itself: fetched on first use")
-    register("radgraph_xl", "adapters.radgraph.annotator:RadGraphXL", summary="RadGraph-XL (Delbrouck et al., 2024), likewise")
-    register("modern_radgraph_xl", "adapters.radgraph.annotator:ModernRadGraphXL", summary="RadGraph-XL over a ModernBERT, likewise")
+    register("radgraph_xl", "adapters.radgraph.annotator:RadGraphXL", summary="RadGraph-XL (Delbrouck et al., 2024): fetched on first use")
+    register("modern_radgraph_xl", "adapters.radgraph.annotator:ModernRadGraphXL", summary="RadGraph-XL over a ModernBERT: fetched on first use")
     register("package", "adapters.radgraph.package:PackageAnnotator", summary="the package radgraph, where it runs: package:radgraph-xl")
 
 

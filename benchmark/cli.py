@@ -492,12 +492,14 @@ def list_things(
     known = registry.load()
     if kind is not None and kind not in registry.KINDS:
         raise UserError(f"there is no list of {kind!r}; there is: {', '.join(registry.KINDS)}")
-    for each in [kind] if kind else registry.KINDS:
+    kinds = [kind] if kind else registry.KINDS
+    width = max((len(name) for each in kinds for name in known.entries[each]), default=0)
+    for each in kinds:
         typer.echo(f"{each}:")
         for entry in known.entries[each].values():
             foreign = "" if entry.plugin in registry.OURS else f"  [plugin {entry.plugin}]"
             trainable = "" if entry.trainer is None else f"; train {entry.name}"
-            typer.echo(f"  {entry.name:<16} {entry.summary}{trainable}{foreign}")
+            typer.echo(f"  {entry.name:<{width}}  {entry.summary}{trainable}{foreign}")
     for plugin, why in known.broken.items():
         typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
 
