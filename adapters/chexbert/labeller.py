@@ -66,7 +66,7 @@ class Chexbert:
         attention_heads  of the network; None = one per 64 numbers of width, as BERT has them
         download         fetch from the Hugging Face hub what is not on this machine
         trust_pickle     open a file of weights that could run code
-        runtime          what computes the BERT: torch, or onnxruntime, faster on a CPU; auto = onnx on a CPU in fp32 if it is installed
+        runtime          what computes the BERT: torch, or onnxruntime; auto = onnx where it is installed and faster: AMD, in fp32
 
         Raises UserError for what is not there, does not fit, or names no device.
         """
@@ -196,9 +196,9 @@ class Chexbert:
             raise UserError(f"chexbert.runtime=onnx cannot be had ({why}); or take --set chexbert.runtime=torch")
         if runtime == "torch" or missing or not fits:
             return None
-        from adapters.radgraph.onnx_encoder import OnnxEncoder
+        from adapters.radgraph.onnx_encoder import OnnxEncoder, is_faster_here
 
-        return OnnxEncoder(self.network.bert)
+        return OnnxEncoder(self.network.bert) if runtime == "onnx" or is_faster_here() else None
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
         """(M, T) tokens, and where they are filling; None if nowhere: attention is faster without a mask."""

@@ -83,7 +83,7 @@ class _Network:
 
         weights       its archive, or the folder into which it was unpacked; None = where programs keep it, see ``archive``
         backbone      folder with the tokenizer of its BERT; None = see ``pieces``
-        runtime       what computes the BERT: torch, or onnxruntime in float32, twice as fast on a CPU; auto = onnx on a CPU if it is installed
+        runtime       what computes the BERT: torch, or onnxruntime; auto = onnx on an AMD processor, where it is twice as fast, if it is installed
         batch_tokens  word pieces that are read at once, filling included; None = 256 on a CPU, 16,384 elsewhere
         download      fetch from the Hugging Face hub what is not on this machine
 
@@ -299,9 +299,10 @@ def _encoder(bert: Any, device: str, runtime: str) -> Any:
         )
         raise UserError(f"radgraph.runtime=onnx cannot be had: {why}, or take --set radgraph.runtime=torch")
     if runtime != "torch" and is_translated and is_cpu and is_installed:
-        from adapters.radgraph.onnx_encoder import OnnxEncoder
+        from adapters.radgraph.onnx_encoder import OnnxEncoder, is_faster_here
 
-        return OnnxEncoder(bert)
+        if runtime == "onnx" or is_faster_here():
+            return OnnxEncoder(bert)
     return network.Encoder(bert).to(device)
 
 

@@ -51,7 +51,7 @@ class RadGraph:
         case       whether tokens are compared in lower case, or as they are written
         weights    archive of a published model (radgraph-xl.tar.gz), or its folder; None = where programs keep it
         backbone   folder with the tokenizer of the model's BERT; None = where programs keep it
-        runtime    what computes the BERT: torch, or onnxruntime, which is faster on a CPU; None = the annotator decides
+        runtime    what computes the BERT: torch, or onnxruntime, which is faster on some CPUs; None = the annotator decides
         download   fetch from the Hugging Face hub what is not on this machine; None = the annotator decides
 
         Raises UserError for what is not there or does not fit.
