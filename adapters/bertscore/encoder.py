@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from adapters.pretrained import NoNetwork, has_vocabulary, read_config, reading
+from adapters.running import batches, device_named, whole_signs
 from benchmark.records import UserError
 
 FAMILIES = ("bert", "roberta", "distilbert", "xlm-roberta", "camembert", "electra", "deberta", "deberta-v2")
@@ -41,7 +42,6 @@ class Encoder:
 
         Raises ``UserError`` for a network of another family, a layer that it has not, a vocabulary of another, or a device that is not there.
         """
-        import torch
 
         self.folder, self.who, self.precision = folder, who, precision
         self._config = read_config(folder, who)
@@ -52,13 +52,7 @@ class Encoder:
         if not 0 <= self.layer <= layers:
             raise UserError(f"{who}: {folder.name} has {layers} layers, asked for is layer {layer}; name one from 0 to {layers}")
         self._config.num_hidden_layers = self.layer
-        try:
-            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-            raise UserError(
-                f"{who}: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
-            ) from error
+        self.device = device_named(device, who)
         self.batch_tokens = batch_tokens or BATCH_TOKENS.get(self.device.type, 16_384)
         self._tokenizer = self._read_tokenizer()
         self.begin, self.end, self._pad = self._tokenizer.cls_token_id, self._tokenizer.sep_token_id, self._tokenizer.pad_token_id
@@ -72,7 +66,7 @@ class Encoder:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """[CLS] pieces [SEP] of each text; what is too long is cut, and ends with [SEP] all the same."""
-        stripped = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() for text in texts]
+        stripped = [whole_signs(text).strip() for text in texts]
         if not stripped:
             return []
         found = self._tokenizer(stripped, truncation=True, max_length=self.places, add_special_tokens=True)["input_ids"]
@@ -81,12 +75,8 @@ class Encoder:
     def vectors(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[int, np.ndarray]]:
         """For each row of tokens its place and (T, D) float32 vectors of length 1, the longest first: neighbours in length share a batch."""
         order = sorted(range(len(rows)), key=lambda place: len(rows[place]), reverse=True)
-        start = 0
-        while start < len(order):
-            count = max(1, self.batch_tokens // len(rows[order[start]]))
-            batch = order[start : start + count]
-            yield from zip(batch, self._read([rows[place] for place in batch]), strict=True)
-            start += count
+        for run in batches([len(rows[place]) for place in order], self.batch_tokens):
+            yield from zip(order[run], self._read([rows[place] for place in order[run]]), strict=True)
 
     def _read(self, rows: Sequence[Sequence[int]]) -> Iterator[np.ndarray]:
         import torch

@@ -19,6 +19,7 @@ import numpy as np
 
 from adapters.chexbert.files import find_vocabulary, find_weights, vocabulary_file, weights_file
 from adapters.chexbert.observations import CLASSES, MAPPINGS
+from adapters.running import batches, device_named
 from benchmark.metrics.chexbert import OBSERVATIONS
 from benchmark.records import Lesion, Lesions, UserError
 from benchmark.vocabulary import LESIONS
@@ -82,18 +83,11 @@ class Chexbert:
             raise UserError(f"chexbert: batch_tokens is {batch_tokens}; it must be at least 1, a report that is longer is read alone")
         file = weights_file(weights, download=download)
         vocab_file = vocabulary_file(vocab, beside=file, download=download)
-        import torch
 
         from adapters.chexbert.vocabulary import Vocabulary
         from adapters.chexbert.weights import load
 
-        try:
-            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-            raise UserError(
-                f"chexbert: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
-            ) from error
+        self.device = device_named(device, "chexbert")
         loaded = load(file, self.device, attention_heads=attention_heads, trust_pickle=trust_pickle)
         self.network, self.sha256 = loaded.network, loaded.sha256
         self.vocabulary = Vocabulary(vocab_file, words=self.network.sizes.words, places=self.network.sizes.places)
@@ -167,7 +161,7 @@ class Chexbert:
     def _sorted_batches(self, texts: Sequence[str]) -> Iterator[Sequence[tuple[str, list[int]]]]:
         # Neighbours in length share a batch, the longest first: filling costs as much as words, and what does not fit into memory is known at once.
         numbered = sorted(zip(texts, self.vocabulary.numbers(texts), strict=True), key=lambda pair: len(pair[1]), reverse=True)
-        return _batches(numbered, self.batch_tokens)
+        return (numbered[run] for run in batches([len(row) for _, row in numbered], self.batch_tokens))
 
     def _classes(self, rows: Sequence[Sequence[int]]) -> np.ndarray:
         """(M, 14) int8 of one batch of token numbers."""
@@ -222,12 +216,3 @@ class Chexbert:
         if said == "uncertain":
             return self.uncertain, "not mentioned", "hedged"
         return ("positive" if said == "positive" else "negative"), "not mentioned", ("not mentioned" if said == "blank" else "stated")
-
-
-def _batches(numbered: Sequence[tuple[str, list[int]]], most: int) -> Iterator[Sequence[tuple[str, list[int]]]]:
-    """Runs of texts, longest first, that with their filling are at most so many tokens; one alone may be more."""
-    start = 0
-    while start < len(numbered):
-        count = max(1, most // len(numbered[start][1]))
-        yield numbered[start : start + count]
-        start += count

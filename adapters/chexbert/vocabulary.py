@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from adapters.running import whole_signs
 from benchmark.records import UserError
 
 BERT_BASE_UNCASED = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"  # sha256 of google-bert/bert-base-uncased's vocab.txt
@@ -52,4 +53,4 @@ class Vocabulary:
 
 def one_line(report: str) -> str:
     """White space of any kind and length as one blank, none at the ends; halves of signs, which no file can hold, as signs that are not known."""
-    return " ".join(report.encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+    return " ".join(whole_signs(report).split())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from adapters.pretrained import NoNetwork, has_vocabulary, read_config, reading
+from adapters.running import device_named, whole_signs
 from benchmark.records import UserError
 
 LONGEST = 2_048  # tokens of question and answer together; green_score/green.py
@@ -51,19 +52,12 @@ class ChatModel:
         longest: int = LONGEST,
     ) -> None:
         """Look at its sizes and read its vocabulary; the weights are read when the first question is. Raises ``UserError``."""
-        import torch
 
         if precision not in ("auto", "fp16", "bf16", "fp32"):
             raise UserError(f"green has no precision={precision!r}; known: auto, fp16, bf16, fp32")
         if batch_size < 1:
             raise UserError(f"green: batch_size is {batch_size}; it must be at least 1")
-        try:
-            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-            raise UserError(
-                f"green: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
-            ) from error
+        self.device = device_named(device, "green")
         # The authors' weights are of 16 bits, 5 of them exponent; a CPU multiplies the other kind faster.
         self.precision = precision if precision != "auto" else "bf16" if self.device.type == "cpu" else "fp16"
         self.folder, self.batch_size, self.longest = folder, batch_size, longest
@@ -74,8 +68,7 @@ class ChatModel:
 
     def tokens(self, question: str) -> list[int]:
         """Of the question as the user's turn, an empty turn of the assistant, the head of the next, and one more end."""
-        whole = question.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # halves of signs are signs that are not known
-        text = f"{USER}\n{whole}{END}\n{ASSISTANT}\n{END}\n{ASSISTANT}\n"
+        text = f"{USER}\n{whole_signs(question)}{END}\n{ASSISTANT}\n{END}\n{ASSISTANT}\n"
         return [self.begin, *self._pieces.encode(text, add_special_tokens=False).ids, self.end]
 
     def write(self, questions: Sequence[str]) -> Iterator[list[tuple[int, Written | None]]]:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from adapters.pretrained import config_digest
 from adapters.radgraph.archive import HUB_NAME, WEIGHTS, Archive, WrongArchive, archive_path, find_archive, read_archive, remedy
 from adapters.radgraph.pieces import WordPieces, find_backbone, is_framed
-from adapters.radgraph.words import whole, words_v1, words_xl
+from adapters.radgraph.words import words_v1, words_xl
+from adapters.running import device_named, whole_signs
 from benchmark.annotating.annotations import Annotation, Entity
 from benchmark.records import UserError
 
@@ -94,15 +95,8 @@ class _Network:
         if batch_tokens is not None and batch_tokens < 1:
             raise UserError(f"{self.model}: batch_tokens is {batch_tokens}; it must be at least 1, a report that is longer is read alone")
         path = archive_path(self.model, weights, download=download)
-        import torch
 
-        try:
-            self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-            torch.zeros(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
-            raise UserError(
-                f"{self.model}: device {device!r} cannot be had here ({str(error).splitlines()[0]}); name auto, cpu, or one that is there"
-            ) from error
+        self.device = device_named(device, self.model)
         about = (path / WEIGHTS if path.is_dir() else path).stat()
         self._loaded = _load(self.model, path, (about.st_size, about.st_mtime_ns), backbone, str(self.device), runtime, download)
         # On one core a report took 108 ms of CPU time by 128 pieces, 113 by 256, 140 by 512, 182 by 1,024: what is read must fit into the cache.
@@ -140,7 +134,7 @@ class _Network:
 
     def _read(self, report: str) -> Report:
         # The package annotates an empty report as if it said "None".
-        words = (words_v1 if self.model == "radgraph" else words_xl)(whole(report) or "None")
+        words = (words_v1 if self.model == "radgraph" else words_xl)(whole_signs(report) or "None")
         pieces = self._loaded.pieces([word[1:] if word in ("/.", "/?") else word for word in words])
         return Report(words, [piece for word in pieces for piece in word], [len(word) for word in pieces])
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.radgraph.words import whole
+from adapters.running import whole_signs
 from benchmark.annotating.annotations import Annotation
 from benchmark.records import UserError
 
@@ -63,7 +63,7 @@ class PackageAnnotator:
 
         if self._network is None:
             self._network = self._made()
-        asked = [whole(report) for report in reports if report == "" or report.strip()]
+        asked = [whole_signs(report) for report in reports if report == "" or report.strip()]
         with torch.inference_mode(), contextlib.redirect_stdout(sys.stderr):
             found = self._network(asked) if asked else {}
         answers = iter([found[str(place)] for place in range(len(asked))])

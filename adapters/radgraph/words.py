@@ -15,11 +15,6 @@ _JOINED = ((").", ") ."), ("%.", "% ."), (".'", ". '"), ("%,", "% ,"), ("%)", "%
 """runs of marks that are cut, one after the other; any other run (``/.``) stays one word"""
 
 
-def whole(report: str) -> str:
-    """A report with signs that are not known for halves of signs, which no tokenizer takes and no file can hold."""
-    return report.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def words_v1(report: str) -> list[str]:
     """What stands between blanks once each of the marks ``/ , : . ! ? ( )`` stands alone."""
     return _MARKS.sub(r" \1 ", report).split()

@@ -20,6 +20,7 @@ import numpy as np
 from benchmark.compiled import kernel
 from benchmark.metrics.ngrams import ORDERS, NGrams, number_ngrams
 from benchmark.metrics.tokens import Remembered, TextForm, Tokens, check_pairs, reader_of, shared_numbers, spread, text_fields, text_title
+from benchmark.shares import share
 
 SIGMA = 6.0  # words; pycocoevalcap/cider/cider.py
 SCALE = 10.0
@@ -65,8 +66,7 @@ class CiderD:
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``mean`` over the scored cases, from 0 to 10."""
         sums = np.asarray(sums, dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"mean": np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)}
+        return {"mean": share(sums[..., 0], sums[..., 1])}
 
     def signature(self) -> str:
         """Which CIDEr this is, and that its weights are those of the set."""

@@ -16,6 +16,7 @@ from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.synonyms import synonyms, table_digest
 from benchmark.metrics.tokens import WHITESPACE_REFERENCES, check_pairs, shared_numbers, whitespace
+from benchmark.shares import share
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nltk's defaults
 
@@ -43,8 +44,7 @@ class MeteorNltk:
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``mean`` over the scored cases, a share in [0, 1]."""
         sums = np.asarray(sums, dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"mean": np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)}
+        return {"mean": share(sums[..., 0], sums[..., 1])}
 
     def signature(self) -> str:
         """Which METEOR this is."""

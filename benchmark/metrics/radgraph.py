@@ -25,6 +25,7 @@ from benchmark.annotating.once import annotate_once
 from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined, matches
 from benchmark.metrics.tokens import check_pairs
 from benchmark.records import UserError
+from benchmark.shares import share
 
 VERSION = 1
 
@@ -78,8 +79,7 @@ class RadGraph:
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Means over cases: ``partial_lower`` (F1), ``partial_lower.precision``, ``.recall``, so for each level and casing; shares in [0, 1]."""
         sums = np.asarray(sums, dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
+        means = share(sums[..., :-1], sums[..., -1:])
         return {name: means[..., column] for column, name in enumerate(self._names())}
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.tokens import ALPHANUMERIC_REFERENCES, Tokens, alphanumeric, check_pairs, shared_numbers
+from benchmark.shares import share
 
 COLUMNS = ("f1", "precision", "recall", "cases")
 
@@ -76,8 +77,7 @@ def google_rows(common: np.ndarray, possible: np.ndarray, wanted: np.ndarray, is
 def google_values(sums: np.ndarray) -> dict[str, np.ndarray]:
     """Means of ``f1``, ``precision`` and ``recall`` over the scored cases."""
     sums = np.asarray(sums, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.where(sums[..., -1:] > 0, sums[..., :-1] / sums[..., -1:], np.nan)
+    means = share(sums[..., :-1], sums[..., -1:])
     return {name: means[..., column] for column, name in enumerate(COLUMNS[:-1])}
 
 

@@ -23,6 +23,7 @@ from benchmark.metrics.tokens import (
     text_title,
     tokenise,
 )
+from benchmark.shares import share
 
 BETA = 1.2  # pycocoevalcap/rouge/rouge.py
 MARK = "\x01"  # stands before every word, so that one without letters is seen; the same before all, so that equal words stay equal
@@ -63,8 +64,7 @@ class RougeLCoco:
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``mean`` over the scored cases, a share in [0, 1]."""
         sums = np.asarray(sums, dtype=np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"mean": np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)}
+        return {"mean": share(sums[..., 0], sums[..., 1])}
 
     def signature(self) -> str:
         """Which ROUGE-L this is."""
