@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.datasets import entry_file
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.imagenome_index import Entry, Listed
 from benchmark.datasets.mimic_tree import MimicTree, locate
@@ -162,7 +163,7 @@ class ChestImaGenome:
         """Every listed image of an official split, from the cache if its files are what they were."""
         if split not in self._official:
             path = cache_folder() / "chest_imagenome" / f"{split}-{self._stamp(split)[:32]}.parquet"
-            entries = index.load(path)
+            entries = entry_file.load(path)
             if entries is None:
                 check_disjoint({name: (one.subject for one in listed) for name, listed in self._listed().items()})
                 entries = index.build(self.tree, split, self._listed()[split], workers=self._processes())
@@ -175,7 +176,7 @@ class ChestImaGenome:
     def _keep(self, entries: Sequence[Entry], path: Path) -> None:
         """Save the entries; a full or forbidden cache costs time at the next start, and nothing else."""
         try:
-            index.save(entries, path)
+            entry_file.save(entries, path)
         except OSError as error:
             self._not_kept.append(Problem("cache not written", str(path), f"{error.strerror or error}; the files will be read again next time"))
 

@@ -6,14 +6,12 @@ A row per listed image, kept or not: why it was left out and what else was wrong
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from benchmark.datasets import mimic_reports, scene_graphs
 from benchmark.datasets.boxes import mend_boxes
@@ -26,9 +24,6 @@ from benchmark.engine import each
 from benchmark.progress import progress
 from benchmark.records import BoxXYXY, Problem
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 VERSION = 2
 """raise it whenever a row would come out otherwise from the same files"""
@@ -106,10 +101,6 @@ class Entry:
         self.left_out = kind
         self.problems.append((kind, where, what))
         return self
-
-
-NESTED = ("problems", "others", "sentences", "boxes", "lesions")
-"""columns that are kept as JSON text"""
 
 
 def read_lists(tree: MimicTree) -> dict[str, list[Listed]]:
@@ -295,55 +286,9 @@ class _Patient:
             entry.prior_image = self.on_disk[before][dicom].relative
 
 
-def save(entries: Sequence[Entry], path: Path) -> None:
-    """Write the entries as one Parquet file; another process sees the old file or the whole new one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {f.name: pa.array([_cell(f.name, getattr(entry, f.name)) for entry in entries], pa.string()) for f in fields(Entry)}
-    # Report text under a data use agreement: for this user's eyes.
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(pa.table(columns), part, compression="zstd")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def load(path: Path) -> list[Entry] | None:
-    """The entries in a file that ``save`` wrote; None if it is not there or damaged, and then they have to be read anew."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    names = [f.name for f in fields(Entry)]
-    try:
-        table: pa.Table = pq.ParquetFile(path).read(columns=names)
-    except (OSError, pa.ArrowException):
-        return None
-    if table.column_names != names:
-        return None
-    columns = [table.column(name).to_pylist() for name in names]
-    empty = {"[]": list, "{}": dict}
-    columns = [
-        [empty[text]() if text in empty else json.loads(text) for text in column] if name in NESTED else column
-        for name, column in zip(names, columns, strict=True)
-    ]
-    entries = [Entry(*row) for row in zip(*columns, strict=True)]
-    name_of = {region: region for region in REGIONS}  # one string per region, not one per region and image
-    for entry in entries:
-        entry.boxes = {name_of[region]: (box[0], box[1], box[2], box[3]) for region, box in entry.boxes.items()}
-        entry.sentences = {name_of[region]: sentence for region, sentence in entry.sentences.items()}
-    return entries
-
-
 def problems_of(entries: Iterable[Entry]) -> list[Problem]:
     """All that was found wrong, in the order of the entries."""
     return [Problem(kind, where, what) for entry in entries for kind, where, what in entry.problems]
-
-
-def _cell(name: str, value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if name in NESTED else value
 
 
 def _by_subject(listed: Sequence[Listed]) -> Iterator[tuple[str, list[Listed]]]:
