@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmark.hookspecs import hookimpl
-from benchmark.records import Case, ImageFile, Lesion, Problem, Reference, Report, UserError
+from benchmark.records import Case, ImageFile, Lesion, Problem, ProtocolCard, Reference, Report, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __version__ = "0.1.0"
-__all__ = ["Case", "ImageFile", "Lesion", "Problem", "Reference", "Report", "UserError", "__version__", "hookimpl", "score"]
+__all__ = ["Case", "ImageFile", "Lesion", "Problem", "ProtocolCard", "Reference", "Report", "UserError", "__version__", "hookimpl", "score"]
 
 
 def score(references: Any, predictions: Any, **options: Any) -> pd.DataFrame:

@@ -76,7 +76,13 @@ def register_trainers(register: Register) -> None:
 
 
 class Model(Protocol):
-    """Writes reports. Optional: ``provenance() -> dict`` (checksums of weights, settings) is kept in ``run.json``."""
+    """Writes reports. Optional, both asked once it is made, before the first report:
+
+    ``provenance() -> dict``   checksums of weights, settings: kept in ``run.json``, and compared when a run is resumed
+    ``card() -> ProtocolCard`` what it was trained to write, from what, with which decoding, and whether it has learnt from the cases that it is
+                               measured on (``benchmark.records.ProtocolCard``): kept in ``run.json``, printed under the tables. Without it the
+                               tables say that nothing is known. It depends on the weights that were loaded, so it is a method of the instance
+    """
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order; the model picks its own batches and yields as soon as a report is there.

@@ -105,6 +105,41 @@ class Report:
     """anything else worth keeping, as JSON values (predicted lesions, boxes, scores)"""
 
 
+Section = Literal["findings", "impression", "findings and impression", "whole report", "sentences of regions", "any", "unknown"]
+Input = Literal["frontal image", "other views", "indication", "technique", "comparison", "prior report", "prior image", "boxes", "lesions"]
+"""What of a case a model may be given, in the words of a ``ProtocolCard``."""
+
+
+@dataclass(frozen=True)
+class ProtocolCard:
+    """What a model is and how it came to its reports: what must be known before its numbers are set beside another's.
+
+    A model says it of itself: ``card() -> ProtocolCard``, see ``hookspecs.Model``. Every field is words for people; one that is left empty is
+    printed as not known, so that silence is never taken for a clean bill. The tables print it under the numbers.
+    """
+
+    target: Section = "unknown"
+    """what it was trained to write; ``any``: whatever the training reports are"""
+    inputs: tuple[Input, ...] | None = None
+    """what it makes use of, of all that a case may hold; () = of nothing, None = not known. What a run shows it is ``RunConfig.context``"""
+    decoding: str = ""
+    """``beam search, 3 beams, at most 60 tokens``; ``none`` where nothing is decoded"""
+    training: str = ""
+    """data and split that it learnt from: ``MIMIC-CXR, official split, findings``; ``none`` where nothing was learnt"""
+    leaks: Mapping[str, str] | None = None
+    """measured data -> what of them the model has learnt from, as a footnote says it; a mark stands beside the model's name where they are measured.
+
+    A key is a dataset's registered name, or one split of it: ``{"chest_imagenome": "39,243 of its 47,393 test images are in MIMIC-CXR's train
+    split", "mimic_cxr/train": "its own training split"}``. {} = of none; None = not known, which has a mark of its own.
+    """
+    licence: str = ""
+    """of code and weights, as far as they bind a user: ``MIT (code), PhysioNet (weights)``"""
+    weights: str = ""
+    """where they come from: a DOI, a page, ``trained here``; ``none`` where there are none"""
+    remarks: tuple[str, ...] = ()
+    """whole sentences on what a score would hide: ``Cuts every report at 60 tokens.``"""
+
+
 @dataclass(frozen=True)
 class Row:
     """One published number."""
