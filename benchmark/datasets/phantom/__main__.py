@@ -18,12 +18,16 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--size-px", type=int, default=512)
+    parser.add_argument("--fast", action="store_true", help="tiny flat images, all the other files as usual")
+    parser.add_argument("--archives", action="store_true", help="reports and scene graphs in zip archives; needs --folder")
     parser.add_argument("--sheet", type=Path, help="also write a page of them as PNG")
     parser.add_argument("--count", type=int, default=24, help="how many on the page")
     words = parser.parse_args()
     numbers = {"train": words.train, "validate": words.validate, "test": words.test, "seed": words.seed, "size_px": words.size_px}
-    folder = words.folder or default_folder(**numbers)
-    generate(folder, **numbers)
+    if words.archives and not words.folder:
+        parser.error("--archives makes a tree to read from, not the dataset phantom; say where with --folder")
+    folder = words.folder or default_folder(fast=words.fast, **numbers)
+    generate(folder, fast=words.fast, archives=words.archives, **numbers)
     print(folder)
     if words.sheet:
         contact_sheet(folder, words.sheet, words.count)

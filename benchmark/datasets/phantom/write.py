@@ -8,6 +8,8 @@ Layout below the folder:
     truth.jsonl       what was drawn and said, one line per frontal image
     generated.json    the arguments; written last
 
+With ``archives`` reports and scene graphs lie in mimic-cxr-reports.zip and silver_dataset/scene_graph.zip instead, as they are downloaded.
+
 Everything about a patient follows from the seed and the patient's number, so the bytes do not depend on the number of processes.
 """
 
@@ -25,9 +27,11 @@ import socket
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -48,6 +52,8 @@ VERSION = 5
 """raise it whenever any byte changes: it is part of the cache folder's name"""
 SPLITS = ("train", "validate", "test")
 IMAGENOME = "chest-imagenome-dataset-1.0.0/silver_dataset"
+REPORTS_ZIP = "mimic-cxr-reports.zip"
+GRAPHS_ZIP = f"{IMAGENOME}/scene_graph.zip"
 METADATA = (
     "dicom_id",
     "subject_id",
@@ -128,6 +134,8 @@ class Made:
     chexpert: list[tuple[Any, ...]]
     imagenome: list[tuple[Any, ...]]
     truth: list[str]
+    packed: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """archive -> name and text of files that are to be written into it"""
 
 
 def generate(
@@ -141,14 +149,18 @@ def generate(
     workers: int | None = None,
     progress: bool = True,
     fast: bool = False,
+    archives: bool = False,
 ) -> None:
     """Fill ``folder`` with a phantom population whose splits have exactly so many usable frontal images.
 
     A folder that these arguments have filled before is left as it is. The work is done in a sibling folder that is renamed at the end: whatever is
-    found under the final name is complete. ``fast`` writes tiny flat images, with all the other files as usual.
+    found under the final name is complete. ``fast`` writes tiny flat images, with all the other files as usual. ``archives`` writes reports and scene
+    graphs straight into zip archives; whatever is written, it passes through memory a patient at a time.
     """
     folder = Path(folder).absolute()
     arguments = _arguments(train, validate, test, seed, size_px, fast)
+    if archives:
+        arguments["archives"] = True
     if _is_complete(folder, arguments):
         return
     if folder.exists() and any(folder.iterdir()):
@@ -241,18 +253,23 @@ def _move(part: Path, folder: Path, arguments: Mapping[str, Any]) -> None:
 def _write_all(part: Path, arguments: Mapping[str, Any], workers: int | None, progress: bool) -> None:
     plans = [p for split in SPLITS for p in plan(split, arguments[split], arguments["seed"])]
     images = sum(len(study.frontal_ids) for p in plans for study in p.studies)
-    part.mkdir(parents=True)
-    (part / IMAGENOME / "scene_graph").mkdir(parents=True)
-    (part / IMAGENOME / "splits").mkdir()
-    make = partial(_make_patient, part, arguments["size_px"], arguments["fast"])
+    archives = arguments.get("archives", False)
+    (part / IMAGENOME / "splits").mkdir(parents=True)
+    if not archives:
+        (part / IMAGENOME / "scene_graph").mkdir()
+    make = partial(_make_patient, part, arguments["size_px"], arguments["fast"], archives)
     made: list[Made] = []
-    results = _spread(make, plans, workers)
-    if not progress:
-        made.extend(results)
-    else:
-        with progress_bar("draw phantoms", images, unit="images") as advance:
-            for p, patient in zip(plans, results, strict=True):
-                made.append(patient)
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress_bar("draw phantoms", images, unit="images")) if progress else None
+        truth = stack.enter_context((part / "truth.jsonl").open("w", encoding="utf-8"))
+        opened = {name: stack.enter_context(zipfile.ZipFile(part / name, "w")) for name in (REPORTS_ZIP, GRAPHS_ZIP)} if archives else {}
+        for p, patient in zip(plans, _spread(make, plans, workers), strict=True):
+            truth.writelines(f"{line}\n" for line in patient.truth)
+            for archive, files in patient.packed.items():
+                for name, text in files:
+                    opened[archive].writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)  # ZipInfo: of 1980, the same bytes for the same seed
+            made.append(replace(patient, truth=[], packed={}))
+            if advance:
                 advance(sum(len(study.frontal_ids) for study in p.studies))
     _tables(part, made)
     (part / "generated.json").write_text(json.dumps(dict(arguments)) + "\n")
@@ -285,10 +302,10 @@ def _end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _make_patient(root: Path, size_px: int, fast: bool, p: PatientPlan) -> Made:
+def _make_patient(root: Path, size_px: int, fast: bool, archives: bool, p: PatientPlan) -> Made:
     rng = np.random.default_rng(p.seed)
     patient = anatomy.sample_patient(rng)
-    made = Made(p.split, p.fault, [], [], [], [])
+    made = Made(p.split, p.fault, [], [], [], [], {REPORTS_ZIP: [], GRAPHS_ZIP: []} if archives else {})
     day = int(rng.integers(0, 29_000))
     previous: list[lesions.Finding] | None = None
     previous_dicom: str | None = None
@@ -303,7 +320,7 @@ def _make_patient(root: Path, size_px: int, fast: bool, p: PatientPlan) -> Made:
         when = _date(day), f"{int(rng.integers(0, 24)):02d}{int(rng.integers(0, 60)):02d}{int(rng.integers(0, 60)):02d}"
         place = f"files/p{p.subject_id // 1_000_000}/p{p.subject_id}/s{study_plan.study_id}"
         (root / place).mkdir(parents=True)
-        (root / f"{place}.txt").write_text(reports.layout(rng, study, findings, impression, study_plan.style))
+        _write_text(root, f"{place}.txt", reports.layout(rng, study, findings, impression, study_plan.style), made.packed.get(REPORTS_ZIP))
         for dicom in study_plan.frontal_ids:
             shot = _Shot(root, place, p, study_plan, study, dicom, order, when, previous_dicom)
             _make_image(shot, rng, findings, impression, size_px, fast, made)
@@ -366,10 +383,19 @@ def _make_image(
         # The dataset's phrases come from all sections; the impression repeats a part of the findings.
         phrases = [*findings, *(s for s in impression if rng.random() < 0.4)]
         graph = scene_graph(head, silver, size, phrases, shot.previous_dicom, missed_regions(rng))
-        (shot.root / IMAGENOME / "scene_graph" / f"{shot.dicom}_SceneGraph.json").write_text(json.dumps(graph, separators=(",", ":")))
+        name = f"scene_graph/{shot.dicom}_SceneGraph.json"
+        _write_text(shot.root / IMAGENOME, name, json.dumps(graph, separators=(",", ":")), made.packed.get(GRAPHS_ZIP))
     made.metadata.append(_metadata(shot.dicom, p, shot.study_plan, study.view, (pose.height_px, pose.width_px), shot.when))
     made.imagenome.append((p.subject_id, shot.study_plan.study_id, shot.dicom, f"{shot.place}/{shot.dicom}.dcm", study.view))
     made.truth.append(json.dumps(_truth(shot, findings, boxes, spots), separators=(",", ":")))
+
+
+def _write_text(folder: Path, name: str, text: str, packed: list[tuple[str, str]] | None) -> None:
+    """To the file, or onto the list of what goes into an archive."""
+    if packed is None:
+        (folder / name).write_text(text)
+    else:
+        packed.append((name, text))
 
 
 def _truth(shot: _Shot, findings: Sequence[reports.Sentence], boxes: Mapping[str, Any], spots: Mapping[str, Any]) -> dict[str, Any]:
@@ -481,7 +507,6 @@ def _tables(root: Path, made: Sequence[Made]) -> None:
         rows = [row for m in made if m.split == split for row in m.imagenome]
         (splits / f"{name}.csv").write_text(_csv(("", *header), ((k, *row) for k, row in enumerate(rows))))
     (splits / "images_to_avoid.csv").write_text(_csv(header, (row for m in made if m.fault == "to be avoided" for row in m.imagenome)))
-    (root / "truth.jsonl").write_text("".join(line + "\n" for m in made for line in m.truth))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
