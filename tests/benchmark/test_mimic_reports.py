@@ -1,10 +1,29 @@
-"""Sections of MIMIC-CXR reports: the fixtures of the spec (1.5), and the faults of real files. All texts here are invented."""
+"""Sections of MIMIC-CXR reports: beside the official program's answers, the fixtures of the spec (1.5), and the faults of real files.
+
+All texts here are invented. ``mimic_sections_golden.json`` holds what the official program (MIT-LCP/mimic-cxr @3190146) said of some of them.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
-from benchmark.datasets.mimic_reports import LAST_PARAGRAPH, conclusion, findings, indication, normal_name, sections
+from benchmark.datasets.mimic_reports import (
+    LAST_PARAGRAPH,
+    conclusion,
+    findings,
+    indication,
+    narrative,
+    normal_name,
+    one_line,
+    sections,
+    special_studies,
+)
+
+GOLDEN = json.loads(Path(__file__).with_name("mimic_sections_golden.json").read_text(encoding="utf-8"))
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -87,11 +106,41 @@ def test_the_conclusion_is_taken_in_the_official_order(headers, expected):
     assert conclusion(text) == expected
 
 
-def test_a_special_study_has_a_conclusion_under_its_other_name_and_no_findings():
-    text = "x\n FINDINGS: F.\n \n RECOMMENDATIONS: Repeat in six weeks.\n"
-    assert conclusion(text, "s50913680") == "Repeat in six weeks."
-    assert findings(text, "s50913680") == ""
-    assert findings(text, "s50000000") == "F."
+@pytest.mark.parametrize("known", GOLDEN["texts"], ids=[known["name"] for known in GOLDEN["texts"]])
+def test_sections_and_conclusion_are_the_official_programs(known):
+    content, study = known["text"].encode(), known["study"]
+    assert list(sections(content).items()) == list(known["sections"].items())
+    assert conclusion(content, study) == one_line(known["conclusion"])
+    has_words = any(letter.isalpha() for letter in known["findings"])
+    assert findings(content, study) == (one_line(known["findings"]) if has_words else "")
+
+
+def test_every_header_gets_the_official_name():
+    assert {header: normal_name(header.upper()) for header in GOLDEN["headers"]} == GOLDEN["headers"]
+
+
+def test_the_special_studies_are_the_official_54():
+    """Counted by hand in the official table: 23 with a renamed section; 31 with characters, of which 8 have no text at all."""
+    special = special_studies().values()
+    assert sum(bool(one.section) for one in special) == 23
+    assert sum(one.characters == slice(0, 0) for one in special if not one.section) == 8
+    assert len(special) == 54
+    assert Counter(one.section for one in special if one.section)["recommendations"] == 7
+
+
+def test_a_special_study_has_a_conclusion_in_its_other_place_and_no_findings():
+    text = "x\n FINDINGS: F.\n \n RECOMMENDATIONS: Repeat in six weeks.\n" + "Words. " * 80
+    assert conclusion(text, "s50913680").startswith("Repeat in six weeks. Words.")
+    assert conclusion(text, "s50525523") == one_line(text[201:349])
+    assert conclusion(text, "s58235663") == ""
+    assert [findings(text, study) for study in ("s50913680", "s50525523", "s58235663", "s50000000")] == ["", "", "", "F."]
+
+
+def test_the_next_reader_is_told_findings_and_impression_or_what_there_is():
+    assert narrative("x\n FINDINGS: F.\n \n IMPRESSION: I.\n") == "F. I."
+    assert narrative("x\n HISTORY: H.\n \n Clear.\n") == "Clear."
+    assert narrative("x\n FINDINGS: ___\n") == ""
+    assert narrative("x\n FINDINGS: F.\n \n RECOMMENDATIONS: R.\n", "s50913680") == "R."
 
 
 @pytest.mark.parametrize(
