@@ -504,6 +504,38 @@ def list_things(
         typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
 
 
+data = typer.Typer(help="Look a dataset over, and look at its cases, before trusting a number that is made of it.", no_args_is_help=True)
+app.add_typer(data, name="data")
+Root = Annotated[Path | None, typer.Option(help="Folder or file of the dataset, in place of --dataset name:PATH.")]
+
+
+@data.command(name="check")
+def data_check(
+    dataset: DatasetName = "phantom",
+    root: Root = None,
+    splits: Annotated[str, typer.Option(metavar="NAMES", help="Comma list of train, validate, test; all if not given.")] = "",
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for counts.json and problems.csv.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if a file is faulty; what the dataset's rules leave out is no fault.")
+    ] = False,
+) -> None:
+    """Say what of a dataset is there, what is missing, what was left out and why, and how its counts compare with published ones.
+
+    python -m benchmark data check --dataset chest_imagenome --root /data/physionet --out checked
+    """
+    from benchmark.data_check import check_data, write_check
+    from benchmark.registry import split_names
+    from benchmark.shows import show_data_check
+
+    found = check_data(dataset, split_names([splits]), _options(settings), root=root)
+    if out:
+        write_check(found, out)
+    show_data_check(found, out)
+    if strict and found.faults:
+        raise typer.Exit(1)
+
+
 @app.command()
 def doctor() -> None:
     """Say what is installed, which weights and data are there, what is missing and how to get it."""

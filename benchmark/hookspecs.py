@@ -148,7 +148,12 @@ class Annotator(Protocol):
 
 
 class Dataset(Protocol):
-    """Cases and what is known about them."""
+    """Cases and what is known about them.
+
+    Optional: ``account(splits) -> benchmark.datasets.account.Account`` says for ``data check`` what the dataset consists of and where each part was
+    found, how much its lists name, which problems belong to which split, which kinds of them are its rules and no faults, and which published counts
+    its own can be held against. A dataset without it is checked by its cases, references and problems alone.
+    """
 
     name: str
     is_credentialed: bool

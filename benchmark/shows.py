@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import os
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.vocabulary import LESIONS
+from benchmark.vocabulary import LESIONS, PAPER_REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmark.agreement import Agreement
     from benchmark.audit.run import Audit
+    from benchmark.data_check import DataCheck
+    from benchmark.datasets.account import Part
     from benchmark.doctor import Finding
     from benchmark.estimates import Estimated
     from benchmark.evaluator import Outcome
@@ -207,6 +211,106 @@ def show_answers(sizes: Sequence[Size], file: Path) -> None:
         table.add_row(size.task, escape(size.model), *counts, f"{_dollars(size.cost)}{unknown}", f"{size.bytes / 2**20:,.1f}")
     out.print(table)
     out.print(f"kept in [bold]{escape(str(file))}[/], readable by you alone: answers quote reports", soft_wrap=True)
+
+
+def show_data_check(check: DataCheck, folder: Path | None) -> None:
+    """What a dataset is made of, what its cases have, how that compares with what was published, and what was left out and why."""
+    out = console()
+    out.print(f"\n[bold]{escape(check.dataset)}[/]{': its texts may not leave this machine' if check.is_private else ''}", soft_wrap=True)
+    if check.account.parts:
+        out.print(_parts_table(check.account.parts))
+    out.print(_splits_table(check))
+    if regions := _regions_table(check):
+        out.print(regions)
+    if check.account.besides:
+        besides = _table("beside what was published", "count", "split", "here#", "published#", "difference#", "share#", "by whom")
+        last = ""
+        for one in check.account.besides:
+            published, difference = f"{'>= ' * one.is_at_least}{one.published:,}", f"{one.found - one.published:+,}"
+            share = f"{one.found / one.published:.1%}" if one.published else ""
+            besides.add_row("" if one.what == last else one.what, one.split or "all", f"{one.found:,}", published, difference, share, one.source)
+            last = one.what
+        out.print(besides)
+    if check.kinds:
+        out.print(_kinds_table(check))
+    for note in (*check.account.notes, *filter(None, [check.note])):
+        out.print(escape(note), style="yellow")
+    by_rule = sum(kind.count for kind in check.kinds) - check.faults
+    said = f"{check.faults:,} faults of the files" if check.faults != 1 else "1 fault of the files"
+    out.print(f"{said}, {by_rule:,} times the dataset's stated rules left something out or mended it", style="red" if check.faults else "green")
+    if folder:
+        files = "counts.json and problems.csv" if check.kinds else "counts.json (there is no problem to list)"
+        out.print(f"{files}: [bold]{escape(str(folder))}[/]", soft_wrap=True)
+    elif check.kinds:
+        out.print("every one of them, with its file: --out FOLDER")
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table with its title at the left; a column that ends in # holds numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="cyan", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
+    return table
+
+
+def _parts_table(parts: Sequence[Part]) -> Table:
+    """Each part of the dataset and where it lies, below the folder that all have in common."""
+    places = [part.where for part in parts if part.where]
+    common = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
+    table = _table(f"what is there, below {escape(str(common))}", "part", "", "what", "where")
+    for part in parts:
+        where = str(part.where.relative_to(common)) if part.where else ""
+        table.add_row(part.name, MARKS["ok" if part.where else "missing"], escape(part.what), escape(where))
+    return table
+
+
+def _splits_table(check: DataCheck) -> Table:
+    """What the cases of each split have; a share is of its cases."""
+    table = _table("\nwhat the cases have", "", *(f"{split}#" for split in check.splits))
+    found = list(check.splits.values())
+    if listed := check.account.listed:
+        table.add_row(check.account.listed_as, *(f"{listed[split]:,}" if split in listed else "" for split in check.splits))
+    for name in ("cases", "patients", "studies"):
+        table.add_row(name, *(f"{getattr(one, name):,}" for one in found))
+    for name, says in (
+        ("with_report", "with a reference report"),
+        ("with_indication", "with an indication"),
+        ("with_lateral", "with a lateral view"),
+        ("with_prior", "with a prior report or image"),
+        ("with_lesions", "with lesion labels of its own"),
+    ):
+        table.add_row(says, *(_share(getattr(one, name), one.cases) for one in found))
+    for name, says in (("words", "words of a report (median)"), ("boxes", "boxes per image (of 29)"), ("paper_boxes", "boxes per image (of the 11)")):
+        table.add_row(says, *("" if math.isnan(value := getattr(one, name)) else f"{value:,.{0 if name == 'words' else 2}f}" for one in found))
+    return table
+
+
+def _regions_table(check: DataCheck) -> Table | None:
+    """How many cases' reports say something of a region: the paper's 11, and the others together; None where nobody says anything of any."""
+    if not any(one.with_sentence for one in check.splits.values()):
+        return None
+    table = _table("\nsentences by region", "cases with a sentence on", *(f"{split}#" for split in check.splits))
+    for region in PAPER_REGIONS:
+        table.add_row(f"the {region}", *(_share(one.with_sentence.get(region, 0), one.cases) for one in check.splits.values()))
+    others = [sum(count for region, count in one.with_sentence.items() if region not in PAPER_REGIONS) for one in check.splits.values()]
+    table.add_row("sentences on the other 18, all together", *(f"{count:,}" for count in others))
+    return table
+
+
+def _kinds_table(check: DataCheck) -> Table:
+    """What was left out or mended, and why."""
+    by_split = [split for split in check.splits if any(kind.by_split for kind in check.kinds)]
+    table = _table("\nleft out or mended", "why", "", "count#", *(f"{split}#" for split in by_split), "the first of them")
+    for kind in check.kinds:
+        first = f"{kind.first.where}{f' ({kind.first.what})' if kind.first.what else ''}"
+        counts = (f"{kind.by_split[split]:,}" if split in kind.by_split else "" for split in by_split)
+        mark = "[red]fault[/]" if kind.is_fault else "[dim]rule[/]"
+        table.add_row(escape(kind.name), mark, f"{kind.count:,}", *counts, escape(textwrap.shorten(first, 160)))
+    return table
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count:,} ({count / of:.0%})" if of and count else f"{count:,}"
 
 
 def show_trained(trained: Trained) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmark.datasets import entry_file
 from benchmark.datasets import imagenome_index as index
+from benchmark.datasets.account import Account
 from benchmark.datasets.imagenome_index import Entry, Listed
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint, stratify
@@ -107,11 +108,22 @@ class ChestImaGenome:
 
     def problems(self) -> list[Problem]:
         """What was wrong with the files of the splits read so far: each image left out, each box dropped or clipped."""
-        found = index.problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))
-        if self._tree and self._tree.metadata is None:
-            what = "boxes are taken for the size of the files, and there are no views, priors or times"
-            found.insert(0, Problem("missing metadata", f"{self.root}: mimic-cxr-2.x.0-metadata.csv.gz", what))
-        return found + self._not_kept
+        return [*self._of_no_split(), *index.problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))]
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """For ``data check``: the parts of the tree, and what the official lists of some splits name, used or not."""
+        from benchmark.datasets import imagenome_account
+
+        entries = {split: self._read(split) for split in splits}
+        problems = {split: index.problems_of(found) for split, found in entries.items()}
+        return imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
+
+    def _of_no_split(self) -> list[Problem]:
+        """What was wrong that is not one image's."""
+        if self._tree is None or self._tree.metadata is not None:
+            return list(self._not_kept)
+        what = "boxes are taken for the size of the files, and there are no views, priors or times"
+        return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.x.0-metadata.csv.gz", what), *self._not_kept]
 
     @property
     def tree(self) -> MimicTree:

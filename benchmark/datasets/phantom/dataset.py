@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from benchmark.datasets.account import Account
 from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.phantom.write import default_folder, generate
 from benchmark.records import Case, Lesion, Problem, Reference, UserError
@@ -65,6 +67,10 @@ class Phantom:
     def problems(self) -> list[Problem]:
         """The faults that were drawn in on purpose and stepped over by the reader."""
         return self._read().problems()
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """The reader's; beside the counts of patients' data it has nothing to say."""
+        return replace(self._read().account(splits), besides=(), notes=())
 
     def _read(self) -> ChestImaGenome:
         if self._reader is None:

@@ -1,0 +1,131 @@
+"""What a copy of MIMIC-CXR-JPG and Chest ImaGenome consists of, and its counts beside the published ones."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.datasets import imagenome_index as index
+from benchmark.datasets.account import Account, Beside, Part
+from benchmark.datasets.columns import read_rows
+from benchmark.datasets.imagenome_index import Entry
+from benchmark.datasets.mimic_tree import MimicTree
+from benchmark.datasets.split import PAPER_IMAGES, SPLITS
+from benchmark.records import Problem
+from benchmark.vocabulary import REGIONS
+
+LISTED = (166_521, 23_953, 47_393)  # rows of Chest ImaGenome 1.0.0's train.csv, valid.csv, test.csv
+NO_GRAPHS = (17, 2, 4)  # RGRG (Tanida et al., CVPR 2023), src/dataset/constants.py: 23 listed images without a scene graph
+TO_AVOID = 3_821  # rows of Chest ImaGenome 1.0.0's images_to_avoid.csv
+LEAKED = 39_243
+"""of the 47,393 test images at least so many are in MIMIC-CXR's train split, whose validate and test hold 2,991 + 5,159 images together"""
+PAPER, IMAGENOME = "CLALA-Net, Sect. 4.1", "Chest ImaGenome 1.0.0"
+GROUPS = tuple(f"p{number}" for number in range(10, 20))
+_VERSION = re.compile(r"(?<![\d.])(\d\.\d\.\d)(?![\d.])")
+
+
+def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: Mapping[str, Sequence[Problem]]) -> Account:
+    """The account of some official splits: what their lists name, used or not."""
+    besides, notes = _leak(tree, entries)
+    return Account(
+        parts=parts_of(tree),
+        listed={split: len(found) for split, found in entries.items()},
+        besides=[*_counts(entries), *_avoided(tree), *besides],
+        problems=problems,
+        by_rule=index.BY_RULE | ({index.NO_GRAPH} if _lacks_what_all_lack(entries) else frozenset()),
+        notes=notes,
+    )
+
+
+def _lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
+    """Whether the missing scene graphs are the 23 that are missing from the published archive, and so no fault of this copy."""
+    lists = [(SPLITS.index(split), ones) for split, ones in entries.items()]
+    missing = [sum(entry.left_out == index.NO_GRAPH for entry in ones) for _, ones in lists]
+    return all(len(ones) == LISTED[n] and count <= NO_GRAPHS[n] for (n, ones), count in zip(lists, missing, strict=True))
+
+
+def parts_of(tree: MimicTree) -> list[Part]:
+    """Every part that the dataset can have, with its version where a name tells it."""
+    groups, patients = _patients(tree.images)
+    lacking = [group for group in GROUPS if group not in groups]
+    absent = f", not {', '.join(lacking)} (a part of the archive, or half unpacked)" if lacking else ""
+    return [
+        Part("radiographs", tree.images, f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}"),
+        *(Part("reports", place, _kind(place)) for place in tree.reports),
+        *(Part("scene graphs", place, _said("Chest ImaGenome", _version(tree, place)) + _kind(place)) for place in tree.scene_graphs),
+        *(Part(f"list of {split}", tree.splits[split]) for split in SPLITS if split in tree.splits),
+        Part("images to avoid", tree.avoid, "" if tree.avoid else "none is left out for it"),
+        Part("gold standard", tree.gold, "its images are kept out of the splits" if tree.gold else "its images cannot be kept out of the splits"),
+        Part("metadata", tree.metadata, "" if tree.metadata else "no views, priors or times; boxes are taken for the size of the files"),
+        Part("MIMIC-CXR's own split", tree.mimic_split, "" if tree.mimic_split else "nobody can say which test images other models were trained on"),
+    ]
+
+
+def _counts(entries: Mapping[str, Sequence[Entry]]) -> list[Beside]:
+    """Images listed, images used by either reading of the paper (spec D1), and missing scene graphs, by split."""
+    found = []
+    for split, ones in entries.items():
+        number = SPLITS.index(split)
+        used = [entry for entry in ones if not entry.left_out]
+        chosen = len(used) if split == "train" else sum(len(entry.boxes) == len(REGIONS) for entry in used)
+        found += [
+            Beside("images listed", split, len(ones), LISTED[number], IMAGENOME),
+            Beside("images used, required=any: a box of one of the 11 regions", split, len(used), PAPER_IMAGES[number], PAPER),
+            Beside("images used, required=all: all 29 boxes in validate and test", split, chosen, PAPER_IMAGES[number], PAPER),
+            Beside("scene graphs missing", split, sum(entry.left_out == index.NO_GRAPH for entry in ones), NO_GRAPHS[number], "RGRG"),
+        ]
+    order = list(dict.fromkeys(one.what for one in found))
+    return sorted(found, key=lambda one: order.index(one.what))
+
+
+def _avoided(tree: MimicTree) -> list[Beside]:
+    return [Beside("images to avoid", "", sum(1 for _ in read_rows(tree.avoid, ["dicom_id"])), TO_AVOID, IMAGENOME)] if tree.avoid else []
+
+
+def _leak(tree: MimicTree, entries: Mapping[str, Sequence[Entry]]) -> tuple[list[Beside], list[str]]:
+    """How many test images lie in the split that most published models were trained on."""
+    if tree.mimic_split is None or "test" not in entries:
+        return [], []
+    train = {row["dicom_id"] for _, row in read_rows(tree.mimic_split, ["dicom_id", "split"]) if row["split"] == "train"}
+    listed = sum(entry.dicom in train for entry in entries["test"])
+    used = [entry for entry in entries["test"] if not entry.left_out]
+    seen = sum(entry.dicom in train for entry in used)
+    note = (
+        f"Of the {len(used):,} test images that are used, {seen:,} are in MIMIC-CXR's official train split, which RaDialog, LLaVA-Rad, MAIRA-2, "
+        "CvT2DistilGPT2 and R2Gen were trained on: they may have seen them, with their reports."
+    )
+    return [Beside("test images in MIMIC-CXR's train split", "test", listed, LEAKED, "from the sizes of both splits", is_at_least=True)], [note]
+
+
+def _patients(images: Path) -> tuple[list[str], int]:
+    """The groups that are there, and how many patients' folders are in them."""
+    groups = [group for group in GROUPS if (images / group).is_dir()]
+    return groups, sum(name.startswith("p") for group in groups for name in os.listdir(images / group))  # noqa: PTH208 - names alone, of 65,379 folders
+
+
+def _jpg_version(tree: MimicTree) -> str:
+    """2.1.0 kept the names of 2.0.0's tables, and added one of its own; else the folders' names tell it."""
+    below = [place for place in (tree.metadata, tree.mimic_split, tree.images) if place]
+    if any(next(place.parent.glob("mimic-cxr-2.1.0-*"), None) for place in below):
+        return "2.1.0"
+    return next(filter(None, (_version(tree, place.parent) or _version(tree, place) for place in below)), "")
+
+
+def _version(tree: MimicTree, place: Path) -> str:
+    """The version in the lowest name of a path below the root that has one."""
+    inside = place.relative_to(tree.root).parts if place.is_relative_to(tree.root) else place.parts
+    return next((found[1] for name in reversed((tree.root.name, *inside)) if (found := _VERSION.search(name))), "")
+
+
+def _listed(groups: Sequence[str]) -> str:
+    return "p10 to p19" if tuple(groups) == GROUPS else ", ".join(groups)
+
+
+def _said(name: str, version: str) -> str:
+    return f"{name} {version}, " if version else ""
+
+
+def _kind(place: Path) -> str:
+    return "a folder" if place.is_dir() else "an archive, read in place"
