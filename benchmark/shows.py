@@ -280,7 +280,10 @@ def _splits_table(check: DataCheck) -> Table:
         ("with_lesions", "with lesion labels of its own"),
     ):
         table.add_row(says, *(_share(getattr(one, name), one.cases) for one in found))
-    for name, says in (("words", "words of a report (median)"), ("boxes", "boxes per image (of 29)"), ("paper_boxes", "boxes per image (of the 11)")):
+    means = [("words", "words of a report (median)")]
+    if any(one.boxes > 0 for one in found):
+        means += [("boxes", "boxes per image (of 29)"), ("paper_boxes", "boxes per image (of the 11)")]
+    for name, says in means:
         table.add_row(says, *("" if math.isnan(value := getattr(one, name)) else f"{value:,.{0 if name == 'words' else 2}f}" for one in found))
     return table
 

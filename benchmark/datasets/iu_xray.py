@@ -12,11 +12,13 @@ import re
 import tarfile
 import xml.etree.ElementTree as ElementTree
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows, read_table_text
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
@@ -31,6 +33,10 @@ DEEPEST = 4
 BIGGEST_ARCHIVE_MEMBER = 2**24
 """bytes; a report has a few thousand"""
 ANNOTATION_KEYS = {"train": "train", "val": "validate", "valid": "validate", "validate": "validate", "test": "test"}
+BY_RULE = frozenset(("no image", "no findings", "not in annotation.json"))
+"""kinds of problems that leave a report out without a fault in the files"""
+REPORTS, IMAGES = 3_955, 7_470  # Demner-Fushman et al., 2016
+R2GEN = {"train": 2_069, "validate": 296, "test": 590}  # Chen et al., EMNLP 2020, its annotation.json
 _IMAGE_KEY = re.compile(r"^(?:CXR)?(\d+)_(?:\1_)?(IM-.+)$")
 _R2GEN_FOLDER = re.compile(r"^CXR(\d+)_IM-")
 
@@ -111,6 +117,9 @@ class IUXRay:
         self._studies: dict[str, list[Study]] = {}
         self._problems: list[Problem] = []
         self._digest = ""
+        self._found = _Found()
+        self._split_of: dict[str, str] | None = None
+        self._named = Counter[str]()
 
     def cases(self, split: str) -> list[Case]:
         """All studies of a split in the order of their numbers."""
@@ -131,6 +140,33 @@ class IUXRay:
     def problems(self) -> list[Problem]:
         """Reports that were left out, and why."""
         return list(self._problems)
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """For ``data check``: the files of the collection, beside the counts of the whole one and of R2Gen's split."""
+        self._of("test")
+        found, split_of = self._found, self._split_of
+        reports = "XML reports" if all(place.suffix == ".xml" for place in found.reports) else "an archive of XML reports, read in place"
+        parts = [
+            Part("reports", found.reports[0] if found.reports else found.kaggle, reports if found.reports else "Kaggle's table"),
+            Part("images", _folder_of(found), f"{len(found.images) + sum(map(len, found.r2gen.values())):,} files"),
+            Part("frontal or lateral", found.projections, "" if found.projections else "without it images keep the report's order, and have no view"),
+            Part("R2Gen's split", found.annotation, "" if found.annotation else "without annotation.json every report is test"),
+            Part("labels by experts", found.labels, "" if found.labels else "reports have no lesions of their own"),
+        ]
+        besides = [
+            Beside("reports", "", self._named["reports"], REPORTS, "Open-i"),
+            Beside("images that the reports name", "", self._named["images"], IMAGES, "Open-i"),
+            Beside("images on disk", "", self._named["on disk"], IMAGES, "Open-i"),
+        ]
+        listed = {split: self._named["reports"] if split == "test" else 0 for split in splits}
+        if split_of is not None:
+            listed = {split: sum(one == split for one in split_of.values()) for split in splits}
+            besides += [Beside("reports of the split", split, listed[split], R2GEN[split], "R2Gen's annotation.json") for split in splits]
+        problems: dict[str, list[Problem]] = {}
+        for problem in self._problems:
+            problems.setdefault("test" if split_of is None else split_of.get(problem.where, ""), []).append(problem)
+        chosen = {split: ones for split, ones in problems.items() if split in ("", *splits)}
+        return Account(parts, listed, "reports listed", besides, chosen, BY_RULE)
 
     def _of(self, split: str) -> list[Study]:
         if split not in SPLITS:
@@ -159,27 +195,33 @@ class IUXRay:
         labels = _labels(found.labels) if found.labels else {}
         studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
         seen: set[str] = set()
+        named = Counter[str]()
         for uid, parts, listed in sorted(self._reports(found, digest, problems), key=lambda one: _number(one[0])):
             if uid in seen:
                 problems.append(Problem("duplicate report", uid, "the first one was kept"))
                 continue
             seen.add(uid)
+            there = _images(uid, listed, lateral, found)
+            named.update({"reports": 1, "images": len(listed), "on disk": len(there)})
             if split_of is not None and uid not in split_of:
                 problems.append(Problem("not in annotation.json", uid, "R2Gen's split leaves it out"))
                 continue
-            files = [image for image in _images(uid, listed, lateral, found) if _readable(image, problems)]
+            files = [image for image in there if _readable(image, problems)]
             if not files:
-                problems.append(Problem("no image", uid, f"none of {len(listed)} on disk"))
+                problems.append(
+                    Problem("missing image", uid, f"none of {len(listed)} on disk") if listed else Problem("no image", uid, "it names none")
+                )
             elif not parts.get("FINDINGS"):
                 problems.append(Problem("no findings", uid, f"sections: {', '.join(parts) or 'none'}"))
             else:
                 study = Study(uid, parts["FINDINGS"], parts.get("INDICATION", ""), parts.get("COMPARISON", ""), tuple(files), labels.get(uid))
                 studies[split_of[uid] if split_of is not None else "test"].append(study)
-        faults = [problem for problem in problems if problem.kind.startswith(("unreadable", "duplicate"))]
+        faults = [problem for problem in problems if problem.kind not in BY_RULE]
         if self.strict and faults:
             first = f"{faults[0].kind}: {faults[0].where} ({faults[0].what})"
             raise StoppedAtProblem(f"iu_xray was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off")
         self._studies, self._problems, self._digest = studies, problems, digest.hexdigest()
+        self._found, self._split_of, self._named = found, split_of, named
 
     def _reports(self, found: _Found, digest: hashlib._Hash, problems: list[Problem]) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
         """uid, section -> text, (image key, caption) of every report."""
@@ -210,6 +252,12 @@ def _look(root: Path) -> _Found:
         for name in sorted(names):
             _sort_in(place / name, found)
     return found
+
+
+def _folder_of(found: _Found) -> Path | None:
+    """The folder that all images have in common."""
+    files = [*found.images.values(), *(image for copies in found.r2gen.values() for image in copies)]
+    return Path(os.path.commonpath([image.path.parent for image in files])) if files else None
 
 
 def _sort_in(path: Path, found: _Found) -> None:

@@ -97,7 +97,7 @@ def test_indication_is_filled_and_an_empty_comparison_stays_empty(collection):
 
 def test_reports_without_findings_or_image_are_left_out_and_counted(collection):
     dataset, _, _ = read(collection)
-    assert kinds(dataset) == {"no findings": 1, "no image": 2}
+    assert kinds(dataset) == {"no findings": 1, "missing image": 1, "no image": 1}
     assert {problem.where for problem in dataset.problems()} == {"CXR3", "CXR4", "CXR5"}
 
 
@@ -187,7 +187,7 @@ def test_a_report_that_is_no_xml_is_left_out_and_strict_stops_at_it(collection):
     dataset, cases, _ = read(collection)
     assert [case.id for case in cases] == ["CXR10"]
     assert [problem.where for problem in dataset.problems() if problem.kind == "unreadable report"] == ["2.xml"]
-    with pytest.raises(StoppedAtProblem, match=r"found 1 faults, first unreadable report: 2\.xml"):
+    with pytest.raises(StoppedAtProblem, match=r"found 2 faults, first unreadable report: 2\.xml"):
         IUXRay(str(collection), strict=True).cases("test")
 
 
@@ -278,10 +278,10 @@ def test_the_real_collection_has_its_known_counts():
     """3,955 reports, of which 2,955 are in R2Gen's split; five studies have images here. CXR54's second image is a lateral."""
     dataset, cases, references = read(REAL, split_rule="all")
     assert [case.id for case in cases] == ["CXR7", "CXR25", "CXR54", "CXR303", "CXR1900"]
-    assert kinds(dataset) == {"no image": 3950}
+    assert kinds(dataset) == {"no image": 104, "missing image": 3846}
     assert [[image.view for image in case.images] for case in cases] == [["PA", "LATERAL"], ["PA"], ["PA", "LATERAL"], [""], ["PA", "LATERAL"]]
     assert all(reference.report for reference in references)
     assert [lesion.name for lesion in references[2].lesions if lesion.status == "positive"] == ["atelectasis"]
     by_r2gen = IUXRay(str(REAL))
     assert {split: len(by_r2gen.cases(split)) for split in ("train", "validate", "test")} == {"train": 4, "validate": 0, "test": 0}
-    assert kinds(by_r2gen) == {"no image": 2951, "not in annotation.json": 1000}
+    assert kinds(by_r2gen) == {"missing image": 2951, "not in annotation.json": 1000}
