@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmark.agreement import Agreement
     from benchmark.audit.run import Audit
     from benchmark.data_check import DataCheck
-    from benchmark.datasets.account import Part
+    from benchmark.datasets.account import Beside, Part
     from benchmark.doctor import Finding
     from benchmark.estimates import Estimated
     from benchmark.evaluator import Outcome
@@ -218,21 +218,13 @@ def show_data_check(check: DataCheck, folder: Path | None) -> None:
     out = console()
     out.print(f"\n[bold]{escape(check.dataset)}[/]{': its texts may not leave this machine' if check.is_private else ''}", soft_wrap=True)
     if check.account.parts:
-        out.print(_parts_table(check.account.parts))
-    out.print(_splits_table(check))
-    if regions := _regions_table(check):
-        out.print(regions)
-    if check.account.besides:
-        besides = _table("beside what was published", "count", "split", "here#", "published#", "difference#", "share#", "by whom")
-        last = ""
-        for one in check.account.besides:
-            published, difference = f"{'>= ' * one.is_at_least}{one.published:,}", f"{one.found - one.published:+,}"
-            share = f"{one.found / one.published:.1%}" if one.published else ""
-            besides.add_row("" if one.what == last else one.what, one.split or "all", f"{one.found:,}", published, difference, share, one.source)
-            last = one.what
-        out.print(besides)
-    if check.kinds:
-        out.print(_kinds_table(check))
+        common = os.path.commonpath([part.where.parent for part in check.account.parts if part.where] or [Path()])
+        _print_table(out, f"what is there, below {common}", _parts_table(check.account.parts, Path(common)))
+    _print_table(out, "what the cases have", _splits_table(check))
+    _print_table(out, "in how many cases the report speaks of a region", _regions_table(check))
+    _print_table(out, "beside what was published", _besides_table(check.account.besides))
+    _print_table(out, "left out or mended", _kinds_table(check))
+    out.print()
     for note in (*check.account.notes, *filter(None, [check.note])):
         out.print(escape(note), style="yellow")
     by_rule = sum(kind.count for kind in check.kinds) - check.faults
@@ -245,19 +237,24 @@ def show_data_check(check: DataCheck, folder: Path | None) -> None:
         out.print("every one of them, with its file: --out FOLDER")
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table with its title at the left; a column that ends in # holds numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="cyan", padding=(0, 2, 0, 0))
+def _print_table(out: Console, title: str, table: Table | None) -> None:
+    """The table under its title; nothing where there is none."""
+    if table is not None:
+        out.print(f"\n[bold]{escape(title)}[/]", soft_wrap=True)
+        out.print(table)
+
+
+def _table(*columns: str) -> Table:
+    """A table without lines; a column that ends in # holds numbers."""
+    table = Table(box=None, pad_edge=False, header_style="cyan", padding=(0, 2, 0, 0))
     for name in columns:
         table.add_column(name.rstrip("#"), justify="right" if name.endswith("#") else "left", overflow="fold")
     return table
 
 
-def _parts_table(parts: Sequence[Part]) -> Table:
+def _parts_table(parts: Sequence[Part], common: Path) -> Table:
     """Each part of the dataset and where it lies, below the folder that all have in common."""
-    places = [part.where for part in parts if part.where]
-    common = Path(os.path.commonpath([place.parent for place in places])) if places else Path()
-    table = _table(f"what is there, below {escape(str(common))}", "part", "", "what", "where")
+    table = _table("part", "", "what", "where")
     for part in parts:
         where = str(part.where.relative_to(common)) if part.where else ""
         table.add_row(part.name, MARKS["ok" if part.where else "missing"], escape(part.what), escape(where))
@@ -266,7 +263,7 @@ def _parts_table(parts: Sequence[Part]) -> Table:
 
 def _splits_table(check: DataCheck) -> Table:
     """What the cases of each split have; a share is of its cases."""
-    table = _table("\nwhat the cases have", "", *(f"{split}#" for split in check.splits))
+    table = _table("", *(f"{split}#" for split in check.splits))
     found = list(check.splits.values())
     if listed := check.account.listed:
         table.add_row(check.account.listed_as, *(f"{listed[split]:,}" if split in listed else "" for split in check.splits))
@@ -292,7 +289,7 @@ def _regions_table(check: DataCheck) -> Table | None:
     """How many cases' reports say something of a region: the paper's 11, and the others together; None where nobody says anything of any."""
     if not any(one.with_sentence for one in check.splits.values()):
         return None
-    table = _table("\nsentences by region", "cases with a sentence on", *(f"{split}#" for split in check.splits))
+    table = _table("cases with a sentence on", *(f"{split}#" for split in check.splits))
     for region in PAPER_REGIONS:
         table.add_row(f"the {region}", *(_share(one.with_sentence.get(region, 0), one.cases) for one in check.splits.values()))
     others = [sum(count for region, count in one.with_sentence.items() if region not in PAPER_REGIONS) for one in check.splits.values()]
@@ -300,10 +297,26 @@ def _regions_table(check: DataCheck) -> Table | None:
     return table
 
 
-def _kinds_table(check: DataCheck) -> Table:
+def _besides_table(besides: Sequence[Beside]) -> Table | None:
+    """Counts of this copy beside published ones."""
+    if not besides:
+        return None
+    table = _table("count", "split", "here#", "published#", "difference#", "share#", "by whom")
+    last = ""
+    for one in besides:
+        published, difference = f"{'>= ' * one.is_at_least}{one.published:,}", f"{one.found - one.published:+,}"
+        share = f"{one.found / one.published:.1%}" if one.published else ""
+        table.add_row("" if one.what == last else one.what, one.split or "all", f"{one.found:,}", published, difference, share, one.source)
+        last = one.what
+    return table
+
+
+def _kinds_table(check: DataCheck) -> Table | None:
     """What was left out or mended, and why."""
+    if not check.kinds:
+        return None
     by_split = [split for split in check.splits if any(kind.by_split for kind in check.kinds)]
-    table = _table("\nleft out or mended", "why", "", "count#", *(f"{split}#" for split in by_split), "the first of them")
+    table = _table("why", "", "count#", *(f"{split}#" for split in by_split), "the first of them")
     for kind in check.kinds:
         first = f"{kind.first.where}{f' ({kind.first.what})' if kind.first.what else ''}"
         counts = (f"{kind.by_split[split]:,}" if split in kind.by_split else "" for split in by_split)

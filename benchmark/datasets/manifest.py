@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.datasets.account import Account, Part
 from benchmark.datasets.boxes import mend_boxes
 from benchmark.datasets.columns import read_rows
 from benchmark.datasets.encodings import decode
@@ -95,6 +96,8 @@ class Manifest:
         self._rows: dict[str, list[_Row]] = {}
         self._problems: list[Problem] = []
         self._digest = ""
+        self._split_of: dict[str, str] = {}
+        self._read_from: dict[str, str] = {}
 
     def cases(self, split: str) -> list[Case]:
         """The split's usable rows, in the order of the table (of a folder: by path)."""
@@ -112,6 +115,21 @@ class Manifest:
     def problems(self) -> list[Problem]:
         """Rows that were left out or have no patient, and boxes that were dropped or clipped."""
         return list(self._problems)
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """For ``data check``: the table or folder, which column was taken for what, and how many rows each split has."""
+        self._of("test")
+        what = "images" if self.path.is_dir() else "rows"
+        parts = [Part("folder of images" if self.path.is_dir() else "table", self.path.absolute(), f"{len(self._split_of):,} {what}")]
+        if not self.path.is_dir():
+            parts.append(Part("images", self.folder.absolute() if self.folder.is_dir() else None, "the folder that their paths start from"))
+            parts += [Part(role, self.path.absolute(), f"column {column!r}") for role, column in self._read_from.items()]
+        problems: dict[str, list[Problem]] = {}
+        for problem in self._problems:
+            row = problem.where if problem.where in self._split_of else problem.where.partition(": ")[0]
+            problems.setdefault(self._split_of.get(row, ""), []).append(problem)
+        chosen = {split: found for split, found in problems.items() if split in ("", *splits)}
+        return Account(parts, {split: list(self._split_of.values()).count(split) for split in splits}, f"{what} listed", problems=chosen)
 
     def _of(self, split: str) -> list[_Row]:
         if split not in SPLITS:
@@ -150,6 +168,7 @@ class Manifest:
                 f"{self.path} was to be read strictly, and found {len(problems)} faults, first {first}; mend it or leave strict off"
             )
         self._rows, self._problems, self._digest = usable, problems, digest.hexdigest()
+        self._split_of = {row.where: row.split for row in rows}
 
     def _table_rows(self, records: list[tuple[str, dict[str, Any]]], problems: list[Problem]) -> list[_Row]:
         """The rows of a table, checked among each other. Raises BadManifest."""
@@ -163,6 +182,7 @@ class Manifest:
         if names["image"] not in header:
             raise BadManifest(f"{self.path}: needs the column 'image', found {', '.join(header)}; say which it is: columns=image=...")
         labels = lesion_columns(header)
+        self._read_from = {role: column for role, column in (names | labels).items() if column in header}
         read = [name for name in header if name in {*names.values(), *labels.values()} and name != names["boxes"]]
         seen: dict[str, str] = {}
         rows = []
