@@ -16,7 +16,8 @@ import numpy as np
 from benchmark.datasets import entry_file
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account
-from benchmark.datasets.imagenome_index import Entry, Listed
+from benchmark.datasets.entries import Entry, problems_of
+from benchmark.datasets.imagenome_index import Listed
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint, stratify
 from benchmark.places import cache_folder
@@ -108,14 +109,14 @@ class ChestImaGenome:
 
     def problems(self) -> list[Problem]:
         """What was wrong with the files of the splits read so far: each image left out, each box dropped or clipped."""
-        return [*self._of_no_split(), *index.problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))]
+        return [*self._of_no_split(), *problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))]
 
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the parts of the tree, and what the official lists of some splits name, used or not."""
         from benchmark.datasets import imagenome_account
 
         entries = {split: self._read(split) for split in splits}
-        problems = {split: index.problems_of(found) for split, found in entries.items()}
+        problems = {split: problems_of(found) for split, found in entries.items()}
         return imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
 
     def _of_no_split(self) -> list[Problem]:
@@ -193,7 +194,7 @@ class ChestImaGenome:
             self._not_kept.append(Problem("cache not written", str(path), f"{error.strerror or error}; the files will be read again next time"))
 
     def _stop_at_faults(self, entries: Sequence[Entry]) -> None:
-        faults = [problem for problem in index.problems_of(entries) if problem.kind not in index.BY_RULE]
+        faults = [problem for problem in problems_of(entries) if problem.kind not in index.BY_RULE]
         if faults:
             first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
             raise StoppedAtProblem(

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.datasets.imagenome_index import Entry
+from benchmark.datasets.entries import Entry
 from benchmark.vocabulary import REGIONS
 
 if TYPE_CHECKING:

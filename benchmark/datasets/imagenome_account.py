@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows
-from benchmark.datasets.imagenome_index import Entry
+from benchmark.datasets.entries import Entry
 from benchmark.datasets.mimic_tree import MimicTree
 from benchmark.datasets.split import PAPER_IMAGES, SPLITS
 from benchmark.records import Problem

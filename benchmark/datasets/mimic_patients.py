@@ -1,0 +1,232 @@
+"""One patient of MIMIC-CXR-JPG: images with their views, reports, and which study came before which."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from benchmark.datasets import mimic_reports
+from benchmark.datasets.columns import read_rows, read_table_text
+from benchmark.datasets.encodings import decode
+from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
+from benchmark.datasets.images import UnreadableImage, image_size_px
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_file
+from benchmark.datasets.stores import Store, UnreadableMember
+from benchmark.datasets.truncation import is_cut_off
+from benchmark.records import Problem
+
+FRONTAL_FIRST = ("PA", "AP")
+UNKNOWN = (math.nan, math.nan)
+"""of a study without a date"""
+REQUIRED_COLUMNS = ("dicom_id", "subject_id", "study_id")
+OPTIONAL_COLUMNS = {
+    "ViewPosition": "images are without their view",
+    "Columns": "boxes are taken for the size of the files",
+    "Rows": "boxes are taken for the size of the files",
+    "StudyDate": "no study has a prior",
+    "StudyTime": "of two studies on one day neither is the other's prior",
+}
+"""columns of the metadata -> what follows if one is missing"""
+
+
+class Shot(NamedTuple):
+    """One row of MIMIC-CXR-JPG's metadata."""
+
+    dicom: str
+    study: str
+    view: str
+    size_px: tuple[float, float] | None
+    """width and height of the original image; None where the table does not say"""
+    when: tuple[float, float]
+    """date and time of the study, shifted as all of MIMIC's; only their order means something. NaN where the table does not say"""
+
+
+def read_metadata(path: Path, subjects: set[str], required: Sequence[str] = REQUIRED_COLUMNS) -> dict[str, list[Shot]]:
+    """subject -> its images in the order of the file. Raises BadTable."""
+    shots: dict[str, list[Shot]] = defaultdict(list)
+    for _, row in read_rows(path, required):
+        if (subject := row["subject_id"].removeprefix("p")) in subjects:
+            width, height = (_number(row.get(name, "")) for name in ("Columns", "Rows"))
+            when = (_number(row.get("StudyDate", "")), _number(row.get("StudyTime", "")))
+            size = (width, height) if width > 0 and height > 0 else None
+            shots[subject].append(Shot(row["dicom_id"], row["study_id"].removeprefix("s"), row.get("ViewPosition", "").upper(), size, when))
+    return dict(shots)
+
+
+def missing_columns(path: Path) -> list[Problem]:
+    """Columns of the metadata that this copy lacks, and what follows. Raises BadTable."""
+    header = {name.strip().strip('"') for name in read_table_text(path).split("\n", 1)[0].replace(";", ",").replace("\t", ",").split(",")}
+    return [Problem("missing column", f"{path.name}: {name}", what) for name, what in OPTIONAL_COLUMNS.items() if name not in header]
+
+
+def is_usable(subject: str, study: str, dicom: str) -> bool:
+    """Whether a row names an image: numbers of patient and study, and a name that is no path. The last row of half a table often does not."""
+    return len(subject) > 2 and (subject + study).isascii() and subject.isdigit() and study.isdigit() and bool(dicom) and not set(dicom) & set("/\\")
+
+
+Named = TypeVar("Named", bound="tuple[str, ...]")
+
+
+def by_subject(listed: Iterable[Named]) -> Iterator[tuple[str, list[Named]]]:
+    """Patients in order, each with its images in order; a row begins with its patient."""
+    grouped: dict[str, list[Named]] = {}
+    for one in listed:
+        grouped.setdefault(one[0], []).append(one)
+    yield from grouped.items()
+
+
+def stamp_patient(digest: hashlib._Hash, tree: MimicTree, reports: Store, subject: str, studies: Iterable[str]) -> None:
+    """Add names and sizes of all files of a patient to a digest: a prior study or another view may come from any of them.
+
+    ``studies`` are the listed ones, whose reports count even where no image is on disk.
+    """
+    for study, shown in sorted(tree.studies_of(subject).items()):
+        digest.update(f"s{study} {reports.size(report_file(subject, study))}\n".encode())
+        digest.update("".join(f"{one.relative} {one.size}\n" for one in shown.values()).encode())
+    for study in sorted(set(studies)):
+        digest.update(f"s{study} {reports.size(report_file(subject, study))}\n".encode())
+
+
+class Patient:
+    """One patient's files; each report and each image is looked at once, however many images and priors point at it."""
+
+    def __init__(self, tree: MimicTree, reports: Store, subject: str, shots: Sequence[Shot]) -> None:
+        self.tree, self.reports, self.subject = tree, reports, subject
+        self.on_disk = tree.studies_of(subject)
+        self.shots = {shot.dicom: shot for shot in shots}
+        self._texts: dict[str, tuple[str | None, str]] = {}
+        self._sections: dict[str, dict[str, str]] = {}
+        self._faults: dict[str, str] = {}
+        self._told: set[str] = set()
+        whens: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for shot in shots:
+            whens[shot.study].append(shot.when)
+        self.when = {study: _begin(times) for study, times in whens.items()}
+
+    def view(self, dicom: str) -> str:
+        """What the metadata says; empty where it says nothing."""
+        return self.shots[dicom].view if dicom in self.shots else ""
+
+    def image(self, entry: Entry) -> OnDisk | None:
+        """The entry's file; if there is none the entry is left out."""
+        image = self.on_disk.get(entry.study, {}).get(entry.dicom)
+        if image is None:
+            entry.leave_out(NO_IMAGE, f"p{entry.subject}/s{entry.study}/{entry.dicom}")
+        return image
+
+    def size_px(self, entry: Entry, image: OnDisk) -> tuple[int, int] | None:
+        """Width and height of the entry's file; if it cannot be read, or was cut off, the entry is left out."""
+        try:
+            size = image_size_px(self.tree.images / image.relative)
+        except UnreadableImage as error:
+            self._told.add(image.relative)
+            self._faults[image.relative] = str(error)
+            entry.leave_out(BAD_IMAGE, image.relative, str(error))
+            return None
+        if fault := self._fault(image):
+            self._told.add(image.relative)
+            entry.leave_out(BAD_IMAGE, image.relative, fault)
+            return None
+        return size
+
+    def sections(self, entry: Entry) -> dict[str, str] | None:
+        """The sections of the entry's report; if it is not there or cannot be read the entry is left out."""
+        text, fault = self._text(entry.study)
+        if text is None:
+            entry.leave_out(BAD_REPORT if fault else NO_REPORT, f"p{entry.subject}/s{entry.study}.txt", fault)
+            return None
+        return self._parts(entry.study, text)
+
+    def add_context(self, entry: Entry, image: OnDisk) -> None:
+        """Fill in what a model may see beside the image: sections of its report, the study's other images, the study before."""
+        entry.image = image.relative
+        text, _ = self._text(entry.study)
+        if text is not None:
+            parts = self._parts(entry.study, text)
+            entry.indication = mimic_reports.indication(parts)
+            entry.technique, entry.comparison = (mimic_reports.one_line(parts.get(name, "")) for name in ("technique", "comparison"))
+        others = sorted(self.on_disk.get(entry.study, {}).items(), key=lambda one: (_rank(self.view(one[0])), one[0]))
+        entry.others = [(other.relative, self.view(dicom), dicom) for dicom, other in others if dicom != entry.dicom and self._is_whole(entry, other)]
+        self._add_prior(entry)
+
+    def _add_prior(self, entry: Entry) -> None:
+        """Report and frontal image of the last study that was before this one for certain, where there is one.
+
+        A study of the same date and time is none: its report may be about this very image. Where a date is missing nothing is before anything;
+        where a time is, only what was on another day.
+        """
+        now = self.when.get(entry.study, UNKNOWN)
+        earlier = [study for study, when in self.when.items() if _is_before(when, now)]
+        if not earlier:
+            return
+        before = max(earlier, key=lambda study: (self.when[study][0], -math.inf if math.isnan(self.when[study][1]) else self.when[study][1], study))
+        text, _ = self._text(before)
+        entry.prior_report = mimic_reports.narrative(text, f"s{before}") if text is not None else ""
+        frontal = [(_rank(self.view(dicom)), dicom) for dicom in self.on_disk.get(before, {}) if self.view(dicom) in FRONTAL_FIRST]
+        for _, dicom in sorted(frontal):
+            image = self.on_disk[before][dicom]
+            if self._is_whole(entry, image):
+                entry.prior_image = image.relative
+                return
+
+    def _text(self, study: str) -> tuple[str | None, str]:
+        """The report, or None and what is wrong with the file (nothing: it is not there)."""
+        if study not in self._texts:
+            try:
+                content = self.reports.read(report_file(self.subject, study))
+                self._texts[study] = (decode(content) if content is not None else None, "")
+            except UnreadableMember as error:
+                self._texts[study] = (None, str(error))
+        return self._texts[study]
+
+    def _parts(self, study: str, text: str) -> dict[str, str]:
+        if study not in self._sections:
+            self._sections[study] = mimic_reports.sections(text)
+        return self._sections[study]
+
+    def _is_whole(self, entry: Entry, image: OnDisk) -> bool:
+        """Whether an image can go beside an entry's own; the first entry that misses it says so."""
+        fault = self._fault(image)
+        if fault and image.relative not in self._told:
+            self._told.add(image.relative)
+            entry.problems.append((BAD_CONTEXT_IMAGE, image.relative, fault))
+        return not fault
+
+    def _fault(self, image: OnDisk) -> str:
+        """What is wrong with the end of an image's file, looked at once."""
+        if image.relative not in self._faults:
+            try:
+                cut_off = is_cut_off(f"{self.tree.images}/{image.relative}")
+                self._faults[image.relative] = "the file is truncated: its end is missing; fetch it again" if cut_off else ""
+            except OSError as error:
+                self._faults[image.relative] = f"the file cannot be read ({error.strerror or error}); fetch it again"
+        return self._faults[image.relative]
+
+
+def _begin(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Date and time of a study's first image; a part that is missing for any image that could be the first is not known."""
+    dates = [date for date, _ in times]
+    if any(math.isnan(date) for date in dates):
+        return UNKNOWN
+    clocks = [clock for date, clock in times if date == min(dates)]
+    return min(dates), math.nan if any(math.isnan(clock) for clock in clocks) else min(clocks)
+
+
+def _is_before(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Strictly; nothing that is unknown is before or after anything."""
+    return one[0] < other[0] or (one[0] == other[0] and one[1] < other[1])
+
+
+def _rank(view: str) -> int:
+    return FRONTAL_FIRST.index(view) if view in FRONTAL_FIRST else len(FRONTAL_FIRST)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
