@@ -2,7 +2,8 @@
 
 files/p10/p10000032/s50414267/<dicom_id>.jpg       radiographs; reports as files/p10/p10000032/s50414267.txt beside them,
 mimic-cxr-reports/ or mimic-cxr-reports.zip        or below a folder, or in an archive, of their own
-mimic-cxr-2.x.0-{metadata,split}.csv(.gz)
+mimic-cxr-2.0.0-{metadata,split}.csv(.gz)          of MIMIC-CXR-JPG 2.0.0 and 2.1.0 alike; either, or both side by side
+annotation.json                                    R2Gen's, if it is there
 chest-imagenome-dataset-1.0.0/silver_dataset/      also chest-imagenome/1.0.0/silver_dataset/; scene_graph/, scene_graph/scene_graph/ or
                                                    scene_graph.zip in it, and splits/{train,valid,test,images_to_avoid}.csv
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,6 +21,8 @@ from typing import NamedTuple
 from benchmark.datasets.images import IMAGE_SUFFIXES
 from benchmark.records import UserError
 
+IMAGENOME_PARTS = frozenset(("images", "reports", "scene_graphs", "splits"))
+"""what Chest ImaGenome cannot be read without"""
 SPLIT_FILES = {"train": "train.csv", "validate": "valid.csv", "test": "test.csv"}
 DEEPEST = 6
 """levels below the root: physionet.org/files/mimic-cxr-jpg/2.1.0/files is the fifth"""
@@ -63,7 +66,9 @@ class MimicTree:
     metadata: Path | None = None
     """view, size and time of every image"""
     mimic_split: Path | None = None
-    """MIMIC-CXR-JPG's own split, for counting what other models have seen"""
+    """MIMIC-CXR-JPG's own split; beside Chest ImaGenome's for counting what other models have seen"""
+    annotations: tuple[Path, ...] = ()
+    """files that are called annotation.json, as R2Gen's is"""
 
     def studies_of(self, subject: str) -> dict[str, dict[str, OnDisk]]:
         """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none)."""
@@ -90,28 +95,33 @@ def report_file(subject: str, study: str) -> str:
     return f"{patient_folder(subject)}/s{study}.txt"
 
 
-def locate(root: Path) -> MimicTree:
-    """The parts of the dataset below ``root``. Raises NoSuchTree naming what is there and what is missing."""
+def locate(root: Path, *, dataset: str = "chest_imagenome", needs: Collection[str] = IMAGENOME_PARTS) -> MimicTree:
+    """The parts of the dataset below ``root``. Raises NoSuchTree naming what is there and what is missing of what it ``needs`` (fields of the tree).
+
+    Of several folders of radiographs the one beside a table of metadata is taken, then the one with more of the groups p10 ... p19, then the last by
+    name, which of two versions is the newer.
+    """
     root = root.expanduser()
     if not root.is_dir():
-        raise NoSuchTree(
-            f"chest_imagenome: the root {root} is {'no folder' if root.exists() else 'not there'}; name the folder that holds MIMIC-CXR-JPG"
-        )
+        raise NoSuchTree(f"{dataset}: the root {root} is {'no folder' if root.exists() else 'not there'}; name the folder that holds MIMIC-CXR-JPG")
     seen = _Seen()
-    _walk(root, seen)
+    _walk(root, seen, dataset)
     images = [folder for folder in seen.patients if _holds_images(folder)]
-    images.sort(key=lambda folder: not any(table.parent == folder.parent for table in seen.metadata))
+    images.sort(key=lambda folder: (any(table.parent == folder.parent for table in seen.metadata), len(_groups(folder)), str(folder)), reverse=True)
     tables = _silver(seen)
-    lacking = {
-        "the radiographs (files/p10/p10000032/s50414267/<dicom_id>.jpg)": images,
-        "the reports (s50414267.txt beside the radiographs, mimic-cxr-reports/ or mimic-cxr-reports.zip)": seen.reports,
-        "the scene graphs (silver_dataset/scene_graph/ or scene_graph.zip)": seen.scene_graphs,
-        "the split files (silver_dataset/splits/train.csv, valid.csv, test.csv)": len(tables) == len(SPLIT_FILES),
+    found = {
+        "images": images,
+        "reports": seen.reports,
+        "scene_graphs": seen.scene_graphs,
+        "splits": len(tables) == len(SPLIT_FILES),
+        "metadata": seen.metadata,
+        "mimic_split": seen.mimic_split,
+        "annotations": seen.annotations,
     }
-    if missing := [what for what, there in lacking.items() if not there]:
-        there = [what.split(" (")[0].removeprefix("the ") for what, there in lacking.items() if there]
+    if missing := [what for part, what in _PARTS.items() if part in needs and not found[part]]:
+        there = [what.split(" (")[0].removeprefix("the ") for part, what in _PARTS.items() if part in needs and found[part]]
         raise NoSuchTree(
-            f"chest_imagenome: below {root} found {', '.join(there) or 'none of its parts'}, but not {'; nor '.join(missing)}; "
+            f"{dataset}: below {root} found {', '.join(there) or 'none of its parts'}, but not {'; nor '.join(missing)}; "
             "name the folder that holds them all (symbolic links to them will do), or finish unpacking"
         )
     return MimicTree(
@@ -124,6 +134,7 @@ def locate(root: Path) -> MimicTree:
         gold=next(iter(seen.gold), None),
         metadata=_beside(seen.metadata, {"images": images[0]}),
         mimic_split=_beside(seen.mimic_split, {"images": images[0]}),
+        annotations=tuple(seen.annotations),
     )
 
 
@@ -139,8 +150,18 @@ class _Seen:
     gold: list[Path] = field(default_factory=list)
     metadata: list[Path] = field(default_factory=list)
     mimic_split: list[Path] = field(default_factory=list)
+    annotations: list[Path] = field(default_factory=list)
 
 
+_PARTS = {
+    "images": "the radiographs (files/p10/p10000032/s50414267/<dicom_id>.jpg)",
+    "reports": "the reports (s50414267.txt beside the radiographs, mimic-cxr-reports/ or mimic-cxr-reports.zip)",
+    "scene_graphs": "the scene graphs (silver_dataset/scene_graph/ or scene_graph.zip)",
+    "splits": "the split files (silver_dataset/splits/train.csv, valid.csv, test.csv)",
+    "metadata": "the metadata (mimic-cxr-2.0.0-metadata.csv.gz)",
+    "mimic_split": "the split (mimic-cxr-2.0.0-split.csv.gz)",
+    "annotations": "R2Gen's split (annotation.json)",
+}
 _TABLES = (
     ("avoid", re.compile(r"images_to_avoid\.csv(\.gz)?")),
     ("splits", re.compile(r"(train|valid|test)\.csv(\.gz)?")),
@@ -149,10 +170,11 @@ _TABLES = (
     ("mimic_split", re.compile(r"mimic-cxr-.*split\.csv(\.gz)?")),
     ("reports", re.compile(r"mimic-cxr-reports.*\.zip")),
     ("scene_graphs", re.compile(r"scene_graph.*\.zip")),
+    ("annotations", re.compile(r".*annotation.*\.json")),
 )
 
 
-def _walk(root: Path, seen: _Seen) -> None:
+def _walk(root: Path, seen: _Seen, dataset: str) -> None:
     """Every folder once, level by level; folders of patients and of scene graphs are noted and not entered."""
     level, looked_into = [root], 0
     for _ in range(DEEPEST + 1):
@@ -160,7 +182,7 @@ def _walk(root: Path, seen: _Seen) -> None:
         for folder in level:
             looked_into += 1
             if looked_into > MOST_FOLDERS:
-                raise NoSuchTree(f"chest_imagenome: {root} holds more than {MOST_FOLDERS:,} folders besides patients; name the data's own folder")
+                raise NoSuchTree(f"{dataset}: {root} holds more than {MOST_FOLDERS:,} folders besides patients; name the data's own folder")
             folders = [Path(entry.path) for entry in _sorted(folder, seen) if entry.is_dir() and not entry.name.startswith(".")]
             if any(_GROUP.fullmatch(child.name) for child in folders):
                 seen.patients.append(folder)
@@ -206,6 +228,10 @@ def _beside(found: list[Path], anchors: Mapping[str, Path]) -> Path | None:
     """Of several files the one that lies beside an anchor; the last by name (the newest version) else."""
     parents = {anchor.parent for anchor in anchors.values()}
     return max(found, key=lambda path: (path.parent in parents, path.name), default=None)
+
+
+def _groups(folder: Path) -> list[str]:
+    return [entry.name for entry in _scan(folder) if _GROUP.fullmatch(entry.name) and entry.is_dir()]
 
 
 def _holds_images(folder: Path) -> bool:
