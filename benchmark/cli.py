@@ -536,6 +536,27 @@ def data_check(
         raise typer.Exit(1)
 
 
+@data.command(name="show")
+def data_show(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: a PNG, JPG or WebP file.")],
+    dataset: DatasetName = "phantom",
+    root: Root = None,
+    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
+    case: Annotated[list[str] | None, typer.Option("--case", metavar="ID", help="Which case, or a comma list of them. May be repeated.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=12, help="Without --case: so many cases, spread over the split.")] = 1,
+    settings: Settings = None,
+) -> None:
+    """Draw a case, or a few side by side: the radiograph with its boxes, the other views, the sentences by region and the report.
+
+    python -m benchmark data show --dataset chest_imagenome --root /data/physionet --count 3 --out look.png
+    """
+    from benchmark.case_picture import draw_cases
+    from benchmark.registry import split_names
+
+    drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=_options(settings), root=root)
+    typer.echo(f"{', '.join(drawn)}: {out}")
+
+
 @app.command()
 def doctor() -> None:
     """Say what is installed, which weights and data are there, what is missing and how to get it."""

@@ -84,7 +84,7 @@ class DataCheck:
 
 def check_data(dataset: str, splits: Sequence[str] = (), options: Mapping[str, str] | None = None, *, root: Path | None = None) -> DataCheck:
     """Read the splits (all, unless some are named) and count. Raises ``UserError`` where the dataset cannot be read at all."""
-    words = _at_root(dataset, root)
+    words = at_root(dataset, root)
     registry.check_options(options or {}, [registry.parse_spec(words).name])
     if unknown := [split for split in splits if split not in SPLITS]:
         raise UserError(f"there is no split {unknown[0]!r} to check; there is: {', '.join(SPLITS)}")
@@ -94,6 +94,15 @@ def check_data(dataset: str, splits: Sequence[str] = (), options: Mapping[str, s
     account = account_of(opened, chosen)
     problems = [(problem, split) for split, found in account.problems.items() for problem in found]
     return DataCheck(words, opened.note, opened.is_credentialed, counts, account, kinds_of(problems, account.by_rule), problems)
+
+
+def at_root(dataset: str, root: Path | None) -> str:
+    """``name:root``. Raises ``UserError`` where a place was named already."""
+    if root is None:
+        return dataset
+    if ":" in dataset:
+        raise UserError(f"--dataset {dataset} names a place already, and --root {root} another; give one")
+    return f"{dataset}:{root}"
 
 
 def count_split(cases: Sequence[Case], references: Sequence[Reference]) -> SplitCounts:
@@ -165,15 +174,6 @@ def _as_json(check: DataCheck) -> dict[str, Any]:
     # JSON has no NaN: of nothing there is no median.
     found: dict[str, Any] = json.loads(json.dumps(counts), parse_constant=lambda _: None)
     return found
-
-
-def _at_root(dataset: str, root: Path | None) -> str:
-    """``name:root``. Raises ``UserError`` where a place was named already."""
-    if root is None:
-        return dataset
-    if ":" in dataset:
-        raise UserError(f"--dataset {dataset} names a place already, and --root {root} another; give one")
-    return f"{dataset}:{root}"
 
 
 def _mean(numbers: Sequence[int]) -> float:

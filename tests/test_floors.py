@@ -39,6 +39,7 @@ FLOORS = {
     "metrics": 3,
     "inputs": 4,
     "data_check": 4,
+    "case_picture": 4,
     "margins": 4,
     "outcomes": 4,
     "scoring": 4,
