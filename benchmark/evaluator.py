@@ -24,6 +24,7 @@ from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.margins import check_margins, without_pair
 from benchmark.places import cache_folder
+from benchmark.problems_file import write_problems
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match
@@ -98,6 +99,7 @@ def run(
     data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
     with opened(out) as folder:
         folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private)
+        write_problems(folder.path, ((problem, "") for problem in data.problems))
         reports: dict[str, list[Report]] = {}
         failed: dict[str, str] = {}
         about: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """The run folder: append, resume, seal.
 
-    <run>/  settings.json  cases.jsonl  references.jsonl  <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  run.json
+    <run>/  settings.json  cases.jsonl  references.jsonl  problems.csv
+            <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  run.json
 
 ``settings.json`` comes first and says which data the folder belongs to; ``run.json`` comes last: a folder without it is unfinished.
 Reports are appended one line at a time, so that a killed run keeps all it has; half a line at the end is cut off on the next opening.
@@ -94,7 +95,7 @@ class RunFolder:
         """Take back what ``begin`` wrote while no model has written anything: a command that was refused must not bind the folder to its data."""
         if not any(self.path.glob("*/model.json")):
             with writing(self.path):
-                for name in ("settings.json", "cases.jsonl", "references.jsonl", ".gitignore"):
+                for name in ("settings.json", "cases.jsonl", "references.jsonl", "problems.csv", ".gitignore"):
                     (self.path / name).unlink(missing_ok=True)
 
     def unseal(self) -> None:

@@ -51,7 +51,7 @@ def show_outcome(outcome: Outcome) -> None:
     out.print(f"\n[bold]{escape(data.name)}[/]: {said_count(len(data.cases), 'cases')}{whose}")
     if data.problems:
         counts = ", ".join(f"{count} x {escape(kind)}" for kind, count in data.problem_counts().items())
-        out.print(f"stepped over in the dataset: {counts}", style="yellow")
+        out.print(f"stepped over in the dataset: {counts}; each of them in problems.csv", style="yellow")
     for note in outcome.notes:
         out.print(escape(note), style="yellow")
     for model, reports in outcome.reports.items():
