@@ -100,11 +100,15 @@ def _parsed(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[s
 
 def read_table_text(path: Path) -> str:
     """The whole text of a table, unzipped if it is gzipped (by its content, whatever its name says). Raises BadTable."""
+    return decode(_content(path))
+
+
+def _content(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, "no such file" if isinstance(error, FileNotFoundError) else str(error)) from error
-    return decode(unzipped(path, content))
+    return unzipped(path, content)
 
 
 def unzipped(path: Path, content: bytes) -> bytes:
