@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from adapters.clala_told import ToldLesions, names_of, rows_of, told_lesions
+from adapters.protocol import OURS, learnt_by_command
 from benchmark.datasets.images import read_radiograph
 from benchmark.labelling.sources import LabelSource, label_source, short_name
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
 from benchmark.llm.questions import Ask, Failed, LanguageModels, Question, Unusable, ask_for
 from benchmark.progress import progress
-from benchmark.records import Case, Granted, Lesions, Reference, Report, TrainingData, UserError
+from benchmark.records import Case, Granted, Input, Lesions, ProtocolCard, Reference, Report, TrainingData, UserError
 
 if TYPE_CHECKING:
     from clala.aggregate import NoAnswer
@@ -213,6 +214,24 @@ class CLALA:
             "labels_in_training": self.bundle.about.get("labels", {}),
             **self.about_told,
         }
+
+    def card(self) -> ProtocolCard:
+        """What stands under its numbers; what it learnt from as ``about.json`` of the weights says."""
+        learnt = learnt_by_command(self.bundle.about)
+        labels = self.bundle.about.get("labels", {}).get("source")
+        given: list[Input] = ["frontal image"]
+        given += ["boxes"] if self.boxes == "truth" else []
+        given += ["lesions"] if self.told is not None else []
+        return ProtocolCard(
+            "sentences of regions",
+            tuple(given),
+            f"beam search, {self.beams} beams, at most {self.bundle.config.max_tokens} tokens for each region",
+            f"{learnt.training}; lesions by {labels}" if learnt.training and labels else learnt.training,
+            learnt.leaks,
+            OURS,
+            "the demo's, which ship with the project" if self.folder == DEMO_WEIGHTS else f"the user's own (sha256 {self.checksum[:12]})",
+            ("Regions of the paper alone are written of: what lies outside them is not in a report.",),
+        )
 
 
 @dataclass(frozen=True)

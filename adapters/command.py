@@ -44,7 +44,7 @@ from typing import Any, NamedTuple
 
 from adapters.line_program import LineProgram, locate
 from benchmark.places import cache_folder
-from benchmark.records import Case, Report, UserError
+from benchmark.records import Case, ProtocolCard, Report, UserError
 
 FAREWELL_SECONDS = 5.0  # for a program to end by itself once everything is answered
 MAX_REPORT_CHARACTERS = 1_000_000  # as benchmark.generation; the longest report of MIMIC-CXR has about 10,000
@@ -91,6 +91,10 @@ class Command:
             "argv": self.argv,
             "sha256": {file.name: digest for file in files if (digest := _digest(file))},
         }
+
+    def card(self) -> ProtocolCard:
+        """Nothing is known of what is in the program."""
+        return ProtocolCard(remarks=("A program of the user's own; what is in it, nobody said.",))
 
     def start(self) -> LineProgram:
         """The program, running."""

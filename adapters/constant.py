@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmark.records import Case, Report
+from adapters.protocol import OURS
+from benchmark.records import Case, ProtocolCard, Report
 
 NORMAL_REPORT = (
     "The heart size is normal. The mediastinal and hilar contours are within normal limits. The lungs are clear without focal consolidation. "
@@ -30,3 +31,7 @@ class Constant:
     def provenance(self) -> dict[str, str]:
         """The text, which is all there is to know."""
         return {"text": self.text}
+
+    def card(self) -> ProtocolCard:
+        """What stands under its numbers."""
+        return ProtocolCard("findings", (), "none", "none", {}, OURS, "none", ("The same text about every case.",))

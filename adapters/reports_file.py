@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.records import Case, Report, UserError
+from benchmark.records import Case, ProtocolCard, Report, UserError
 from benchmark.report_files import MismatchedIds, read_reports
 
 
@@ -43,6 +43,10 @@ class ReportsFile:
             "failures": len(self.read.failures),
             "warnings": list(self.read.warnings),
         }
+
+    def card(self) -> ProtocolCard:
+        """Nothing is known of who wrote the file; what was run here beside it was not."""
+        return ProtocolCard(remarks=("The reports were read from a file; what wrote them, and what it saw of the cases, nobody said.",))
 
     def _names(self, cases: Sequence[Case]) -> list[str]:
         """What each case is called in the file: by its id, or all of them by their study."""

@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from adapters import radiograph_features
+from adapters.protocol import OURS
 from adapters.radiograph_features import BLOCKS, WIDTH, describe_radiograph
 from benchmark.engine import cores, each
 from benchmark.places import cache_folder
 from benchmark.progress import progress
-from benchmark.records import Case, Problem, Report, TrainingData, UserError
+from benchmark.records import Case, Problem, ProtocolCard, Report, TrainingData, UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,6 +99,19 @@ class Retrieval:
             "dimensions": DIMENSIONS,
             "shrinkage": SHRINKAGE,
         }
+
+    def card(self) -> ProtocolCard:
+        """What stands under its numbers."""
+        return ProtocolCard(
+            "any",
+            ("frontal image",),
+            f"none: the report of {'the nearest' if self.neighbours == 1 else f'one of the {self.neighbours} nearest'} training image, word for word",
+            f"looks up {len(self.cases):,} cases of the training split",
+            {},
+            OURS,
+            "none",
+            ("Cases of the query's own patient, and of the same image, are passed over.",),
+        )
 
     def _answer(self, index: _Index, batch: Sequence[Case], described: Sequence[Rows | str]) -> Iterator[Report]:
         readable = [features for features in described if not isinstance(features, str)]

@@ -42,6 +42,16 @@ DatasetName = Annotated[
 ]
 Split = Annotated[str, typer.Option(help="Which split to measure: train, validate or test.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many cases, for a cheap look.")]
+Sample = Annotated[
+    int | None, typer.Option(min=1, help="So many cases, chosen by --seed so that each lesion is as frequent among them as among all of the split.")
+]
+Unit = Annotated[
+    Literal["", "image", "study"], typer.Option(metavar="image|study", help="What a case is, where the dataset can do both.", show_default=False)
+]
+ContextOption = Annotated[
+    Literal["none", "indication", "full"],
+    typer.Option("--context", help="What models see: none = one frontal image; indication = that and the reason for the examination; full = all."),
+]
 Metrics = Annotated[str, typer.Option(help="Comma list of metrics.")]
 Labeller = Annotated[str, typer.Option(help="Who turns reports into lesions. The tables name it.")]
 Settings = Annotated[
@@ -63,7 +73,7 @@ Margin = Annotated[
         help="By how much a model may be worse and still count as not worse: rouge_l=0.01, lesions.macro_f1=0.02. The differences say who is.",
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Of the resampling, and of models that draw.")]
+Seed = Annotated[int, typer.Option(help="Of the resampling, of --sample, and of models that draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes for scoring; 0 = one per core. Never changes a number.")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for the cases that failed before.")]
@@ -129,6 +139,9 @@ def run(
     strata: Strata = True,
     interval: Interval = "percentile",
     margin: Margin = None,
+    context: ContextOption = "full",
+    sample: Sample = None,
+    unit: Unit = "",
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -138,9 +151,11 @@ def run(
     """
     from benchmark import evaluator
 
-    options = _options(settings, llm, llm_url)
+    options = _options(settings, llm, llm_url, dataset, unit)
     drawn = (draws, level, seed)
-    config = _config(models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin)
+    config = _config(
+        models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin, context, sample
+    )
     folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_run
@@ -168,6 +183,9 @@ def generate(
     llm: Llm = "",
     llm_url: LlmUrl = "",
     budget: Budget = None,
+    context: ContextOption = "full",
+    sample: Sample = None,
+    unit: Unit = "",
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
@@ -175,7 +193,8 @@ def generate(
     """
     from benchmark import evaluator
 
-    config = _config(models, dataset, split, limit, METRICS, "rules", _options(settings, llm, llm_url), 1000, 0.95, seed, device, 0, grant)
+    options = _options(settings, llm, llm_url, dataset, unit)
+    config = _config(models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, 0, grant, context=context, sample=sample)
     manner = _manner(budget, False, False, False)
     folder = out or _default_folder(config)
     outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, only_generate=True, training=training, manner=manner)
@@ -275,6 +294,9 @@ def label(
     batch: Batch = False,
     refresh: Refresh = False,
     public: Public = False,
+    sample: Sample = None,
+    seed: Annotated[int, typer.Option(help="Of --sample.")] = 42,
+    unit: Unit = "",
 ) -> None:
     """Turn reports into 14 lesions with status and side.
 
@@ -288,18 +310,20 @@ def label(
     if (reports is None) == (not dataset):
         given = f"found {reports} and {dataset}" if dataset else "found neither"
         raise UserError(f"label takes the reports of a file or of a dataset, {given}; write `label reports.csv` or `label --dataset phantom`")
-    options, manner = _options(settings, llm, llm_url), _manner(budget, estimate, batch, refresh)
+    if sample is not None and not dataset:
+        raise UserError(f"--sample {sample} is of a dataset's cases, but the reports are those of {reports}; name a dataset, or leave --sample away")
+    options, manner = _options(settings, llm, llm_url, dataset, unit), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_label_dataset, estimate_label_file
         from benchmark.shows import show_estimate
 
         if reports is None:
-            show_estimate(estimate_label_dataset(dataset, split, labeller, options, manner))
+            show_estimate(estimate_label_dataset(dataset, split, labeller, options, manner, sample=sample, seed=seed))
         else:
             found = estimate_label_file(reports, labeller, options, manner, id_column=id_column, text_column=text_column, is_public=public)
             show_estimate(found)
     elif reports is None:
-        show_labels(label_dataset(dataset, split, out, labeller, options, device=device, manner=manner))
+        show_labels(label_dataset(dataset, split, out, labeller, options, device=device, manner=manner, sample=sample, seed=seed))
     else:
         labelled = label_file(
             reports, out, labeller, options, id_column=id_column, text_column=text_column, device=device, manner=manner, is_public=public
@@ -392,6 +416,8 @@ def audit(
     batch: Batch = False,
     refresh: Refresh = False,
     public: Public = False,
+    sample: Sample = None,
+    unit: Unit = "",
 ) -> None:
     """Put metrics to the test: does a harmless rewrite of a report score higher than the same report with one error?
 
@@ -406,16 +432,16 @@ def audit(
     from benchmark.runs import folder_name
 
     config = _config(
-        [], "" if references else dataset, "" if references else split, limit, metrics, labeller, _options(settings, llm, llm_url),
-        draws, level, seed, device, workers, judge=judge,
+        [], "" if references else dataset, "" if references else split, limit, metrics, labeller,
+        _options(settings, llm, llm_url, "" if references else dataset, unit), draws, level, seed, device, workers, judge=judge, sample=sample,
     )  # fmt: skip
     given = None
-    name = "-".join(filter(None, (dataset.partition(":")[0], split, str(limit or ""))))
+    name = "-".join(filter(None, (dataset.partition(":")[0], split, str(limit or ""), *_parts_of_name(config))))
     if references:
         texts = dict(list(_read(references, id_column, text_column, "--text-column").texts.items())[:limit])
         patients = read_patients(references, patient_column, id_column=id_column) if patient_column else None
         given = reports_of_file(texts, patients)
-        name = f"{references.name.partition('.')[0]}-{given.fingerprint[:8]}"
+        name = "-".join((references.name.partition(".")[0], given.fingerprint[:8], *_parts_of_name(config)))
     manner = _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.shows import show_estimate
@@ -690,6 +716,8 @@ def _config(
     strata: bool = True,
     interval: Literal["percentile", "bca"] = "percentile",
     margin: list[str] | None = None,
+    context: Literal["none", "indication", "full"] = "full",
+    sample: int | None = None,
 ) -> RunConfig:
     from benchmark.margins import parse_margins
     from benchmark.registry import split_names
@@ -699,7 +727,7 @@ def _config(
         raise UserError("--models names no model; `list models` prints those that there are")
     named, granted = split_names([metrics]), split_names([grant])
     settings = (options, labeller, draws, level, seed, device, workers, granted, judge, strata, interval)
-    return RunConfig(chosen, named, dataset, split, limit, *settings, parse_margins(margin or []))
+    return RunConfig(chosen, named, dataset, split, limit, *settings, parse_margins(margin or []), context, sample)
 
 
 def _all_models() -> tuple[str, ...]:
@@ -721,7 +749,7 @@ def _all_models() -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _options(settings: list[str] | None, llm: str = "", llm_url: str = "") -> dict[str, str]:
+def _options(settings: list[str] | None, llm: str = "", llm_url: str = "", dataset: str = "", unit: str = "") -> dict[str, str]:
     """All settings; the short flags are settings too, and do not speak against one that was given in full."""
     from benchmark.registry import parse_options
 
@@ -729,6 +757,10 @@ def _options(settings: list[str] | None, llm: str = "", llm_url: str = "") -> di
     for name, flag, value in (("llm.model", "--llm", llm), ("llm.api_base", "--llm-url", llm_url)):
         if value and options.setdefault(name, value) != value:
             raise UserError(f"--set {name}={options[name]} and {flag} {value} say different things; give one")
+    if unit:
+        from benchmark.inputs import with_unit
+
+        return with_unit(options, dataset, unit)
     return options
 
 
@@ -786,9 +818,17 @@ def _default_folder(config: RunConfig) -> Path:
         config.dataset.partition(":")[0],
         config.split,
         *([str(config.limit)] if config.limit else []),
+        *_parts_of_name(config),
         *(f"told-{name}" for name in config.grant),
     ]
     return Path("results/runs") / folder_name("-".join(parts))
+
+
+def _parts_of_name(config: RunConfig) -> list[str]:
+    """What sets runs on one split apart: each has a folder of its own."""
+    sample = [f"sample{config.sample}-{config.seed}"] if config.sample else []
+    unit = [value for key, value in config.options.items() if key == f"{config.dataset.partition(':')[0]}.unit"]
+    return [*unit, *sample, *([f"context-{config.context}"] if config.context != "full" else [])]
 
 
 def _show(outcome: Outcome) -> None:

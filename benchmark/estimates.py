@@ -89,11 +89,13 @@ def estimate_label_file(
     return estimate_labels(list(read_reports(reports, id_column=id_column, text_column=text_column).texts.values()), labeller, options, llm)
 
 
-def estimate_label_dataset(dataset: str, split: str, labeller: str, options: Mapping[str, str], manner: Manner) -> Estimated:
-    """What labelling a split's reference reports would ask. Raises ``UserError``."""
+def estimate_label_dataset(
+    dataset: str, split: str, labeller: str, options: Mapping[str, str], manner: Manner, *, sample: int | None = None, seed: int = 42
+) -> Estimated:
+    """What labelling the reference reports of a split, or of a sample of it, would ask. Raises ``UserError``."""
     opened = open_dataset(dataset, options)
     llm = LanguageModels(options, use_of_datasets(opened), replace(manner, mode="estimate"))
-    data = read(opened, RunConfig((), (), dataset, split))
+    data = read(opened, RunConfig((), (), dataset, split, sample=sample, seed=seed))
     return estimate_labels([reference.report for reference in data.references], labeller, options, llm)
 
 

@@ -12,21 +12,22 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from benchmark import registry
+from benchmark.context import IN_WORDS
 from benchmark.generation import ModelFailed, generate, unreadable
 from benchmark.hookspecs import Dataset, Model
-from benchmark.inputs import Data, HeldBack, Told, check_grant, learning_side, open_dataset, read
+from benchmark.inputs import Data, HeldBack, Told, check_choice, check_grant, learning_side, open_dataset, read
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.margins import check_margins, without_pair
 from benchmark.places import cache_folder
 from benchmark.problems_file import write_problems
 from benchmark.provenance import provenance
-from benchmark.records import Case, Reference, Report, RunConfig, UserError
+from benchmark.records import Case, ProtocolCard, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match
 from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, write_atomically, writing
 from benchmark.scoring import Scored, build_metric, score
@@ -57,12 +58,21 @@ class Outcome:
     """who made reports of models' sentences, a language model or rules, of the models that say so; stands under every table"""
     asked: tuple[str, ...] = ()
     """what language models were asked, and what came of it, one line for each task and model"""
+    cards: Mapping[str, ProtocolCard] = field(default_factory=dict)
+    """model -> what it says of itself, of the models that were made; of one that says nothing, a card on which nothing is known"""
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """How much of the cases models were shown, one sentence; nothing where nobody knows."""
+        return (IN_WORDS[self.config.context],) if self.config.context else ()
 
     def for_tables(self) -> dict[str, Any]:
         """What the tables say of the run, beside its numbers."""
         return {
             "models": [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports),
-            "note": " ".join(filter(None, (self.data.note, *self.told, *self.put_together))),
+            "note": " ".join(filter(None, (self.data.note, *self.told, *self.put_together, *self.context))),
+            "cards": {model: card for model, card in self.cards.items() if model in self.reports},
+            "measured": f"{registry.parse_spec(self.config.dataset).name}/{self.config.split}" if self.config.dataset else "",
             "skipped": self.failed,
             "counts": self.data.counts,
             "level": self.config.level,
@@ -98,16 +108,18 @@ def run(
     data = read(dataset, config)
     data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
     with opened(out) as folder:
-        folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private)
+        folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private, unsaid={"context": "full"})
         write_problems(folder.path, ((problem, "") for problem in data.problems))
         reports: dict[str, list[Report]] = {}
+        cards: dict[str, ProtocolCard] = {}
         failed: dict[str, str] = {}
         about: dict[str, Any] = {}
         told: list[str] = []
         for spec in specs:
             try:
                 granted = Told(spec.label, dataset, config, llm)
-                model, about[spec.label] = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
+                model, made_by, card = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
+                about[spec.label], cards[spec.label] = {**made_by, "card": asdict(card)}, card
                 told += granted.notes()
                 reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
             except ModelFailed as error:
@@ -122,7 +134,7 @@ def run(
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
         put_together = tuple(said for model in about if (said := _put_together(model, about[model]["provenance"])))
-        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told), put_together=put_together)
+        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told), put_together=put_together, cards=cards)
         return outcome if only_generate else _finish(folder, outcome, about, started, llm)
 
 
@@ -139,7 +151,7 @@ def score_reports(
     manner: Manner | None = None,
     is_public: bool = False,
 ) -> Outcome:
-    """Score reports that already exist, matched by id.
+    """Score reports that already exist, matched by id. What their models saw of the cases nobody knows: the numbers have no context.
 
     references    id -> text
     predictions   model -> id -> text
@@ -152,6 +164,7 @@ def score_reports(
     is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
     """
     started = time.time()
+    config = replace(config, context="")
     check_names(config, "")
     registry.check_model_names(predictions)
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
@@ -207,6 +220,7 @@ def check_names(config: RunConfig, training: str) -> None:
     registry.check_model_names(spec.label for spec in specs)
     check_device(config.device)
     check_grant(config.grant)
+    check_choice(config)
     metrics = registry.parse_specs(config.metrics)
     datasets = [registry.parse_spec(words).name for words in (config.dataset, training) if words]
     names = [name for spec in (*specs, *metrics) for name in (spec.name, spec.label)]
@@ -241,8 +255,18 @@ def _options(config: RunConfig, spec: registry.Spec) -> dict[str, str]:
     return registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
 
 
-def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str, Any], folder: ModelFolder) -> tuple[Model, dict[str, Any]]:
-    """The model, and what decides its reports: name, settings, what it was told, and what it says of itself (checksums of weights).
+class _Made(NamedTuple):
+    """A model that is ready."""
+
+    model: Model
+    about: dict[str, Any]
+    """what decides its reports: name, settings, what it was told, and what it says of itself (checksums of weights)"""
+    card: ProtocolCard
+    """no part of ``about``: what a model says of itself may be worded better, and that makes no other run of it"""
+
+
+def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str, Any], folder: ModelFolder) -> _Made:
+    """The model, made, told what the run grants, and written down.
 
     Raises ``UserError``, and ``ModelFailed`` for whatever else a guest does while it is made.
     """
@@ -251,6 +275,9 @@ def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str,
         model: Model = registry.load().build("models", spec, available=available, options=_options(config, spec))
         granted.close()
         says: dict[str, Any] = getattr(model, "provenance", dict)()
+        card = getattr(model, "card", ProtocolCard)()
+        if not isinstance(card, ProtocolCard):
+            raise TypeError(f"card() gave a {type(card).__name__}, and is to give a benchmark.records.ProtocolCard")
     except UserError:
         raise
     except Exception as error:
@@ -263,7 +290,7 @@ def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str,
     if granted.asked:
         about["told"] = granted.asked
     folder.begin(about)
-    return model, about
+    return _Made(model, about, card)
 
 
 def _put_together(model: str, says: Any) -> str:
@@ -296,6 +323,8 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
         "dataset": config.dataset,
         "split": config.split,
         "limit": config.limit,
+        **({"sample": {"cases": config.sample, "seed": config.seed}} if config.sample else {}),
+        **({"context": config.context} if config.context else {}),
         "dataset_options": registry.options_of(config.options, name) if name else {},
         "fingerprint": data.fingerprint,
         "cases": len(data.cases),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmark import registry
+from benchmark.context import check_context, reduced
 from benchmark.hookspecs import Dataset
 from benchmark.labelling.sources import label_source, short_name
-from benchmark.records import Case, Lesions, Problem, Reference, RunConfig, UserError
+from benchmark.records import Case, Context, Lesions, Problem, Reference, RunConfig, UserError
+from benchmark.sampling import sample
 
 LEARNT_FROM = ("train", "validate")
 GRANTS = ("lesions",)
@@ -51,14 +54,14 @@ class Data:
 class HeldBack:
     """A dataset as a model may see it: the splits to learn from, and never the one that is measured."""
 
-    def __init__(self, dataset: Dataset, *, measured: str = "") -> None:
-        """``measured`` is the split that this run measures, empty if it measures another dataset."""
-        self._dataset, self._measured = dataset, measured
+    def __init__(self, dataset: Dataset, *, measured: str = "", context: Context = "full") -> None:
+        """``measured`` is the split that this run measures, empty if it measures another dataset; ``context`` is how much of its cases models see."""
+        self._dataset, self._measured, self._context = dataset, measured, context
         self.name, self.is_credentialed = dataset.name, dataset.is_credentialed
 
     def cases(self, split: str) -> list[Case]:
-        """All cases of a split to learn from. Raises ``UserError`` for any other."""
-        return self._dataset.cases(self._allowed(split))
+        """All cases of a split to learn from, of the context of the run. Raises ``UserError`` for any other."""
+        return reduced(self._dataset.cases(self._allowed(split)), self._context)
 
     def references(self, split: str) -> list[Reference]:
         """Their references, in the same order."""
@@ -138,16 +141,20 @@ def open_dataset(words: str, options: Mapping[str, str], *, strict: bool = False
 
 def learning_side(dataset: Dataset, config: RunConfig, training: str) -> HeldBack:
     """What models may learn from: the dataset itself, or the one named ``training``; never the split that is measured, by whichever name."""
+    context = config.context or "full"
     if not training:
-        return HeldBack(dataset, measured=config.split)
+        return HeldBack(dataset, measured=config.split, context=context)
     other = open_dataset(training, config.options)
     if config.split in LEARNT_FROM and other.name == dataset.name and other.fingerprint(config.split) == dataset.fingerprint(config.split):
-        return HeldBack(other, measured=config.split)
-    return HeldBack(other)
+        return HeldBack(other, measured=config.split, context=context)
+    return HeldBack(other, context=context)
 
 
 def read(dataset: Dataset, config: RunConfig) -> Data:
-    """Cases and references in one fixed order. Raises ``UserError`` if there is none, or if the reader pairs or names them wrongly."""
+    """Cases and references in one fixed order: those that the run asks for, and of each what models may see of it.
+
+    Raises ``UserError`` if there is none, or if the reader pairs or names them wrongly.
+    """
     cases, references = dataset.cases(config.split), dataset.references(config.split)
     for case, reference in zip(cases, references, strict=True):
         if case.id != reference.case_id:
@@ -160,6 +167,52 @@ def read(dataset: Dataset, config: RunConfig) -> Data:
     if not cases:
         kinds = ", ".join(sorted({problem.kind for problem in problems}))
         raise UserError(f"no case in split {config.split!r} of {config.dataset}" + (f" (stepped over: {kinds})" if kinds else ""))
-    count = config.limit or len(cases)
     fingerprint = dataset.fingerprint(config.split)
-    return Data(config.dataset, cases[:count], references[:count], fingerprint, dataset.note, dataset.is_credentialed, problems)
+    data = Data(config.dataset, cases, references, fingerprint, dataset.note, dataset.is_credentialed, problems)
+    return chosen(replace(data, cases=reduced(cases, config.context or "full")), config)
+
+
+def chosen(data: Data, config: RunConfig) -> Data:
+    """The cases that the run asks for: a sample, the first so many, or all. Raises ``UserError``."""
+    check_choice(config)
+    if config.sample is None:
+        return replace(data, cases=data.cases[: config.limit], references=data.references[: config.limit])
+    taken = sample(data.references, config.sample, config.seed)
+    cases, references = [data.cases[place] for place in taken.places], [data.references[place] for place in taken.places]
+    # Two samples of one size are other cases: what the whole is known by does not tell them apart.
+    of_sample = hashlib.sha256("\n".join([data.fingerprint, *(case.id for case in cases)]).encode("utf-8", "surrogatepass")).hexdigest()
+    return replace(data, cases=cases, references=references, fingerprint=of_sample, note=f"{data.note} {taken.said}".strip())
+
+
+def check_choice(config: RunConfig) -> None:
+    """Raise ``UserError`` for a context that there is not, or for two words on how many cases."""
+    if config.context:
+        check_context(config.context)
+    if config.sample is not None and config.limit is not None:
+        raise UserError(
+            f"--sample {config.sample} and --limit {config.limit} both say how many cases; give --sample for cases that stand for the whole, "
+            "or --limit for the first ones"
+        )
+
+
+def with_unit(options: Mapping[str, str], dataset: str, unit: str) -> dict[str, str]:
+    """The settings with ``--unit``, for a dataset that has cases by image and by study. Raises ``UserError`` for any other."""
+    if not unit:
+        return dict(options)
+    name = registry.parse_spec(dataset).name if dataset else ""
+    known = registry.load()
+    if not name or not _has_unit(known.entry("datasets", name)):
+        able = [entry.name for entry in known.entries["datasets"].values() if _has_unit(entry)]
+        what = f"the dataset {name!r} has cases of one kind only" if name else "reports in a file are what they are"
+        raise UserError(f"--unit {unit} was asked, but {what}; leave it away, or take a dataset that knows both: {', '.join(able) or 'none here'}")
+    key = f"{name}.unit"
+    if options.get(key, unit) != unit:
+        raise UserError(f"--set {key}={options[key]} and --unit {unit} say different things; give one")
+    return {**options, key: unit}
+
+
+def _has_unit(entry: registry.Entry) -> bool:
+    try:
+        return any(setting.name == "unit" for setting in registry.settings_of(entry.factory, f"dataset {entry.name!r}", available=()))
+    except UserError:  # a package of another dataset's is not installed
+        return False

@@ -75,14 +75,16 @@ def label_dataset(
     *,
     device: str = "auto",
     manner: Manner | None = None,
+    sample: int | None = None,
+    seed: int = 42,
 ) -> Labelled:
-    """Label the cases of a split from any source of ``labelling.sources``; the ids are the cases'. Raises ``UserError``."""
+    """Label the cases of a split, or ``sample`` of them, from any source of ``labelling.sources``; the ids are the cases'. Raises ``UserError``."""
     options = options or {}
     registry.check_options(options, [labels, registry.parse_spec(dataset).name, "llm"])
     opened = open_dataset(dataset, options)
     llm = LanguageModels(options, use_of_datasets(opened), manner)
     source = label_source(labels, registry.options_of(options, labels), {"device": device, "seed": 42, "llm": llm})
-    data = read(opened, RunConfig((), (), dataset, split))
+    data = read(opened, RunConfig((), (), dataset, split, sample=sample, seed=seed))
     texts = {case.id: reference.report for case, reference in zip(data.cases, data.references, strict=True)}
     labeller = source.labeller if isinstance(source, FromReports) else None
     found = label_texts(labeller, list(texts.values())) if labeller else source.lesions(data.cases, data.references)

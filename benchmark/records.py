@@ -139,6 +139,10 @@ class ProtocolCard:
     remarks: tuple[str, ...] = ()
     """whole sentences on what a score would hide: ``Cuts every report at 60 tokens.``"""
 
+    def leak(self, dataset: str, split: str) -> str | None:
+        """What the model has learnt from, of the split of a dataset; empty = nothing, None = not known."""
+        return None if self.leaks is None else self.leaks.get(dataset) or self.leaks.get(f"{dataset}/{split}", "")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -198,6 +202,9 @@ class Problem:
     """what was found and what was done about it"""
 
 
+Context = Literal["none", "indication", "full"]
+"""How much of a case models see: none = ``images[0]`` alone; indication = that and the reason for the examination; full = all that is there."""
+
 DEFAULT_METRICS = ("lesions", "meteor", "rouge_l", "bleu")
 
 
@@ -224,7 +231,7 @@ class RunConfig:
     level: float = 0.95
     """coverage of the intervals"""
     seed: int = 42
-    """of the resampling, and handed to models that draw"""
+    """of the resampling and of the sample, and handed to models that draw"""
     device: str = "auto"
     """auto | cpu | cuda | cuda:1 ..."""
     workers: int = 0
@@ -239,6 +246,10 @@ class RunConfig:
     """how intervals are made of the resampled numbers"""
     margins: Mapping[str, float] = field(default_factory=dict)
     """``lesions.macro_f1`` or ``rouge_l`` (its headlines) -> by how much a model may be worse than another and still count as not worse"""
+    context: Context | Literal[""] = "full"
+    """how much of a case models see, while they learn too; empty for reports that already exist, of which nobody knows"""
+    sample: int | None = None
+    """so many cases, stratified by lesion and chosen by ``seed``; all if None"""
 
 
 class UserError(Exception):

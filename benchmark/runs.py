@@ -70,15 +70,24 @@ class RunFolder:
         own = {folder_name(model) for model in models}
         return sorted(file.parent.name for file in self.path.glob("*/model.json") if file.parent.name not in own)
 
-    def begin(self, settings: Mapping[str, Any], cases: Sequence[Case], references: Sequence[Reference], *, is_private: bool) -> None:
+    def begin(
+        self,
+        settings: Mapping[str, Any],
+        cases: Sequence[Case],
+        references: Sequence[Reference],
+        *,
+        is_private: bool,
+        unsaid: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write down which data the run is about, or check that the folder is about the same. Raises ``OtherRun``, ``NoRunFolder``.
 
-        ``is_private`` keeps the folder from commits and from other users of the machine: its text may not travel.
+        ``is_private`` keeps the folder from commits and from other users of the machine: its text may not travel. ``unsaid`` is what a folder means
+        that was begun before there was such a setting.
         """
         settings = {"format": FORMAT, **settings}
         file = self.path / "settings.json"
         if file.exists():
-            check_same(read_json(file), json.loads(json.dumps(settings)), self.path)
+            check_same({**(unsaid or {}), **read_json(file)}, json.loads(json.dumps(settings)), self.path)
         elif others := [other.name for other in sorted(self.path.iterdir()) if other.name != ".lock"]:
             raise NoRunFolder(f"{self.path} is no run folder and not empty (it holds {others[0]}); choose another with --out")
         with writing(self.path):

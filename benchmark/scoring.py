@@ -28,6 +28,7 @@ from benchmark.outcomes import outcome_rows, outcomes_of, shares_right
 from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
+from benchmark.signatures import with_field
 from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores, flips_for
 
 if TYPE_CHECKING:
@@ -94,9 +95,15 @@ def score(
         for (name, judged), found in zip(outcomes.items(), resampled, strict=True):
             differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
             advance(1)
-    signatures = {name: metric.signature() for name, metric in metrics.items()}
     parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
+    rows, differences, parts = ([_of_context(row, config) for row in found] for found in (rows, differences, parts))
+    signatures = {name: with_field(metric.signature(), "context", config.context) for name, metric in metrics.items()}
     return Scored(rows, differences, signatures, parts, flips if pairs else 0)
+
+
+def _of_context(row: Row, config: RunConfig) -> Row:
+    """A number with the context in which its reports were written: what a metric cannot know, and what numbers differ by."""
+    return replace(row, signature=with_field(row.signature, "context", config.context))
 
 
 def _strata(

@@ -2,8 +2,10 @@
 
 A signature is ``name|key:value|...|v1``; a value in brackets is a signature of its own, several are joined by ``+``:
 
-    lesions|unit:case|labeller:(rules|hedges:d15|v1)|v1
+    lesions|unit:case|labeller:(rules|hedges:d15|v1)|context:full|v1
     consistency|judge:language_model|models:(gpt|temperature:0)+(qwen|temperature:0)|v1
+
+``context`` is not the metric's: it says how much of the cases models saw, and a number of reports that already existed has none, since nobody knows.
 
 Two numbers stand in one column, or are subtracted, only if their signatures agree. There is no way to force it: what differs gets a column of its
 own, under a name of its own.
@@ -77,6 +79,14 @@ def require_alike(what: str, first: tuple[str, str], second: tuple[str, str]) ->
         )
 
 
+def with_field(signature: str, key: str, value: str) -> str:
+    """The signature with one more field, before its version if it ends in one; as it is for an empty value."""
+    if not value:
+        return signature
+    body, version = re.fullmatch(r"(.*?)(\|v\d+)?", signature, re.DOTALL).groups(default="")  # type: ignore[union-attr]
+    return f"{body}|{key}:{value}{version}"
+
+
 def in_words(unlike: Sequence[Unlike]) -> str:
     """All differences on one line."""
     return "; ".join(map(str, unlike))
@@ -121,7 +131,7 @@ def compare_runs(first: Mapping[str, Any], second: Mapping[str, Any]) -> Compare
 
 
 def _unlike_data(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Unlike]:
-    """A fingerprint is of a whole split, and a limit takes the first cases of it: with as many cases, they are the same."""
+    """A fingerprint is of a whole split, or of a sample of it, and a limit takes the first cases: with as many cases, they are the same."""
     for place, field in (("dataset", "fingerprint"), ("config", "split"), ("dataset", "cases")):
         ours, theirs = (str(run[place].get(field, "")) for run in (first, second))
         if ours != theirs:

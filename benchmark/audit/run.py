@@ -32,7 +32,7 @@ from benchmark.audit.table import audit_table
 from benchmark.estimates import Estimated, estimate_scores
 from benchmark.evaluator import check_names, fingerprint_of, use_of_datasets, use_of_texts
 from benchmark.hookspecs import Metric
-from benchmark.inputs import Data, open_dataset, read
+from benchmark.inputs import Data, chosen, open_dataset, read
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.per_case import CaseNumber, case_numbers, parse_numbers, per_case
 from benchmark.provenance import provenance
@@ -131,7 +131,7 @@ def estimate_audit(
     config: RunConfig, *, given: Data | None = None, strict: bool = False, manner: Manner | None = None, is_public: bool = False
 ) -> Estimated:
     """What the audit would ask of language models. Raises ``UserError``."""
-    data = given or read(open_dataset(config.dataset, config.options, strict=strict), config)
+    data = chosen(given, config) if given else read(open_dataset(config.dataset, config.options, strict=strict), config)
     references = _texts(data)
     candidates = {kind: {case_id: edit.text for case_id, edit in made.items()} for kind, made in make_candidates(references, config.seed).items()}
     return estimate_scores(references, {IDENTICAL: references, **candidates}, config, manner or Manner(None, "estimate", False), is_public=is_public)
@@ -139,7 +139,7 @@ def estimate_audit(
 
 def _data(config: RunConfig, given: Data | None, *, strict: bool, manner: Manner | None, is_public: bool) -> tuple[Data, LanguageModels]:
     if given is not None:
-        return given, LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
+        return chosen(given, config), LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
     dataset = open_dataset(config.dataset, config.options, strict=strict)
     return read(dataset, config), LanguageModels(config.options, use_of_datasets(dataset), manner)
 
@@ -197,6 +197,7 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
         "audit": VERSION,
         "dataset": config.dataset,
         "split": config.split,
+        "sample": config.sample,
         "fingerprint": data.fingerprint,
         "cases": len(data.cases),
         "seed": config.seed,

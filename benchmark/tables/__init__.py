@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.records import Row
+from benchmark.records import ProtocolCard, Row
 from benchmark.signatures import UnlikeSignatures
+from benchmark.tables.cards import cards_csv
 from benchmark.tables.differences import differences
 from benchmark.tables.latex import latex
 from benchmark.tables.layouts import LAYOUTS, summary
@@ -47,6 +48,8 @@ def write_tables(
     decimals: Mapping[str, int] | None = None,
     interval: str = "",
     flips: int = 0,
+    cards: Mapping[str, ProtocolCard] | None = None,
+    measured: str = "",
 ) -> list[Path]:
     """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
 
@@ -57,6 +60,8 @@ def write_tables(
     counts     what was measured, as the tables say it: ``{"cases": 300, "patients": 210}``
     level      of the intervals; draws: of the bootstrap; interval: percentile or bca; flips: of the paired tests; all for the notes under the tables
     decimals   metric -> digits to print
+    cards      model -> what it says of itself; a model without one, as of reports that already exist, has no mark and no block
+    measured   ``dataset/split``, for what models have learnt of it; cards.csv is written where there are cards
 
     Raises ``UnlikeSignatures`` before anything is written. A table that needs what is not there (two models, the lesions, parts of the cases) is
     not written, and one that an earlier run left is removed: it would speak of numbers that are gone.
@@ -72,6 +77,8 @@ def write_tables(
         decimals=decimals or {},
         interval=interval,
         flips=flips,
+        cards=cards or {},
+        measured=measured,
     )
     layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences, "mcnemar": mcnemar}
     needed = (given.named("lesions"), given.strata, given.differences, tested(given))
@@ -84,7 +91,10 @@ def write_tables(
             f"{table.name}.csv": long_form(table.numbers, table.adjusted, table.false_discovery),
             f"{table.name}.tex": latex(table),
         }
+    if cards:
+        texts["cards.csv"] = cards_csv(cards, measured)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cards.csv").unlink(missing_ok=True)
     for name in (name for name, is_there in optional.items() if not is_there):
         for ending in ("md", "csv", "tex"):
             (folder / f"{name}.{ending}").unlink(missing_ok=True)
@@ -106,6 +116,8 @@ def print_summary(
     decimals: Mapping[str, int] | None = None,
     interval: str = "",
     flips: int = 0,
+    cards: Mapping[str, ProtocolCard] | None = None,
+    measured: str = "",
 ) -> None:
     """Print the summary, what is wrong with lesions in all, and the paired differences where they fit a screen. Raises ``UnlikeSignatures``."""
     given = material(
@@ -119,6 +131,8 @@ def print_summary(
         decimals=decimals or {},
         interval=interval,
         flips=flips,
+        cards=cards or {},
+        measured=measured,
     )
     headlines = summary(given)
     show(headlines, console)

@@ -56,7 +56,7 @@ def differences(given: Material) -> Table:
     lines, above = [], ""
     for (row, one), *corrected in zip(tested, p_holm, p_bh, strict=True):
         difference = Number(row.value, row.low, row.high, DIGITS, is_signed=True)
-        label, above = ("" if row.model == above else row.model), row.model
+        label, above = ("" if row.model == above else given.name(row.model)), row.model
         detectable = UNDEFINED if row.detectable is None else written(row.detectable, DIGITS)
         lines.append(Line(label, (heads[one], difference, written_p(row.p_value), *map(written_p, corrected), detectable, str(row.scored))))
     family = sum(not math.isnan(p) for p in p_values)
@@ -78,7 +78,7 @@ def differences(given: Material) -> Table:
     ]
     keys = [(row.model, row.metric, row.value_name) for row, _ in tested]
     blocks = [Block(columns, tuple(lines), "Differences" if bounded else "")]
-    blocks += [_non_inferiority(bounded, heads, given.level)] if bounded else []
+    blocks += [_non_inferiority(given, bounded, heads)] if bounded else []
     adjusted, false_discovery = (dict(zip(keys, corrected, strict=True)) for corrected in (p_holm, p_bh))
     title = "Paired differences between models"
     return Table("differences", title, "", tuple(blocks), tuple(notes), given.differences, adjusted, false_discovery)
@@ -106,7 +106,7 @@ def _claims(row: Row) -> tuple[_Claim, _Claim]:
     return _Claim(ours, row.margin or 0.0, first), _Claim(theirs, row.margin or 0.0, second)
 
 
-def _non_inferiority(bounded: Sequence[tuple[Row, Wanted]], heads: dict[Wanted, str], level: float | None) -> Block:
+def _non_inferiority(given: Material, bounded: Sequence[tuple[Row, Wanted]], heads: dict[Wanted, str]) -> Block:
     """A line for each pair and number, both models' verdicts on it."""
     columns = (
         Column("Models", is_words=True),
@@ -120,8 +120,8 @@ def _non_inferiority(bounded: Sequence[tuple[Row, Wanted]], heads: dict[Wanted, 
     lines, above = [], ""
     for row, one in bounded:
         both = [next(corrected), next(corrected)]
-        label, above = ("" if row.model == above else row.model), row.model
-        said = [cell for claim, p_holm in both for cell in (_verdict(claim, level), written_p(claim.p_value), written_p(p_holm))]
+        label, above = ("" if row.model == above else given.name(row.model)), row.model
+        said = [cell for claim, p_holm in both for cell in (_verdict(claim, given.level), written_p(claim.p_value), written_p(p_holm))]
         lines.append(Line(label, (heads[one], f"{row.margin:g}", Number(row.value, row.low, row.high, DIGITS, is_signed=True), *said)))
     return Block(columns, tuple(lines), "Not worse by the margin")
 

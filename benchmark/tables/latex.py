@@ -30,6 +30,8 @@ ESCAPES = {
     "–": "--",
     "−": "$-$",
     "†": r"$^{\dagger}$",
+    "‡": r"$^{\ddagger}$",
+    "§": r"\textsuperscript{\S}",
     "↓": r"$\downarrow$",
     **{raised: rf"\textsuperscript{{{digit}}}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
@@ -119,4 +121,5 @@ def _face(block: Block) -> str:
 def _note(note: Note) -> str:
     mark = rf"\textsuperscript{{{note.footnote}}} " if note.footnote else ""
     signature = escaped(note.signature).replace(r"\textbar{}", r"\textbar{}\allowbreak{}")
-    return f"{mark}{escaped(note.text)}" + (rf" \texttt{{{signature}}}" if signature else "")
+    label = rf"\textbf{{{escaped(note.label)}}} " if note.label else ""
+    return f"{mark}{label}{escaped(note.text)}" + (rf" \texttt{{{signature}}}" if signature else "")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from benchmark.records import Row
 from benchmark.tables import quoted
+from benchmark.tables.cards import card_notes
 from benchmark.tables.material import QUALITY, QUALITY_TITLES, Footnotes, Material, Wanted, as_run, common_notes, headlines, marked
 from benchmark.tables.table import NOT_RUN, Block, Column, Line, Note, Table
 from benchmark.vocabulary import LESIONS
@@ -26,12 +27,12 @@ def summary(given: Material) -> Table:
     for model in given.models:
         found = [row for one in wanted if (row := given.row(model, one.metric, one.value_name))]
         if not found:
-            lines.append(Line(model, reason=given.reason(model)))
+            lines.append(Line(given.name(model), reason=given.reason(model)))
             continue
         counts = (_span(row.scored for row in found), _span(row.unscored for row in found))
-        lines.append(Line(model, (*ranked[model], *counts)))
+        lines.append(Line(given.name(model), (*ranked[model], *counts)))
     shown = tuple(row for model in given.models for one in wanted if (row := given.row(model, one.metric, one.value_name)))
-    notes = common_notes(given, shown, footnotes, ranks=wanted)
+    notes = (*common_notes(given, shown, footnotes, ranks=wanted), *_cards(given))
     return Table("summary", "Summary", "", (Block(columns, tuple(lines)),), notes, shown)
 
 
@@ -45,18 +46,18 @@ def table1(given: Material) -> Table:
     positives = _positives(given, metric, models)
     blocks = []
     for part in (models[start : start + MODELS_ABREAST] for start in range(0, len(models), MODELS_ABREAST)):
-        heads = [replace(footnotes.column(one), group=model) for model in part for one in wanted[0]]
+        heads = [replace(footnotes.column(one), group=given.name(model)) for model in part for one in wanted[0]]
         columns = (Column("Lesion", is_words=True), *([Column("Positives")] if positives else []), *heads)
         lines = []
         for place, lesion in enumerate((*LESIONS, None)):
             support = [positives[place]] if positives else []
             cells = [cell for model in part for cell in ranked[place][model]]
             lines.append(Line(lesion.capitalize() if lesion else "Average", (*support, *cells), is_summary=lesion is None))
-        continued = "" if len(models) <= MODELS_ABREAST else f"Measured: {', '.join(part)}"
+        continued = "" if len(models) <= MODELS_ABREAST else f"Measured: {', '.join(map(given.name, part))}"
         blocks.append(Block(columns, tuple(lines), continued or "Measured"))
     shown = tuple(row for line in wanted for model in models for one in line if (row := given.row(model, one.metric, one.value_name)))
     notes = [*common_notes(given, shown, footnotes, ranks=[one for line in wanted for one in line])]
-    notes += [Note(f"{model} {given.reason(model)}") for model in given.models if model not in models]
+    notes += [*_cards(given), *(Note(f"{model} {given.reason(model)}") for model in given.models if model not in models)]
     if models and not given.named("lesions"):
         notes.insert(0, Note(f"{NOT_RUN} not run: {metric}."))
     if positives:
@@ -73,14 +74,21 @@ def table2a(given: Material) -> Table:
     columns = (Column("Model", is_words=True), *(footnotes.column(one) for one in wanted))
     ranked = marked(given, wanted)
     measured = set(given.measured())
-    lines = tuple(Line(model, tuple(ranked[model])) if model in measured else Line(model, reason=given.reason(model)) for model in given.models)
+    lines = tuple(
+        Line(given.name(model), tuple(ranked[model])) if model in measured else Line(given.name(model), reason=given.reason(model))
+        for model in given.models
+    )
     shown = tuple(row for model in given.models for one in wanted if (row := given.row(model, one.metric, one.value_name)))
-    notes = [*common_notes(given, shown, footnotes, ranks=wanted)]
+    notes = [*common_notes(given, shown, footnotes, ranks=wanted), *_cards(given)]
     if missing := [one.title for one in wanted if not any(given.row(model, one.metric, one.value_name) for model in measured)]:
         notes.insert(0, Note(f"{NOT_RUN} not run: {', '.join(missing)}."))
     quoted_block, quoted_note, quoted_numbers = _quoted_quality()
     blocks = (Block(columns, lines, "Measured"), quoted_block)
     return Table("table2a", "Quality of the reports", "Table 2a", blocks, (*notes, quoted_note), (*shown, *quoted_numbers))
+
+
+def _cards(given: Material) -> list[Note]:
+    return card_notes(given.cards, given.measured(), given.measured_on)
 
 
 def _lesion_values(lesion: str | None) -> list[tuple[str, str]]:

@@ -81,7 +81,10 @@ def for_terminal(table: Table) -> Table:
 def _overall(given: Material, footnotes: Footnotes, wanted: Sequence[Wanted]) -> Block:
     columns = (Column("Model", is_words=True), *(footnotes.column(one) for one in wanted))
     cells, measured = marked(given, wanted), set(given.measured())
-    lines = (Line(model, tuple(cells[model])) if model in measured else Line(model, reason=given.reason(model)) for model in given.models)
+    lines = (
+        Line(given.name(model), tuple(cells[model])) if model in measured else Line(given.name(model), reason=given.reason(model))
+        for model in given.models
+    )
     return Block(columns, tuple(lines), "All lesions")
 
 
@@ -112,7 +115,7 @@ def _by_lesion(given: Material, footnotes: Footnotes, metric: str, model: str) -
     without = tuple(lesion for lesion in LESIONS if (row := given.row(model, metric, f"{lesion}.f1")) and math.isnan(row.value))
     lines = [line(lesion.capitalize(), f"{lesion}.", is_summary=False) for lesion in LESIONS if lesion not in without]
     lines += [line(label, prefix, is_summary=True) for prefix, label in AVERAGES.items()]
-    return Block(columns, tuple(lines), f"{model}, lesion by lesion"), shown, without
+    return Block(columns, tuple(lines), f"{given.name(model)}, lesion by lesion"), shown, without
 
 
 def _sides(given: Material, metric: str, model: str) -> tuple[Block | None, list[Row]]:
@@ -125,4 +128,4 @@ def _sides(given: Material, metric: str, model: str) -> tuple[Block | None, list
     for true in SIDES:
         lines.append(Line(true.capitalize(), tuple(f"{row.value:,.0f}" for said in SIDES if (row := rows[true, said]))))
     columns = (Column("Side in the reference", is_words=True), *(Column(said.capitalize(), group="Report:") for said in SIDES))
-    return Block(columns, tuple(lines), f"{model}, hits of all lesions by side"), found
+    return Block(columns, tuple(lines), f"{given.name(model)}, hits of all lesions by side"), found

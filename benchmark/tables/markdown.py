@@ -68,4 +68,5 @@ def _note(note: Note) -> str:
     mark = f"{Column('', footnote=note.footnote).mark} " if note.footnote else ""
     ticks = "``" if "`" in note.signature else "`"
     signature = f" {ticks}{note.signature}{ticks}" if note.signature else ""
-    return f"- {mark}{escaped(note.text)}{signature}"
+    label = f"**{escaped(note.label)}** " if note.label else ""
+    return f"- {mark}{label}{escaped(note.text)}{signature}"

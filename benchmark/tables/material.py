@@ -16,9 +16,10 @@ from functools import cached_property
 from itertools import permutations
 from typing import Literal, NamedTuple
 
-from benchmark.records import Row
+from benchmark.records import ProtocolCard, Row
 from benchmark.signatures import UnreadableSignature, parse, require_alike
 from benchmark.tables import quoted
+from benchmark.tables.cards import mark_notes, mark_of
 from benchmark.tables.table import LOWER, NOT_RUN, UNDEFINED, Cell, Column, Note, Number
 
 
@@ -93,6 +94,10 @@ class Material:
     """how intervals are made: percentile | bca, if known"""
     flips: int = 0
     """swaps of each paired test, 0 if it is not known"""
+    cards: Mapping[str, ProtocolCard] = field(default_factory=dict)
+    """model -> what it says of itself, where a model was run"""
+    measured_on: str = ""
+    """``dataset/split``"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -110,6 +115,11 @@ class Material:
         """Digits to print of a metric's numbers."""
         name = metric.partition(":")[0]
         return self.decimals.get(metric, self.decimals.get(name, DECIMALS.get(name, 3)))
+
+    def name(self, model: str) -> str:
+        """The model, or the pair of models, as a table prints it: with the mark of one that has learnt from what is measured."""
+        known = [model] if model in self.cards else model.split(" - ")
+        return " - ".join(one + mark_of(self.cards.get(one), self.measured_on) for one in known)
 
     def measured(self) -> list[str]:
         """Models that have numbers."""
@@ -137,6 +147,8 @@ def material(
     decimals: Mapping[str, int],
     interval: str = "",
     flips: int = 0,
+    cards: Mapping[str, ProtocolCard] | None = None,
+    measured: str = "",
 ) -> Material:
     """Rows sorted out: single models, differences, and every model that is named anywhere."""
     pairs = {f"{first} - {second}" for first, second in permutations(dict.fromkeys((*models, *(row.model for row in rows))), 2)}
@@ -145,7 +157,7 @@ def material(
     single = tuple(row for row in whole if row.model not in pairs)
     names = tuple(dict.fromkeys((*models, *(row.model for row in single), *skipped)))
     strata = tuple(row for row in rows if row.stratum)
-    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata, interval, flips)
+    return Material(single, differences, names, skipped, note, counts, level, draws, decimals, strata, interval, flips, cards or {}, measured)
 
 
 def headlines(given: Material) -> list[Wanted]:
@@ -290,7 +302,7 @@ def _ranks(one: Wanted, rows: Sequence[Row], digits: int) -> dict[str, Literal[1
 
 def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ranks: Iterable[Wanted]) -> tuple[Note, ...]:
     """What stands under every table: the data, the intervals, the marks, what is undefined or unscored, and every signature."""
-    notes = [Note(given.note)] if given.note else []
+    notes = [*mark_notes(given.cards, given.measured(), given.measured_on), *([Note(given.note)] if given.note else [])]
     counted = ", ".join(said_count(count, name) for name, count in given.counts.items())
     kind = INTERVALS.get(given.interval, "intervals")
     level = f"{given.level * 100:g} % {kind}" if given.level else kind

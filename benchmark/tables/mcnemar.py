@@ -45,7 +45,7 @@ def mcnemar(given: Material) -> Table:
         if row.p_value is None or math.isnan(row.p_value):
             alike.setdefault(row.model, []).append(what)
             continue
-        label, above = ("" if row.model == above else row.model), row.model
+        label, above = ("" if row.model == above else given.name(row.model)), row.model
         mark = footnotes.column(Wanted(row.metric, row.value_name, f"{row.metric} right")).mark
         difference = Number(row.value, row.low, row.high, 3, is_signed=True)
         counts = (f"{one.value:.0f}" for one in alone)

@@ -119,6 +119,8 @@ class Note:
     """the number that columns refer to"""
     signature: str = ""
     """verbatim, in typewriter"""
+    label: str = ""
+    """of whom it is, in bold before it"""
 
 
 @dataclass(frozen=True)

@@ -101,4 +101,5 @@ def _note(note: Note) -> Text:
 
     mark = f"{Column('', footnote=note.footnote).mark} " if note.footnote else ""
     signature = " " + note.signature.replace("|", " | ") if note.signature else ""  # room to break a line
-    return Text.assemble((f"{mark}{note.text}", "italic"), (signature, "dim"))
+    label = (f"{note.label} ", "bold") if note.label else ""
+    return Text.assemble(label, (f"{mark}{note.text}", "italic"), (signature, "dim"))
