@@ -104,11 +104,11 @@ def read_table_text(path: Path) -> str:
 
 
 def _content(path: Path) -> bytes:
+    """What a file holds, unzipped if it is gzipped. Raises BadTable."""
     try:
-        content = path.read_bytes()
+        return unzipped(path, path.read_bytes())
     except OSError as error:
         raise _unreadable(path, "no such file" if isinstance(error, FileNotFoundError) else str(error)) from error
-    return unzipped(path, content)
 
 
 def unzipped(path: Path, content: bytes) -> bytes:

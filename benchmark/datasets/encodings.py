@@ -8,7 +8,8 @@ import codecs
 def decode(content: bytes) -> str:
     """The text of a file: UTF-8, UTF-16 with its mark, else Windows-1252, else Latin-1 (which takes any byte).
 
-    Line ends become newlines and NUL bytes go, so that what follows sees one kind of text.
+    Line by line where the whole is no UTF-8: tables are put together from files of several programs. Line ends become newlines and NUL bytes go, so
+    that what follows sees one kind of text.
     """
     return _decode(content).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
@@ -16,9 +17,16 @@ def decode(content: bytes) -> str:
 def _decode(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
-    for encoding in ("utf-8-sig", "cp1252"):
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "\n".join(_line(line) for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n"))
+
+
+def _line(line: bytes) -> str:
+    for encoding in ("utf-8", "cp1252"):
         try:
-            return content.decode(encoding)
+            return line.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return content.decode("latin-1")
+    return line.decode("latin-1")
