@@ -5,15 +5,13 @@ All patients, reports and boxes are invented.
 
 from __future__ import annotations
 
-import csv
 import gzip
-import json
 import shutil
 import zipfile
 from collections import Counter
 
-import numpy as np
 import pytest
+from mimic_trees import BOX, REPORT, SILVER, Tree
 from PIL import Image
 
 from benchmark.datasets import imagenome_index
@@ -24,74 +22,6 @@ from benchmark.datasets.split import SharedPatient
 from benchmark.datasets.stores import BadArchive
 from benchmark.records import UserError
 from benchmark.vocabulary import REGIONS
-
-SILVER = "chest-imagenome-dataset-1.0.0/silver_dataset"
-REPORT = """                                 FINAL REPORT
- INDICATION: {indication}
-
- TECHNIQUE: Chest {view}.
-
- COMPARISON: None.
-
- FINDINGS: {findings}
-
- IMPRESSION: {impression}
-"""
-BOX = (8, 8, 24, 40)
-
-
-class Tree:
-    """Writes one dataset; each method adds or spoils one thing."""
-
-    def __init__(self, root):
-        self.root = root
-        self.metadata, self.lists = [], {"train": [], "valid": [], "test": []}
-        self.avoid = []
-        (root / SILVER / "scene_graph").mkdir(parents=True)
-        (root / SILVER / "splits").mkdir()
-
-    def image(self, dicom, subject, study, *, split="test", view="PA", day=1, size=(64, 80), original=None, boxes=None, phrases=None, **report):
-        """One image of ``size`` on disk, drawn on ``original``; listed in ``split`` unless that is None."""
-        folder = self.root / f"files/p{subject[:2]}/p{subject}/s{study}"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full(size[::-1], 90, np.uint8)).save(folder / f"{dicom}.jpg")
-        columns, rows = original or size
-        self.metadata.append([dicom, subject, study, "CHEST", view, rows, columns, f"214401{day:02d}", f"{12 + day}0000.5", "", "", ""])
-        words = {"indication": "Cough.", "view": view, "findings": f"Findings of {study}.", "impression": f"Impression of {study}."}
-        folder.with_suffix(".txt").write_text(REPORT.format(**words | report))
-        if split is not None:
-            self.lists[split].append([len(self.lists[split]), subject, study, dicom, f"files/p{subject[:2]}/p{subject}/s{study}/{dicom}.dcm", view])
-            self.graph(dicom, boxes or {"left lung": BOX}, phrases or {"left lung": ["the left lung is clear."]})
-        return folder / f"{dicom}.jpg"
-
-    def graph(self, dicom, boxes, phrases):
-        objects = [
-            {"bbox_name": name, **dict(zip(("original_x1", "original_y1", "original_x2", "original_y2"), box, strict=True))}
-            for name, box in boxes.items()
-        ]
-        attributes = [{"bbox_name": name, "phrases": said, "attributes": [["nlp|yes|normal"]] * len(said)} for name, said in phrases.items()]
-        self.graph_file(dicom).write_text(json.dumps({"image_id": dicom, "objects": objects, "attributes": attributes, "relationships": []}))
-
-    def graph_file(self, dicom):
-        return self.root / SILVER / "scene_graph" / f"{dicom}_SceneGraph.json"
-
-    def report_file(self, subject, study):
-        return self.root / f"files/p{subject[:2]}/p{subject}/s{study}.txt"
-
-    def write(self):
-        header = "dicom_id,subject_id,study_id,PerformedProcedureStepDescription,ViewPosition,Rows,Columns,StudyDate,StudyTime,a,b,c"
-        lines = [header, *(",".join(map(str, row)) for row in self.metadata)]
-        (self.root / "mimic-cxr-2.0.0-metadata.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-        for split, rows in self.lists.items():
-            self.csv(self.root / SILVER / "splits" / f"{split}.csv", ["", "subject_id", "study_id", "dicom_id", "path", "ViewPosition"], rows)
-        header = ["subject_id", "study_id", "dicom_id", "path", "ViewPosition"]
-        self.csv(self.root / SILVER / "splits" / "images_to_avoid.csv", header, self.avoid)
-        return self.root
-
-    @staticmethod
-    def csv(path, header, rows):
-        with path.open("w", newline="") as file:
-            csv.writer(file).writerows([header, *rows])
 
 
 @pytest.fixture(autouse=True)
