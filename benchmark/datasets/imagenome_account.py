@@ -48,12 +48,9 @@ def _lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
 
 def parts_of(tree: MimicTree) -> list[Part]:
     """Every part that the dataset can have, with its version where a name tells it."""
-    groups, patients = _patients(tree.images)
-    lacking = [group for group in GROUPS if group not in groups]
-    absent = f", not {', '.join(lacking)} (a part of the archive, or half unpacked)" if lacking else ""
     return [
-        Part("radiographs", tree.images, f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}"),
-        *(Part("reports", place, _kind(place)) for place in tree.reports),
+        radiographs(tree),
+        *reports(tree),
         *(Part("scene graphs", place, _said("Chest ImaGenome", _version(tree, place)) + _kind(place)) for place in tree.scene_graphs),
         *(Part(f"list of {split}", tree.splits[split]) for split in SPLITS if split in tree.splits),
         Part("images to avoid", tree.avoid, "" if tree.avoid else "none is left out for it"),
@@ -61,6 +58,19 @@ def parts_of(tree: MimicTree) -> list[Part]:
         Part("metadata", tree.metadata, "" if tree.metadata else "no views, priors or times; boxes are taken for the size of the files"),
         Part("MIMIC-CXR's own split", tree.mimic_split, "" if tree.mimic_split else "nobody can say which test images other models were trained on"),
     ]
+
+
+def radiographs(tree: MimicTree) -> Part:
+    """The folder of images, and how much of the whole is in it."""
+    groups, patients = _patients(tree.images)
+    lacking = [group for group in GROUPS if group not in groups]
+    absent = f", not {', '.join(lacking)} (a part of the archive, or half unpacked)" if lacking else ""
+    return Part("radiographs", tree.images, f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}")
+
+
+def reports(tree: MimicTree) -> list[Part]:
+    """Folders and archives of reports."""
+    return [Part("reports", place, _kind(place)) for place in tree.reports]
 
 
 def _counts(entries: Mapping[str, Sequence[Entry]]) -> list[Beside]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from benchmark.datasets import mimic_reports
-from benchmark.datasets.columns import read_rows, read_table_text
+from benchmark.datasets.columns import read_rows
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
 from benchmark.datasets.images import UnreadableImage, image_size_px
@@ -22,6 +24,8 @@ from benchmark.records import Problem
 FRONTAL_FIRST = ("PA", "AP")
 UNKNOWN = (math.nan, math.nan)
 """of a study without a date"""
+LONGEST_HEADER = 65_536
+"""bytes"""
 REQUIRED_COLUMNS = ("dicom_id", "subject_id", "study_id")
 OPTIONAL_COLUMNS = {
     "ViewPosition": "images are without their view",
@@ -58,9 +62,20 @@ def read_metadata(path: Path, subjects: set[str], required: Sequence[str] = REQU
 
 
 def missing_columns(path: Path) -> list[Problem]:
-    """Columns of the metadata that this copy lacks, and what follows. Raises BadTable."""
-    header = {name.strip().strip('"') for name in read_table_text(path).split("\n", 1)[0].replace(";", ",").replace("\t", ",").split(",")}
+    """Columns of the metadata that this copy lacks, and what follows."""
+    header = {name.strip(' "') for name in re.split(r"[,;\t]", _first_line(path))}
     return [Problem("missing column", f"{path.name}: {name}", what) for name, what in OPTIONAL_COLUMNS.items() if name not in header]
+
+
+def _first_line(path: Path) -> str:
+    """Without reading the rest; empty if it cannot be read, which whoever reads the table will be told."""
+    try:
+        with path.open("rb") as file:
+            is_packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            return decode(file.readline(LONGEST_HEADER)).strip()
+    except (OSError, EOFError):
+        return ""
 
 
 def is_usable(subject: str, study: str, dicom: str) -> bool:

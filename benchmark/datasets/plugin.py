@@ -12,5 +12,10 @@ def register_datasets(register: Register) -> None:
     register(
         "chest_imagenome", "benchmark.datasets.chest_imagenome:ChestImaGenome", summary="MIMIC-CXR-JPG with Chest ImaGenome's regions (credentialed)"
     )
+    register(
+        "mimic_cxr",
+        "benchmark.datasets.mimic_cxr:MimicCXR",
+        summary="MIMIC-CXR-JPG with its reports, official split or R2Gen's (credentialed)",
+    )
     register("iu_xray", "benchmark.datasets.iu_xray:IUXRay", summary="IU X-Ray (Open-i): XML reports with their radiographs")
     register("manifest", "benchmark.datasets.manifest:Manifest", summary="a table of one's own: manifest:cases.csv with image, report, patient")

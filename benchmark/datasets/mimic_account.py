@@ -1,0 +1,36 @@
+"""What a copy of MIMIC-CXR-JPG consists of, and its counts beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmark.datasets import mimic_index as index
+from benchmark.datasets.account import Account, Beside, Part
+from benchmark.datasets.entries import Entry
+from benchmark.datasets.imagenome_account import radiographs, reports
+from benchmark.datasets.mimic_tree import MimicTree
+from benchmark.datasets.split import SPLITS
+from benchmark.records import Problem
+
+LISTED = (368_960, 2_991, 5_159)  # rows of MIMIC-CXR-JPG 2.0.0's split.csv, all views
+
+
+def account(
+    tree: MimicTree, list_file: Path, split_rule: str, entries: Mapping[str, Sequence[Entry]], problems: Mapping[str, Sequence[Problem]]
+) -> Account:
+    """The account of some splits by the official table or R2Gen's file: what it names, used or not."""
+    is_official = split_rule == "official"
+    besides = [Beside("images listed", split, len(ones), LISTED[SPLITS.index(split)], "MIMIC-CXR-JPG 2.0.0") for split, ones in entries.items()]
+    return Account(
+        parts=[
+            radiographs(tree),
+            *(reports(tree) or [Part("reports", None, "no context; references are R2Gen's")]),
+            Part("MIMIC-CXR's own split" if is_official else "R2Gen's split", list_file),
+            Part("metadata", tree.metadata, "" if tree.metadata else "no views, priors or times"),
+        ],
+        listed={split: len(ones) for split, ones in entries.items()},
+        besides=besides if is_official else [],
+        problems=problems,
+        by_rule=index.BY_RULE,
+    )

@@ -1,0 +1,64 @@
+"""From what an index knows of an image to what a model may see of it, for every dataset on MIMIC-CXR-JPG."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Literal
+
+from benchmark.datasets.entries import Entry
+from benchmark.datasets.mimic_patients import FRONTAL_FIRST
+from benchmark.records import Case, ImageFile, Problem, UserError
+
+Unit = Literal["image", "study"]
+"""image: a case per image. study: one image stands for its study, and the case has the study's id"""
+
+
+class StoppedAtProblem(UserError):
+    """Under ``strict``: the first fault of the files."""
+
+
+def case_id(entry: Entry, unit: Unit) -> str:
+    """The dicom id, or the study's number with its s."""
+    return f"s{entry.study}" if unit == "study" else entry.dicom
+
+
+def case_of(entry: Entry, images: Path, unit: Unit, *, with_boxes: bool = False) -> Case:
+    """The case; ``images`` is the folder that the entry's paths are below."""
+    return Case(
+        id=case_id(entry, unit),
+        patient=entry.subject,
+        study=entry.study,
+        images=(
+            ImageFile(images / entry.image, entry.view, entry.dicom),
+            *(ImageFile(images / path, view, dicom) for path, view, dicom in entry.others),
+        ),
+        indication=entry.indication,
+        technique=entry.technique,
+        comparison=entry.comparison,
+        prior_report=entry.prior_report,
+        prior_image=images / entry.prior_image if entry.prior_image else None,
+        boxes=entry.boxes if with_boxes else None,
+    )
+
+
+def one_per_study(entries: Sequence[Entry]) -> list[Entry]:
+    """The first image of each study, in the order of the studies: PA before AP before all others."""
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        known = first.get(entry.study)
+        if known is None or _rank(entry.view) < _rank(known.view):
+            first[entry.study] = entry
+    return list(first.values())
+
+
+def stop_at_faults(dataset: str, problems: Sequence[Problem], by_rule: Collection[str]) -> None:
+    """Raise StoppedAtProblem if there is a problem that is no rule at work."""
+    faults = [problem for problem in problems if problem.kind not in by_rule]
+    if faults:
+        first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
+        raise StoppedAtProblem(f"{dataset} was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off")
+
+
+def _rank(view: str) -> int:
+    return FRONTAL_FIRST.index(view) if view in FRONTAL_FIRST else len(FRONTAL_FIRST)

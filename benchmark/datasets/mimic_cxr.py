@@ -1,0 +1,189 @@
+"""The registered dataset ``mimic_cxr``: MIMIC-CXR-JPG with its reports, without Chest ImaGenome.
+
+MIMIC-CXR: Johnson et al., Scientific Data 2019, https://physionet.org/content/mimic-cxr/. MIMIC-CXR-JPG: Johnson et al., 2019,
+https://physionet.org/content/mimic-cxr-jpg/. R2Gen's split: Chen et al., EMNLP 2020, https://github.com/cuhksz-nlp/R2Gen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from benchmark.datasets import entry_file
+from benchmark.datasets import mimic_index as index
+from benchmark.datasets.account import Account
+from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
+from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study, stop_at_faults
+from benchmark.datasets.mimic_patients import missing_columns
+from benchmark.datasets.mimic_tree import MimicTree, locate
+from benchmark.datasets.split import SPLITS, check_disjoint
+from benchmark.places import cache_folder
+from benchmark.records import Case, Problem, Reference, UserError
+
+SplitRule = Literal["official", "r2gen"]
+NEEDS = {"official": ("images", "reports", "metadata", "mimic_split"), "r2gen": ("images",)}
+FRONTAL = "PA,AP"
+
+
+class NoRoot(UserError):
+    """The dataset was named without saying where it lies."""
+
+
+class UnknownSplit(UserError):
+    """A split that the dataset does not have."""
+
+
+class AmbiguousAnnotation(UserError):
+    """Several files of which each may be R2Gen's split."""
+
+
+class MimicCXR:
+    """Frontal radiographs of MIMIC-CXR-JPG with a section of their report as reference; there are no true boxes, models have to find theirs.
+
+    The folder is named as argument, ``mimic_cxr:/data/physionet``; see ``mimic_tree`` for what it may look like. Cases come in the order subject,
+    study, dicom id. What cannot be used is left out and listed in ``problems()``. The first reading of a split takes its time and is kept in the
+    cache folder.
+
+    split_rule   "official": MIMIC-CXR-JPG's own split. "r2gen": R2Gen's annotation.json decides which images there are, of any view, in which split
+                 they are and which text is the reference; target and views say nothing then. Report files are for the context alone there
+    annotation   where that file is, if it is not below the folder, or not the only one there
+    target       the section that is the reference. "findings+impression": both, one after the other, or the one that the report has
+    views        ViewPosition of the images that are cases, as the metadata have it, in any order
+    unit         "image": a case per image. "study": the study's first image (PA before AP), with the study's id
+    strict       stop at the first fault of the files instead of stepping over it; what the stated rules leave out is no fault
+    workers      processes for the first reading, 0 = one per core
+    """
+
+    name = "mimic_cxr"
+
+    def __init__(
+        self,
+        argument: str = "",
+        *,
+        root: Path | None = None,
+        split_rule: SplitRule = "official",
+        annotation: Path | None = None,
+        target: index.Target = "findings",
+        views: str = FRONTAL,
+        unit: Unit = "image",
+        strict: bool = False,
+        workers: int = 0,
+        is_credentialed: bool = True,
+        note: str = "",
+    ) -> None:
+        if not argument and root is None:
+            raise NoRoot("mimic_cxr: no folder given; name the one that holds MIMIC-CXR-JPG and its reports: mimic_cxr:/path/to/it")
+        for setting, value, allowed in (("split_rule", split_rule, SplitRule), ("target", target, index.Target), ("unit", unit, Unit)):
+            if value not in get_args(allowed):
+                raise UserError(f"mimic_cxr: {setting} was to be {value!r}; it can be {' or '.join(get_args(allowed))}")
+        wanted = tuple(sorted({view.strip().upper() for view in views.split(",")} - {""}))
+        if not wanted:
+            raise UserError(f"mimic_cxr: views was to be {views!r}, which names none; give those of the metadata: {FRONTAL} or PA,AP,LATERAL,LL")
+        self.root = Path(argument) if argument else Path(root or "")
+        self.split_rule, self.annotation, self.unit, self.strict, self.workers = split_rule, annotation, unit, strict, workers
+        self.asked = index.Asked(target, wanted if split_rule == "official" else ())
+        self.is_credentialed = is_credentialed
+        self.note = note
+        self._tree: MimicTree | None = None
+        self._lists: dict[str, list[index.Listed]] = {}
+        self._stamps: dict[str, str] = {}
+        self._read: dict[str, list[Entry]] = {}
+        self._not_kept: list[Problem] = []
+
+    def cases(self, split: str) -> list[Case]:
+        """All usable images (or studies) of a split, in the order subject, study, dicom id."""
+        return [case_of(entry, self.tree.images, self.unit) for entry in self._entries(split)]
+
+    def references(self, split: str) -> list[Reference]:
+        """One reference per case, in the same order: the target, without anything by region."""
+        return [Reference(case_id(entry, self.unit), entry.findings) for entry in self._entries(split)]
+
+    def fingerprint(self, split: str) -> str:
+        """Changes when a file of the split changes (see ``imagenome_index.stamp`` for what is noticed), or a setting of this reader."""
+        return hashlib.sha256(f"{split} {self.split_rule} {self.unit} {self._stamp(split)}".encode()).hexdigest()
+
+    def problems(self) -> list[Problem]:
+        """What was wrong with the files of the splits read so far: each image left out, and why."""
+        return [*self._of_no_split(), *problems_of(entry for split in SPLITS for entry in self._read.get(split, ()))]
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """For ``data check``: the parts of the tree, and what the lists of some splits name, used or not."""
+        from benchmark.datasets import mimic_account
+
+        entries = {split: self._all(split) for split in splits}
+        problems = {split: problems_of(found) for split, found in entries.items()}
+        return mimic_account.account(self.tree, self._list_file(), self.split_rule, entries, {"": self._of_no_split(), **problems})
+
+    @property
+    def tree(self) -> MimicTree:
+        """Where the parts lie. Raises NoSuchTree."""
+        if self._tree is None:
+            needs = (*NEEDS[self.split_rule], *(("annotations",) if self.split_rule == "r2gen" and self.annotation is None else ()))
+            self._tree = locate(self.root, dataset=self.name, needs=needs)
+        return self._tree
+
+    def _entries(self, split: str) -> list[Entry]:
+        """The entries that are cases, after the unit."""
+        usable = [entry for entry in self._all(split) if not entry.left_out]
+        return one_per_study(usable) if self.unit == "study" else usable
+
+    def _all(self, split: str) -> list[Entry]:
+        """Every listed image of a split, from the cache if its files are what they were."""
+        if split not in self._read:
+            folder = cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}"
+            check_disjoint({name: (one.subject for one in self._listed()[name] if not one.reason) for name in SPLITS})
+            self._read[split] = self._gather(split, folder)
+            if self.strict:
+                stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE)
+        return self._read[split]
+
+    def _gather(self, split: str, folder: Path) -> list[Entry]:
+        """The entries of a split, from the cache or the files; a full or forbidden cache costs time at the next start, and nothing else."""
+        from benchmark.engine import cores
+
+        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": (self.tree, self.asked)}
+        try:
+            return entry_file.gather(folder, lambda: index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
+        except OSError as error:
+            self._not_kept.append(Problem("cache not written", str(folder), f"{error.strerror or error}; the files will be read again next time"))
+            return entry_file.read_all(index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
+
+    def _of_no_split(self) -> list[Problem]:
+        """What was wrong that is not one image's."""
+        if self._tree is None:
+            return []
+        found = [Problem(BAD_ROW, one.where, "without a split, or one that is not known") for one in self._lists.get("", ())]
+        if self._tree.metadata is None:
+            found.append(Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", "there are no views, priors or times"))
+        else:
+            found += missing_columns(self._tree.metadata)
+        if not self._tree.reports:
+            found.append(Problem("missing reports", str(self.root), "there is no context; references are R2Gen's"))
+        return found + self._not_kept
+
+    def _listed(self) -> dict[str, list[index.Listed]]:
+        if not self._lists:
+            read = index.read_r2gen if self.split_rule == "r2gen" else index.read_official
+            self._lists = read(self._list_file())
+        return self._lists
+
+    def _list_file(self) -> Path:
+        """The table that says which image is in which split. Raises NoSuchTree, AmbiguousAnnotation."""
+        if self.split_rule == "official":
+            assert self.tree.mimic_split is not None  # the tree was asked for it
+            return self.tree.mimic_split
+        if self.annotation is not None:
+            return self.annotation.expanduser()
+        if len(self.tree.annotations) > 1:
+            found = ", ".join(map(str, self.tree.annotations))
+            raise AmbiguousAnnotation(f"mimic_cxr: split_rule r2gen needs one annotation.json, found {found}; give --set mimic_cxr.annotation=PATH")
+        return self.tree.annotations[0]
+
+    def _stamp(self, split: str) -> str:
+        if split not in SPLITS:
+            raise UnknownSplit(f"mimic_cxr has no split {split!r}; it has {', '.join(SPLITS)}")
+        if split not in self._stamps:
+            self._stamps[split] = index.stamp(self.tree, self._listed()[split], self.asked, self._list_file())
+        return self._stamps[split]

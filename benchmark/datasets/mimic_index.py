@@ -1,0 +1,170 @@
+"""What MIMIC-CXR-JPG and its reports say about every image of a split, by the official split or R2Gen's, without Chest ImaGenome."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from benchmark.datasets import mimic_reports
+from benchmark.datasets.columns import read_rows
+from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
+from benchmark.datasets.entry_file import IMAGES_PER_PART, Task
+from benchmark.datasets.mimic_patients import REQUIRED_COLUMNS, Patient, Shot, by_subject, is_usable, read_metadata, stamp_patient
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk
+from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, read_items
+from benchmark.datasets.split import SPLITS
+from benchmark.datasets.stores import Store
+
+VERSION = 1
+"""raise it whenever a row would come out otherwise from the same files"""
+OTHER_VIEW = "other view"
+NO_IMPRESSION, NEITHER = "no impression", "neither findings nor impression"
+BY_RULE = frozenset((OTHER_VIEW, NO_FINDINGS, NO_IMPRESSION, NEITHER))
+"""kinds that are the dataset's stated rules at work, not faults of this copy of it"""
+
+Target = Literal["findings", "impression", "findings+impression"]
+MISSING_TARGET: dict[str, str] = {"findings": NO_FINDINGS, "impression": NO_IMPRESSION, "findings+impression": NEITHER}
+
+
+class Listed(NamedTuple):
+    """One image of a split."""
+
+    subject: str
+    study: str
+    dicom: str
+    where: str
+    """file, and line or number of the item"""
+    reason: str
+    """why the list alone rules it out, or empty"""
+    report: str = ""
+    """the reference, where the list brings it"""
+    path: str = ""
+    """of the file below the folder of images, where the list says"""
+
+
+class Asked(NamedTuple):
+    """What is wanted of each image."""
+
+    target: Target
+    views: tuple[str, ...]
+    """as the metadata has them; empty where the list alone decides"""
+
+
+def read_official(path: Path) -> dict[str, list[Listed]]:
+    """split -> its images in the order subject, study, dicom; under the empty name what is of no split. Raises BadTable."""
+    lists: dict[str, list[Listed]] = {split: [] for split in (*SPLITS, "")}
+    known: set[str] = set()
+    for line, row in read_rows(path, [*REQUIRED_COLUMNS, "split"]):
+        split = KEYS.get(row["split"].lower(), "")
+        subject, study, dicom = row["subject_id"].removeprefix("p"), row["study_id"].removeprefix("s"), row["dicom_id"].removesuffix(".dcm")
+        reason = _reason(subject, study, dicom, known) if split else BAD_ROW
+        lists[split].append(Listed(subject, study, dicom, f"{path.name}, line {line}: {dicom}", reason))
+    return {split: sorted(listed) for split, listed in lists.items()}
+
+
+def read_r2gen(path: Path) -> dict[str, list[Listed]]:
+    """The same of R2Gen's annotation.json. Raises BadAnnotation."""
+    lists: dict[str, list[Listed]] = {split: [] for split in (*SPLITS, "")}
+    known: set[str] = set()
+    items = read_items(path)
+    for number, item in enumerate(items, start=1):
+        reason = _reason(item.subject, item.study, item.id, known)
+        where = f"{path.name}, item {number}: {item.id}"
+        report = mimic_reports.one_line(item.report)
+        lists[item.split].append(Listed(item.subject, item.study, item.id, where, reason, report, item.images[0] if item.images else ""))
+    if items and not any(is_usable(item.subject, item.study, item.id) for item in items):
+        raise BadAnnotation(
+            f"{path}: was to be R2Gen's annotation.json of MIMIC-CXR, whose items have subject_id and study_id; found items such as {items[0].id!r}; "
+            "it may be that of IU X-Ray: name the other one (--set mimic_cxr.annotation=PATH)"
+        )
+    return {split: sorted(listed) for split, listed in lists.items()}
+
+
+def _reason(subject: str, study: str, dicom: str, known: set[str]) -> str:
+    if not is_usable(subject, study, dicom):
+        return BAD_ROW
+    reason = DUPLICATE if dicom in known else ""
+    known.add(dicom)
+    return reason
+
+
+def stamp(tree: MimicTree, listed: Sequence[Listed], asked: Asked, lists: Path) -> str:
+    """Hex digest of everything that the entries of one split are read from; see ``imagenome_index.stamp`` for what is noticed."""
+    digest = hashlib.sha256(f"{VERSION} {asked.target} {','.join(asked.views)}\n".encode())
+    for table in (lists, tree.metadata):
+        digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+    reports = Store(tree.reports)
+    digest.update(f"{reports.archive_stamp()}\n".encode())
+    reports.archives = []  # their checksums are in by now
+    for subject, images in by_subject(listed):
+        digest.update(f"p{subject}\n".encode())
+        stamp_patient(digest, tree, reports, subject, (one.study for one in images))
+    return digest.hexdigest()
+
+
+def tasks(tree: MimicTree, listed: Sequence[Listed], asked: Asked) -> list[Task]:
+    """The patients of a split in portions, with their rows of the metadata. Raises BadTable."""
+    patients = list(by_subject(listed))
+    needed = (*REQUIRED_COLUMNS, *(("ViewPosition",) if asked.views else ()))
+    shots = read_metadata(tree.metadata, {subject for subject, _ in patients}, needed) if tree.metadata else {}
+    portions: list[list[tuple[str, list[Listed]]]] = [[]]
+    for patient in patients:
+        if sum(len(images) for _, images in portions[-1]) >= IMAGES_PER_PART:
+            portions.append([])
+        portions[-1].append(patient)
+    return [
+        Task(sum(len(images) for _, images in portion), (portion, {subject: shots.get(subject, []) for subject, _ in portion}))
+        for portion in portions
+        if portion
+    ]
+
+
+def read_patients(patients: Sequence[tuple[str, Sequence[Listed]]], shots: dict[str, list[Shot]], tree: MimicTree, asked: Asked) -> list[Entry]:
+    """The entries of some patients. What is wrong with a file is in the entry; nothing is raised for it."""
+    reports = Store(tree.reports)
+    found: list[Entry] = []
+    for subject, listed in patients:
+        patient = Patient(tree, reports, subject, shots[subject])
+        found += [_entry(patient, one, asked) for one in listed]
+    return found
+
+
+def _entry(patient: Patient, listed: Listed, asked: Asked) -> Entry:
+    """Everything about the image, or the first reason why it is no case."""
+    entry = Entry(listed.subject, listed.study, listed.dicom, patient.view(listed.dicom))
+    if listed.reason:
+        return entry.leave_out(listed.reason, listed.where)
+    if asked.views and entry.view not in asked.views:
+        return entry.leave_out(OTHER_VIEW, listed.where, entry.view or "the metadata do not say which")
+    image = _at(patient, listed.path) or patient.image(entry)
+    if image is None or not _has_reference(entry, patient, listed, asked) or patient.size_px(entry, image) is None:
+        return entry
+    patient.add_context(entry, image)
+    return entry
+
+
+def _at(patient: Patient, path: str) -> OnDisk | None:
+    """The file that the list names, if it is there."""
+    if not path:
+        return None
+    return next((image for images in patient.on_disk.values() for image in images.values() if path.endswith(image.relative)), None)
+
+
+def _has_reference(entry: Entry, patient: Patient, listed: Listed, asked: Asked) -> bool:
+    """Whether there is a text to be measured against; if so the entry has it."""
+    if not asked.views:
+        entry.findings = listed.report if any(letter.isalpha() for letter in listed.report) else ""
+        if not entry.findings:
+            entry.leave_out(NO_FINDINGS, listed.where, "the item has no report")
+        return bool(entry.findings)
+    parts = patient.sections(entry)
+    if parts is None:
+        return False
+    study = f"s{entry.study}"
+    texts = [mimic_reports.section_of(parts, name, study) for name in asked.target.split("+")]
+    entry.findings = " ".join(filter(None, texts))
+    if not entry.findings:
+        entry.leave_out(MISSING_TARGET[asked.target], f"p{entry.subject}/{study}.txt", f"sections: {', '.join(parts)}"[:200])
+    return bool(entry.findings)
