@@ -44,7 +44,7 @@ def is_dicom(path: Path, start: bytes) -> bool:
 def read_dicom(path: Path, content: bytes) -> Grey:
     """The one frame of a DICOM file. Raises UnreadableImage, see ``images.read_radiograph``."""
     header = read_header(path, content)
-    _check_picture(path, header)
+    check_picture(path, header)
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise UnreadableImage(f"radiograph {path}: a DICOM file whose pixels are not there, the header alone; fetch the whole file")
     _name_syntax(header)
@@ -54,7 +54,7 @@ def read_dicom(path: Path, content: bytes) -> Grey:
 def dicom_size_px(path: Path) -> tuple[int, int]:
     """(width, height) by the header alone. Raises UnreadableImage, for several frames too."""
     header = read_header(path, path.read_bytes() if _is_deflated(path) else path)
-    return _check_picture(path, header)
+    return check_picture(path, header)
 
 
 def read_header(path: Path, source: bytes | Path, tags: list[str] | None = None) -> Any:
@@ -67,7 +67,7 @@ def read_header(path: Path, source: bytes | Path, tags: list[str] | None = None)
     return _guarded(path, lambda: pydicom.dcmread(source, force=True, stop_before_pixels=True, specific_tags=tags))
 
 
-def _check_picture(path: Path, header: Any) -> tuple[int, int]:
+def check_picture(path: Path, header: Any) -> tuple[int, int]:
     """(width, height) of a header that is one radiograph's. Raises UnreadableImage."""
     if "Rows" not in header or "Columns" not in header:
         found = "a DICOM file without an image" if len(header) else "no DICOM file"

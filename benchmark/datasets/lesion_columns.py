@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from benchmark.records import Lesion, Lesions, UserError
 from benchmark.vocabulary import LESIONS
 
 OTHER_NAMES = {"effusion": "pleural effusion", "pleural thickening": "pleural thickening", "hiatal hernia": "hernia"}
+NO_LESION = {"no finding", "normal"}
 
 
 class BadLabel(UserError):
@@ -18,8 +20,7 @@ def lesion_columns(header: Iterable[str]) -> dict[str, str]:
     """lesion -> its column, if the header has all 14 (in any case, with _ or spaces); else nothing: half a set would read as negatives."""
     found: dict[str, str] = {}
     for column in header:
-        name = " ".join(column.lower().replace("_", " ").split())
-        name = OTHER_NAMES.get(name, name)
+        name = _plain(column)
         if name in LESIONS:
             found.setdefault(name, column)
     return found if len(found) == len(LESIONS) else {}
@@ -31,6 +32,25 @@ def lesions_of(row: Mapping[str, str], columns: Mapping[str, str], where: str) -
     if not any(cells.values()):
         return None
     return tuple(_lesion(lesion, cell, f"{where}, column {columns[lesion]!r}") for lesion, cell in cells.items())
+
+
+def lesions_named(cell: str, where: str) -> Lesions | None:
+    """The 14 lesions of a cell that names those present, as NIH has it: ``Effusion|Mass``, ``No Finding``; the others are negative.
+
+    A blank cell gives None. Raises BadLabel.
+    """
+    if not cell.strip():
+        return None
+    named = {_plain(part) for part in re.split(r"[|;,]", cell) if part.strip()} - NO_LESION
+    if unknown := sorted(named - set(LESIONS)):
+        raise BadLabel(f"{where}: {unknown[0]!r} is none of the 14 lesions; known: {', '.join(LESIONS)}, No Finding")
+    return tuple(_lesion(lesion, "1" if lesion in named else "", where) for lesion in LESIONS)
+
+
+def _plain(name: str) -> str:
+    """A lesion's name as ``vocabulary.LESIONS`` has it, if it is one."""
+    name = " ".join(name.lower().replace("_", " ").split())
+    return OTHER_NAMES.get(name, name)
 
 
 def _lesion(name: str, cell: str, where: str) -> Lesion:

@@ -3,41 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from benchmark.datasets.account import Account, Part
 from benchmark.datasets.boxes import mend_boxes
-from benchmark.datasets.columns import read_rows
-from benchmark.datasets.encodings import decode
+from benchmark.datasets.dicom_pixels import is_dicom
+from benchmark.datasets.dicom_studies import cases_of_films, view_of_file
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
-from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
+from benchmark.datasets.lesion_columns import lesion_columns, lesions_named, lesions_of
 from benchmark.datasets.split import SPLITS, check_disjoint
+from benchmark.datasets.table_records import BETWEEN_IMAGES, Record, boxes_cell, file_bytes, read_records, sentences_cell, text_cell
+from benchmark.datasets.table_records import BadManifest as BadManifest
 from benchmark.progress import progress
 from benchmark.records import BoxXYXY, Case, ImageFile, Lesions, Problem, Reference, UserError
-from benchmark.vocabulary import REGIONS
 
-ROLES = ("image", "report", "id", "patient", "study", "split", "view", "indication", "comparison", "technique", "boxes")
+TEXT_ROLES = ("image", "report", "id", "patient", "study", "split", "view", "indication", "comparison", "technique", "prior_report", "prior_image")
+NESTED_ROLES = ("boxes", "region_sentences")
+"""read as JSON, or as the nested value that Parquet and JSON lines have"""
+ROLES = (*TEXT_ROLES, *NESTED_ROLES, "labels")
 SPLIT_WORDS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validate", "val", "valid", "validation", "dev"), "validate"),
     **dict.fromkeys(("", "test", "testing"), "test"),
 }
-EMPTY_WORDS = frozenset(("nan", "null", "<na>"))
-"""what programs write for nothing; "none" and "n/a" are left alone, a radiologist may have written them"""
-BETWEEN_IMAGES = ";"
+REPORT_NAMES = frozenset(("reports", "finding", "findings", "findings text", "report text", "text", "impression", "caption", "reference"))
+"""what a column of reports may be called, for the question whether it is meant"""
 NOT_UTF8 = "file name is not UTF-8"
 NO_PATIENT = "no patient"
-
-
-class BadManifest(UserError):
-    """A manifest that cannot be read; the message names row and column."""
 
 
 class StoppedAtProblem(UserError):
@@ -49,33 +48,43 @@ class _Row:
     """One examination as the table has it."""
 
     case: Case
-    report: str
-    lesions: Lesions | None
-    boxes: Mapping[str, BoxXYXY]
-    split: str
     where: str
+    report: str = ""
+    lesions: Lesions | None = None
+    boxes: Mapping[str, BoxXYXY] = field(default_factory=dict)
+    region_sentences: Mapping[str, str] = field(default_factory=dict)
+    split: str = "test"
 
 
 class Manifest:
-    """A CSV, TSV, JSON, JSON lines or Parquet file with a row per case, or a folder whose every image is a case without a reference.
+    """A CSV, TSV, JSON, JSON lines or Parquet file with a row per case, or a folder of images without references.
 
         manifest:cases.csv         manifest:/path/to/folder
 
     Columns: ``image`` (path, relative to the table; DICOM too; several views divided by ``;``, the one that the report is asked for first), and if
     wanted ``report``, ``id`` (else the image's name), ``patient`` (else the id), ``study`` (else the id), ``split`` (train, validate, test; else
-    test), ``view``, ``indication``, ``comparison``, ``technique``, ``boxes`` (JSON: region -> [left, top, right, bottom] in pixels), and the
-    14 lesions as columns of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against. A row with a blank patient
-    among rows with one is a patient of its own, and counted.
+    test), ``view`` (else what a DICOM header says), ``indication``, ``comparison``, ``technique``, ``prior_report``, ``prior_image`` (path),
+    ``boxes`` (JSON: region -> [left, top, right, bottom] in pixels), ``region_sentences`` (JSON: region -> sentence), and the 14 lesions as columns
+    of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against. A row with a blank patient among rows with one is a
+    patient of its own, and counted.
 
-    columns         names that differ: "image=filename,report=findings_text"
+    Of a folder every image is a case, called by its path, and the images of one DICOM study are one case, frontal first. Its patients are those of
+    the headers, numbered: nothing else of a header that names a patient gets out, see ``dicom_studies``.
+
+    A setting per column names one that is called otherwise: ``--set manifest.image=filename``, ``--set manifest.report="findings text"``.
+
+    columns         the same for several at once: "image=filename,report=findings text"
+    box_column      the name of the column of boxes
+    labels          a column that names the lesions present: "Effusion|Mass", "No Finding"
     images          folder that image paths are relative to, if not the table's own
     boxes           "truth": cases carry the boxes of the table
+    unit            "image": every DICOM file of a folder is a case of its own
     strict          stop at the first row that cannot be used instead of leaving it out
     is_credentialed whether the texts may not leave this machine; yes, unless you say otherwise
+    note            a sentence to stand under every table
     """
 
     name = "manifest"
-    note = ""
 
     def __init__(
         self,
@@ -84,15 +93,36 @@ class Manifest:
         columns: str = "",
         images: Path | None = None,
         boxes: Literal["none", "truth"] = "none",
+        unit: Literal["study", "image"] = "study",
         strict: bool = False,
         is_credentialed: bool = True,
+        note: str = "",
+        image: str = "",
+        report: str = "",
+        id: str = "",  # noqa: A002  the setting is called as its column
+        patient: str = "",
+        study: str = "",
+        split: str = "",
+        view: str = "",
+        indication: str = "",
+        comparison: str = "",
+        technique: str = "",
+        prior_report: str = "",
+        prior_image: str = "",
+        region_sentences: str = "",
+        box_column: str = "",
+        labels: str = "",
     ) -> None:
         self.path = Path(argument).expanduser()
-        self.columns = _mapped(columns)
+        given = (image, report, id, patient, study, split, view, indication, comparison, technique, prior_report, prior_image)
+        single = dict(zip(ROLES, (*given, box_column, region_sentences, labels), strict=True))
+        self.columns = {**_mapped(columns), **{role: column for role, column in single.items() if column}}
         self.folder = images or (self.path if self.path.is_dir() else self.path.parent)
         self.boxes = boxes
+        self.unit = unit
         self.strict = strict
         self.is_credentialed = is_credentialed
+        self.note = note
         self._rows: dict[str, list[_Row]] = {}
         self._problems: list[Problem] = []
         self._digest = ""
@@ -105,12 +135,12 @@ class Manifest:
 
     def references(self, split: str) -> list[Reference]:
         """One reference per case, in the same order; with an empty report if the table has none at all."""
-        return [Reference(row.case.id, row.report, boxes=row.boxes, lesions=row.lesions) for row in self._of(split)]
+        return [Reference(row.case.id, row.report, row.region_sentences, row.boxes, row.lesions) for row in self._of(split)]
 
     def fingerprint(self, split: str) -> str:
         """Changes when the table changes, the set of images, or the size of one. Images do not enter with their content."""
         self._of(split)
-        return hashlib.sha256(f"{split} {sorted(self.columns.items())} {self.boxes} {self._digest}".encode()).hexdigest()
+        return hashlib.sha256(f"{split} {sorted(self.columns.items())} {self.boxes} {self.unit} {self._digest}".encode()).hexdigest()
 
     def problems(self) -> list[Problem]:
         """Rows that were left out or have no patient, and boxes that were dropped or clipped."""
@@ -142,18 +172,19 @@ class Manifest:
         digest = hashlib.sha256()
         problems: list[Problem] = []
         if self.path.is_dir():
-            rows = [_Row(case, "", None, {}, "test", _shown(case.id)) for case in _folder_cases(self.path)]
+            cases = _folder_cases(self.path, problems, by_study=self.unit == "study")
+            rows = _with_patients([_Row(case, _shown(case.id)) for case in cases], problems)
         else:
-            content = _bytes(self.path)
+            content = file_bytes(self.path)
             digest.update(content)
-            rows = self._table_rows(_records(self.path, content), problems)
+            rows = self._table_rows(read_records(self.path, content), problems)
         has_reports = any(row.report for row in rows)
         usable: dict[str, list[_Row]] = {split: [] for split in SPLITS}
         with progress("read manifest", len(rows)) as advance:
             for row in rows:
                 advance(1)
-                for image in row.case.images:
-                    digest.update(f"{row.case.id} {image.path.name} {_size(image.path)}\n".encode(errors="backslashreplace"))
+                for path in filter(None, (*(image.path for image in row.case.images), row.case.prior_image)):
+                    digest.update(f"{row.case.id} {path.name} {_size(path)}\n".encode(errors="backslashreplace"))
                 fault = next(filter(None, map(_fault, row.case.images)), None)
                 if fault is None and has_reports and not row.report:
                     fault = "no report", row.where, "other rows have one"
@@ -161,7 +192,7 @@ class Manifest:
                     kind, where, what = fault
                     problems.append(Problem(kind, where if where == row.where else f"{row.where}: {where}", what))
                     continue
-                usable[row.split].append(self._with_boxes(row, problems))
+                usable[row.split].append(self._with_boxes(_with_prior(_with_views(row), problems), problems))
         if self.strict and problems:
             first = f"{problems[0].kind}: {problems[0].where} ({problems[0].what})"
             raise StoppedAtProblem(
@@ -170,44 +201,68 @@ class Manifest:
         self._rows, self._problems, self._digest = usable, problems, digest.hexdigest()
         self._split_of = {row.where: row.split for row in rows}
 
-    def _table_rows(self, records: list[tuple[str, dict[str, Any]]], problems: list[Problem]) -> list[_Row]:
+    def _table_rows(self, records: list[Record], problems: list[Problem]) -> list[_Row]:
         """The rows of a table, checked among each other. Raises BadManifest."""
-        header = list(dict.fromkeys(name for _, record in records for name in record))
         if not records:
             raise BadManifest(f"{self.path}: was to hold a row per case, found none; a table needs a header and rows")
-        for role, column in self.columns.items():
-            if column not in header:
-                raise BadManifest(f"{self.path}: {role} was to be in the column {column!r}, found the columns {', '.join(header)}; mend columns")
-        names = {role: self.columns.get(role, role) for role in ROLES}
-        if names["image"] not in header:
-            raise BadManifest(f"{self.path}: needs the column 'image', found {', '.join(header)}; say which it is: columns=image=...")
-        labels = lesion_columns(header)
+        header = list(dict.fromkeys(name for _, record in records for name in record))
+        names = self._names(header, records)
+        if names["report"] not in header and (meant := [name for name in header if _plain(name) in REPORT_NAMES]):
+            what = f"so there is nothing to be measured against; if it is {meant[0]!r}: --set manifest.report={_quoted(meant[0])}"
+            problems.append(Problem("no column of reports", self.path.name, what))
+        labels = {} if names["labels"] else lesion_columns(header)
         self._read_from = {role: column for role, column in (names | labels).items() if column in header}
-        read = [name for name in header if name in {*names.values(), *labels.values()} and name != names["boxes"]]
-        seen: dict[str, str] = {}
+        read = [names[role] for role in (*TEXT_ROLES, "labels") if names[role] in header] + list(labels.values())
+        seen: dict[str, tuple[str, str]] = {}
         rows = []
         for where, record in records:
-            cells = {name: _cell(record.get(name), f"{self.path}, {where}, column {name!r}") for name in read}
+            place = f"{self.path}, {where}"
+            cells = {name: text_cell(record.get(name), f"{place}, column {name!r}") for name in read}
             cell_of = {role: cells.get(column, "") for role, column in names.items()}
+            if not any(part.strip() for part in cell_of["image"].split(BETWEEN_IMAGES)):
+                problems.append(Problem("no image path", f"{where}, column {names['image']!r}", "blank; the row was left out"))
+                continue
             case = self._case(cell_of, names, header, where)
             if case.id in seen:
-                raise BadManifest(f"{self.path}, {where}: the id {case.id!r} is already that of {seen[case.id]}; ids have to be unique")
-            seen[case.id] = where
+                earlier, its_image = seen[case.id]
+                if not cell_of["id"] and its_image != cell_of["image"]:
+                    raise BadManifest(
+                        f"{place}: {cell_of['image']!r} and that of {earlier} would both be called {case.id!r}; add a column id, or set images "
+                        "to the folder above them"
+                    )
+                problems.append(Problem("duplicate id", where, f"{case.id!r} is already that of {earlier}; that row was kept"))
+                continue
+            seen[case.id] = where, cell_of["image"]
             split = SPLIT_WORDS.get(cell_of["split"].lower())
             if split is None:
                 known = ", ".join(SPLITS)
-                raise BadManifest(f"{self.path}, {where}, column {names['split']!r}: {cell_of['split']!r} is no split; write one of {known}")
-            lesions = lesions_of(cells, labels, f"{self.path}, {where}") if labels else None
-            boxes = _boxes(record.get(names["boxes"]), f"{self.path}, {where}, column {names['boxes']!r}")
-            rows.append(_Row(case, cell_of["report"], lesions, boxes, split, where))
+                raise BadManifest(f"{place}, column {names['split']!r}: {cell_of['split']!r} is no split; write one of {known}")
+            lesions = lesions_of(cells, labels, place) if labels else lesions_named(cell_of["labels"], f"{place}, column {names['labels']!r}")
+            boxes = boxes_cell(record.get(names["boxes"]), f"{place}, column {names['boxes']!r}")
+            sentences = sentences_cell(record.get(names["region_sentences"]), f"{place}, column {names['region_sentences']!r}")
+            rows.append(_Row(case, where, cell_of["report"], lesions, boxes, sentences, split))
         rows = _with_patients(rows, problems)
         check_disjoint({split: {row.case.patient for row in rows if row.split == split} for split in SPLITS})
         return rows
 
+    def _names(self, header: Sequence[str], records: Sequence[Record]) -> dict[str, str]:
+        """role -> its column: as said, else called as the role, in whichever case and with _ or spaces. Raises BadManifest."""
+        for role, column in self.columns.items():
+            if column not in header:
+                found = f"found the columns {', '.join(header)}{_did_you_mean(column, header)}"
+                raise BadManifest(f"{self.path}: {role} was to be in the column {column!r}, {found}; mend --set manifest.{_setting(role)}")
+        like = {_plain(name): name for name in reversed(header)}
+        names = {role: self.columns.get(role) or (role if role in header else like.get(_plain(role), role)) for role in ROLES}
+        names["labels"] = self.columns.get("labels", "")  # unasked, a column of that name may hold anything
+        if names["image"] not in header:
+            pictures = [name for name in header if _names_pictures(name, records)]
+            asked = f"; did you mean {pictures[0]!r}" if pictures else ""
+            remedy = f"say which it is: --set manifest.image={_quoted(pictures[0]) if pictures else '...'}"
+            raise BadManifest(f"{self.path}: needs the column 'image', found {', '.join(header)}{asked}; {remedy}")
+        return names
+
     def _case(self, cell_of: Mapping[str, str], names: Mapping[str, str], header: Sequence[str], where: str) -> Case:
         paths = [part.strip() for part in cell_of["image"].split(BETWEEN_IMAGES) if part.strip()]
-        if not paths:
-            raise BadManifest(f"{self.path}, {where}, column {names['image']!r}: the image's path is missing; fill it in or take the row out")
         views = [part.strip().upper() for part in cell_of["view"].split(BETWEEN_IMAGES)]
         views += [""] * (len(paths) - len(views))
         if names["id"] in header and not cell_of["id"]:
@@ -222,6 +277,8 @@ class Manifest:
             indication=cell_of["indication"],
             technique=cell_of["technique"],
             comparison=cell_of["comparison"],
+            prior_report=cell_of["prior_report"],
+            prior_image=self.folder / cell_of["prior_image"] if cell_of["prior_image"] else None,
         )
 
     def _name_of(self, path: Path) -> str:
@@ -254,21 +311,86 @@ def _mapped(columns: str) -> dict[str, str]:
     return mapped
 
 
-def _folder_cases(folder: Path) -> list[Case]:
-    """A case for every image below a folder, by path; the path without its suffix is the id, with it where two would be the same."""
-    paths = []
+def _plain(name: str) -> str:
+    return " ".join(re.split(r"[\s_-]+", name.strip().lower()))
+
+
+def _quoted(name: str) -> str:
+    """A column's name as it is typed in a shell."""
+    return f'"{name}"' if re.search(r"[^\w.-]", name) else name
+
+
+def _setting(role: str) -> str:
+    return "box_column" if role == "boxes" else role
+
+
+def _did_you_mean(column: str, header: Sequence[str]) -> str:
+    known = {_plain(name): name for name in header}
+    close = get_close_matches(_plain(column), known, n=1)
+    return f" (did you mean {known[close[0]]!r}?)" if close else ""
+
+
+def _names_pictures(column: str, records: Sequence[Record]) -> bool:
+    """Whether the first cell of a column that holds anything names a file of an image."""
+    first = next((value for _, record in records if (value := record.get(column))), "")
+    first = first[0] if isinstance(first, list) and first else first
+    return isinstance(first, str) and first.split(BETWEEN_IMAGES)[0].strip().lower().endswith(IMAGE_SUFFIXES)
+
+
+def _folder_cases(folder: Path, problems: list[Problem], *, by_study: bool) -> list[Case]:
+    """The cases of the images below a folder, by path; a picture's path without its suffix is the id, with it where two would be the same."""
+    pictures, films = [], []
     for place, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        paths += [Path(place, name) for name in files if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
-    if not paths:
+        for name in sorted(files):
+            path = Path(place, name)
+            if name.startswith(".") or name.upper() == "DICOMDIR":
+                continue
+            if name.lower().endswith(IMAGE_SUFFIXES) and not _is_utf8(str(path)):
+                pictures.append(path)
+            elif _is_film(path):
+                films.append(path)
+            elif name.lower().endswith(IMAGE_SUFFIXES):
+                pictures.append(path)
+    if not pictures and not films:
         raise BadManifest(f"{folder}: was to hold radiographs, found no {', '.join(IMAGE_SUFFIXES)}; name the folder of the images, or a table")
-    relative = [path.relative_to(folder) for path in sorted(paths)]
+    relative = [path.relative_to(folder) for path in sorted(pictures)]
     times = Counter(path.with_suffix("") for path in relative)
-    cases = []
+    cases = cases_of_films(films, folder, problems, by_study=by_study) if films else []
+    taken = {case.id for case in cases}
     for path in relative:
-        name = (path if times[path.with_suffix("")] > 1 else path.with_suffix("")).as_posix()
-        cases.append(Case(id=name, patient=name, study=name, images=(ImageFile(folder / path, "", path.stem),)))
-    return cases
+        bare = path.with_suffix("")
+        name = (path if times[bare] > 1 or bare.as_posix() in taken else bare).as_posix()
+        cases.append(Case(id=name, patient="", study=name, images=(ImageFile(folder / path, "", path.stem),)))
+    return sorted(cases, key=lambda case: case.images[0].path)
+
+
+def _is_film(path: Path) -> bool:
+    """Whether a file is DICOM, by its content: many are called IM0001, or by a UID whose last number looks like a suffix."""
+    try:
+        with path.open("rb") as file:
+            return is_dicom(path, file.read(132))
+    except OSError:
+        return False
+
+
+def _with_views(row: _Row) -> _Row:
+    """The row with the views that its DICOM files state, where the table does not."""
+    if all(image.view or not _is_film(image.path) for image in row.case.images):
+        return row
+    images = [image if image.view or not _is_film(image.path) else replace(image, view=view_of_file(image.path)) for image in row.case.images]
+    return replace(row, case=replace(row.case, images=tuple(images)))
+
+
+def _with_prior(row: _Row, problems: list[Problem]) -> _Row:
+    """The row, without a prior image that cannot be read."""
+    prior = row.case.prior_image
+    fault = _fault(ImageFile(prior)) if prior else None
+    if fault is None:
+        return row
+    kind, where, what = fault
+    problems.append(Problem(f"prior: {kind}", f"{row.where}: {where}", f"{what}; the case was kept without it"))
+    return replace(row, case=replace(row.case, prior_image=None))
 
 
 def _with_patients(rows: Sequence[_Row], problems: list[Problem]) -> list[_Row]:
@@ -321,116 +443,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
-
-
-# --- tables ---
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadManifest(f"manifest {path}: cannot be read ({error.strerror or error}); check the path") from error
-
-
-def _records(path: Path, content: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """("line 3", column -> value) of every row. Raises BadManifest, BadTable."""
-    suffix = path.with_suffix("").suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
-    readers: dict[str, Callable[[Path, bytes], Iterator[tuple[str, dict[str, Any]]]]] = {
-        **dict.fromkeys((".csv", ".tsv", ".txt"), _from_csv),
-        **dict.fromkeys((".jsonl", ".ndjson"), _from_json_lines),
-        ".json": _from_json,
-        **dict.fromkeys((".parquet", ".pq"), _from_parquet),
-    }
-    if suffix not in readers:
-        raise BadManifest(
-            f"manifest {path}: was to be a table, found a {suffix or 'file without suffix'}; give one of {', '.join(readers)}, or a folder"
-        )
-    return list(readers[suffix](path, content))
-
-
-def _from_csv(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    for line, row in read_rows(path):
-        yield f"line {line}", {name: value for name, value in row.items() if name}
-
-
-def _from_json_lines(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(decode(content).split("\n"), 1):
-        if line.strip():
-            yield f"line {number}", _record(_json(line, f"{path}, line {number}"), f"{path}, line {number}")
-
-
-def _from_json(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    listed = _json(decode(content), str(path))
-    if not isinstance(listed, list):
-        raise BadManifest(f"{path}: was to be a JSON list of objects, found {type(listed).__name__}; write [{{...}}, ...] or JSON lines")
-    for number, record in enumerate(listed, 1):
-        yield f"item {number}", _record(record, f"{path}, item {number}")
-
-
-def _from_parquet(path: Path, content: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        records = pq.read_table(pa.BufferReader(content)).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise BadManifest(f"{path}: was to be Parquet, and cannot be read ({' '.join(str(error).split())[:160]}); write it anew") from error
-    for number, record in enumerate(records, 1):
-        yield f"row {number}", record
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise BadManifest(f"{where}: no JSON ({error}); mend it") from error
-    except RecursionError:
-        raise BadManifest(f"{where}: JSON nested too deeply; a row is an object with the columns as keys") from None
-
-
-def _record(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadManifest(f"{where}: was to be an object with the columns as keys, found {type(value).__name__}; mend it")
-    return value
-
-
-def _cell(value: Any, where: str) -> str:
-    """A cell as text: nothing for NaN and null, 12 for 12.0 (what pandas makes of whole numbers beside an empty cell). Raises BadManifest."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, str):
-        if not _is_utf8(value):
-            raise BadManifest(f"{where}: half a surrogate pair in the text; write plain text")
-        return "" if value.strip().lower() in EMPTY_WORDS else value.strip()
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float) and math.isinf(value):
-        raise BadManifest(f"{where}: was to be a text or a number, found infinity; mend the cell")
-    if isinstance(value, (int, float)):
-        return str(int(value)) if value == int(value) else str(value)
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return BETWEEN_IMAGES.join(value)
-    raise BadManifest(f"{where}: was to be a text, a number or a list of texts, found {type(value).__name__}; mend the cell")
-
-
-def _boxes(value: Any, where: str) -> dict[str, BoxXYXY]:
-    """region -> box of a cell with JSON, or of a nested value. Raises BadManifest."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return {}
-    found = _json(value, where) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise BadManifest(f'{where}: was to be JSON like {{"left lung": [10, 20, 200, 300]}}, found {type(found).__name__}; mend the cell')
-    boxes: dict[str, BoxXYXY] = {}
-    for region, box in found.items():
-        if region not in REGIONS:
-            raise BadManifest(f"{where}: {region!r} is no region of Chest ImaGenome; the 29 are {', '.join(REGIONS)}")
-        if box is None:  # Parquet fills a struct's missing fields so
-            continue
-        if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(isinstance(one, (int, float)) for one in box):
-            raise BadManifest(f"{where}: the box of {region!r} was to be left, top, right, bottom in pixels, found {box!r}; mend the cell")
-        try:
-            boxes[region] = (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        except OverflowError:
-            raise BadManifest(f"{where}: the box of {region!r} has a number too large for pixels; mend the cell") from None
-    return boxes

@@ -255,10 +255,10 @@ def test_strict_stops_at_the_first_row_that_cannot_be_used(folder):
     [
         ("", "was to hold a row per case, found none"),
         ("image,report\n", "found none"),
-        ("file,report\na.png,x\n", "needs the column 'image', found file, report; say which it is: columns=image=..."),
-        ("id,image\n1,a.png\n1,b.png\n", "line 3: the id '1' is already that of line 2"),
+        ("file,report\nx,x\n", "needs the column 'image', found file, report; say which it is: --set manifest.image=..."),
+        ("the file,report\na.png;b.png,x\n", "; did you mean 'the file'; say which it is: --set manifest.image=\"the file\""),
         ("id,image\n1,a.png\n,b.png\n", "line 3, column 'id': the id is missing"),
-        ("image,report\n,Clear.\n", "line 2, column 'image': the image's path is missing"),
+        ("image,report\n/a/x.png,1\n/b/x.png,2\n", "line 3: '/b/x.png' and that of line 2 would both be called 'x'; add a column id"),
         ("image,split\na.png,holdout\n", "line 2, column 'split': 'holdout' is no split; write one of train, validate, test"),
         ('image,boxes\na.png,"{""knee"": [1,2,3,4]}"\n', "line 2, column 'boxes': 'knee' is no region"),
         ('image,boxes\na.png,"{""spine"": [1,2,3]}"\n', "the box of 'spine' was to be left, top, right, bottom"),
@@ -318,7 +318,9 @@ def test_a_patient_in_two_splits_is_refused(folder):
     [
         ("image", "cannot read 'image'"),
         ("picture=a", "cannot read 'picture=a' of columns; write role=column, the roles are image, report"),
-        ("image=file", "image was to be in the column 'file', found the columns image; mend columns"),
+        ("image=file", "image was to be in the column 'file', found the columns image; mend --set manifest.image"),
+        ("image=imege", "image was to be in the column 'imege', found the columns image (did you mean 'image'?); mend --set manifest.image"),
+        ("boxes=box", "boxes was to be in the column 'box', found the columns image; mend --set manifest.box_column"),
     ],
 )
 def test_a_wrong_mapping_is_refused(folder, columns, words):
