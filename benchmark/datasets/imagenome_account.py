@@ -34,12 +34,12 @@ def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: M
         listed={split: len(found) for split, found in entries.items()},
         besides=[*_counts(entries), *_avoided(tree), *besides],
         problems=problems,
-        by_rule=index.BY_RULE | ({index.NO_GRAPH} if _lacks_what_all_lack(entries) else frozenset()),
+        by_rule=index.BY_RULE | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset()),
         notes=notes,
     )
 
 
-def _lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
+def lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
     """Whether the missing scene graphs are the 23 that are missing from the published archive, and so no fault of this copy."""
     lists = [(SPLITS.index(split), ones) for split, ones in entries.items()]
     missing = [sum(entry.left_out == index.NO_GRAPH for entry in ones) for _, ones in lists]
