@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from benchmark.records import BoxXYXY, Problem
@@ -39,7 +39,7 @@ class Entry:
     prior_report: str = ""
     prior_image: str = ""
     sentences: dict[str, str] = field(default_factory=dict)
-    boxes: dict[str, BoxXYXY] = field(default_factory=dict)
+    boxes: Mapping[str, BoxXYXY] = field(default_factory=dict)
     lesions: list[str] = field(default_factory=list)
     """silver labels, for the stratified split"""
 
