@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.datasets.split import PAPER_IMAGES, SharedPatient, check_disjoint, stratify
+from benchmark.datasets.split import PAPER_IMAGES, SharedPatient, check_disjoint, share_errors, stratify
 
 
 def population(patients=4000, labels=25, seed=0):
@@ -24,6 +24,29 @@ def test_shares_of_images_and_of_every_label_are_as_wished():
         chosen = folds == fold
         assert abs(images[chosen].sum() / images.sum() - wished[fold]) < 0.008
         np.testing.assert_allclose(labels[chosen].sum(axis=0) / labels.sum(axis=0), wished[fold], atol=0.012)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_on_20000_patients_no_label_is_shared_out_worse_than_by_six_tenths_of_a_point(seed):
+    """The bound of the spec (1.6), on labels from 200 images of 98,000 to nearly all, with some patients of many images."""
+    rng = np.random.default_rng(seed)
+    images = rng.geometric(0.3, 20_000) + (rng.random(20_000) < 0.05) * rng.integers(5, 60, 20_000)
+    chances = np.r_[np.geomspace(0.002, 0.3, 14), np.linspace(0.34, 0.97, 11)] * rng.gamma(2, 0.5, (20_000, 1))
+    labels = rng.binomial(images[:, None], np.clip(chances, 0, 1))
+    folds = stratify(labels, images)
+    errors = share_errors(folds, labels, images)
+    assert errors.images < 0.002
+    assert errors.labels < 0.006
+    wished = np.array(PAPER_IMAGES) / sum(PAPER_IMAGES)
+    shares = np.array([labels[folds == fold].sum(axis=0) for fold in range(3)]) / labels.sum(axis=0)
+    assert errors.labels == pytest.approx(abs(shares - wished[:, None]).max(), abs=1e-12)
+
+
+def test_errors_of_shares_by_hand():
+    """Wished halves; the first fold has 3 of 4 images and both of the first label's; nobody carries the third label."""
+    folds, labels = np.array([0, 0, 1]), np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0]])
+    assert share_errors(folds, labels, np.array([2, 1, 1]), shares=(1, 1)) == (0.25, 0.5)
+    assert np.isnan(share_errors(folds[:0], labels[:0], np.array([], int))).all()
 
 
 def test_a_lot_alone_would_share_labels_worse():
