@@ -39,8 +39,9 @@ def stratify(
     returns       (P,)    0 ... F-1
 
     The rarest label that is not shared out yet comes first; its patients, those with most of it first, each go to the fold that lacks most of it
-    (then: that lacks most images; then: by lot). Patients without any label fill what images are lacking. Ours is the end of it: what one label gained
-    another lost, so single patients move, those first who mend most, until every share is within ``GOOD_ENOUGH`` or no move mends anything.
+    (then: that lacks most images; then: by lot). Patients without any label fill what images are lacking.
+    The end of it is ours: what one label gained another lost, so single patients move, those first who mend most, until every share is within
+    ``GOOD_ENOUGH`` or no move mends anything.
     """
     labels = np.asarray(label_counts, dtype=np.float64)
     images = np.asarray(image_counts, dtype=np.float64)
