@@ -33,6 +33,9 @@ SPLIT_WORDS = {
     **dict.fromkeys(("validate", "val", "valid", "validation", "dev"), "validate"),
     **dict.fromkeys(("", "test", "testing"), "test"),
 }
+IMAGE_NAMES = frozenset(
+    ("image id", "image index", "image path", "image name", "images", "file", "filename", "file name", "path", "dicom id", "dicom")
+)
 REPORT_NAMES = frozenset(("reports", "finding", "findings", "findings text", "report text", "text", "impression", "caption", "reference"))
 """what a column of reports may be called, for the question whether it is meant"""
 NOT_UTF8 = "file name is not UTF-8"
@@ -78,7 +81,7 @@ class Manifest:
     labels          a column that names the lesions present: "Effusion|Mass", "No Finding"
     images          folder that image paths are relative to, if not the table's own
     boxes           "truth": cases carry the boxes of the table
-    unit            "image": every DICOM file of a folder is a case of its own
+    unit            of a folder: "image" makes every DICOM file a case of its own (the images of one study keep its name); else "study"
     strict          stop at the first row that cannot be used instead of leaving it out
     is_credentialed whether the texts may not leave this machine; yes, unless you say otherwise
     note            a sentence to stand under every table
@@ -93,7 +96,7 @@ class Manifest:
         columns: str = "",
         images: Path | None = None,
         boxes: Literal["none", "truth"] = "none",
-        unit: Literal["study", "image"] = "study",
+        unit: Literal["", "study", "image"] = "",
         strict: bool = False,
         is_credentialed: bool = True,
         note: str = "",
@@ -149,7 +152,7 @@ class Manifest:
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the table or folder, which column was taken for what, and how many rows each split has."""
         self._of("test")
-        what = "images" if self.path.is_dir() else "rows"
+        what = "examinations" if self.path.is_dir() else "rows"
         parts = [Part("folder of images" if self.path.is_dir() else "table", self.path.absolute(), f"{len(self._split_of):,} {what}")]
         if not self.path.is_dir():
             parts.append(Part("images", self.folder.absolute() if self.folder.is_dir() else None, "the folder that their paths start from"))
@@ -172,8 +175,13 @@ class Manifest:
         digest = hashlib.sha256()
         problems: list[Problem] = []
         if self.path.is_dir():
-            cases = _folder_cases(self.path, problems, by_study=self.unit == "study")
+            cases = _folder_cases(self.path, problems, by_study=self.unit != "image")
             rows = _with_patients([_Row(case, _shown(case.id)) for case in cases], problems)
+        elif self.unit:
+            raise BadManifest(
+                f"manifest: unit={self.unit} was asked of a table, of which a row is a case; give each image a row, or put the images of a study "
+                f"into one, divided by {BETWEEN_IMAGES}"
+            )
         else:
             content = file_bytes(self.path)
             digest.update(content)
@@ -255,7 +263,7 @@ class Manifest:
         names = {role: self.columns.get(role) or (role if role in header else like.get(_plain(role), role)) for role in ROLES}
         names["labels"] = self.columns.get("labels", "")  # unasked, a column of that name may hold anything
         if names["image"] not in header:
-            pictures = [name for name in header if _names_pictures(name, records)]
+            pictures = [name for name in header if _names_pictures(name, records)] or [name for name in header if _plain(name) in IMAGE_NAMES]
             asked = f"; did you mean {pictures[0]!r}" if pictures else ""
             remedy = f"say which it is: --set manifest.image={_quoted(pictures[0]) if pictures else '...'}"
             raise BadManifest(f"{self.path}: needs the column 'image', found {', '.join(header)}{asked}; {remedy}")
@@ -267,8 +275,9 @@ class Manifest:
         views += [""] * (len(paths) - len(views))
         if names["id"] in header and not cell_of["id"]:
             raise BadManifest(f"{self.path}, {where}, column {names['id']!r}: the id is missing; fill it in or take the column out")
-        case_id = cell_of["id"] or self._name_of(Path(paths[0]))
-        images = [ImageFile(self.folder / path, view, Path(path).stem) for path, view in zip(paths, views[: len(paths)], strict=True)]
+        case_id = cell_of["id"] or self._name_of(paths[0])
+        views = views[: len(paths)]
+        images = [ImageFile(_on_disk(self.folder / path), view, self._name_of(Path(path).name)) for path, view in zip(paths, views, strict=True)]
         return Case(
             id=case_id,
             patient=cell_of["patient"],
@@ -278,14 +287,15 @@ class Manifest:
             technique=cell_of["technique"],
             comparison=cell_of["comparison"],
             prior_report=cell_of["prior_report"],
-            prior_image=self.folder / cell_of["prior_image"] if cell_of["prior_image"] else None,
+            prior_image=_on_disk(self.folder / cell_of["prior_image"]) if cell_of["prior_image"] else None,
         )
 
-    def _name_of(self, path: Path) -> str:
-        """What a case without an id is called: its image's path below the folder, without the suffix."""
+    def _name_of(self, written: str) -> str:
+        """What a case without an id is called: its image's path below the folder, without the suffix of an image."""
+        path = Path(written)
         if path.is_absolute():
             path = path.relative_to(self.folder) if path.is_relative_to(self.folder) else Path(path.name)
-        return path.with_suffix("").as_posix()
+        return (path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path).as_posix()
 
     def _with_boxes(self, row: _Row, problems: list[Problem]) -> _Row:
         """The row with the boxes that its image has room for, in the case too if they are granted."""
@@ -309,6 +319,13 @@ def _mapped(columns: str) -> dict[str, str]:
             raise BadManifest(f"manifest: cannot read {part!r} of columns; write role=column, the roles are {', '.join(ROLES)}")
         mapped[role] = column
     return mapped
+
+
+def _on_disk(path: Path) -> Path:
+    """A path as written, or with the suffix that its file has: tables often name images without."""
+    if path.suffix.lower() in IMAGE_SUFFIXES or path.is_file():
+        return path
+    return next((there for suffix in IMAGE_SUFFIXES if (there := path.with_name(path.name + suffix)).is_file()), path)
 
 
 def _plain(name: str) -> str:

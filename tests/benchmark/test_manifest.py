@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark.datasets import columns
 from benchmark.datasets.columns import BadTable
 from benchmark.datasets.lesion_columns import BadLabel
 from benchmark.datasets.manifest import BadManifest, Manifest, StoppedAtProblem
@@ -51,6 +53,11 @@ def write(path, rows):
         case ".parquet":
             frame.to_parquet(path)
     return path
+
+
+def read(dataset):
+    dataset.cases("test")
+    return dataset
 
 
 def text(folder, content, name="cases.csv"):
@@ -184,6 +191,101 @@ def test_boxes_go_to_the_reference_and_to_the_case_only_where_granted(folder):
     assert [problem.kind for problem in plain.problems()] == ["box dropped", "box clipped"]
 
 
+def test_regions_sentences_and_priors_are_read_in_every_format(folder):
+    """CSV has them as JSON, Parquet and JSON lines as nested values; a struct of Parquet is filled up with nothing."""
+    sentences = [{"left lung": "The left  lung is clear."}, {"spine": "Scoliosis.", "trachea": ""}]
+    rows = [
+        {"image": "a.png", "region_sentences": sentences[0], "prior_report": "Effusion.", "prior_image": "c.png"},
+        {"image": "b.png", "region_sentences": sentences[1], "prior_report": "", "prior_image": ""},
+    ]
+    write(folder / "cases.parquet", rows)
+    write(folder / "cases.jsonl", rows)
+    write(folder / "cases.csv", [{**row, "region_sentences": json.dumps(row["region_sentences"])} for row in rows])
+    for name in ("cases.csv", "cases.jsonl", "cases.parquet"):
+        dataset = Manifest(str(folder / name))
+        assert [reference.region_sentences for reference in dataset.references("test")] == [
+            {"left lung": "The left lung is clear."},
+            {"spine": "Scoliosis."},
+        ]
+        assert [(case.prior_report, case.prior_image) for case in dataset.cases("test")] == [("Effusion.", folder / "c.png"), ("", None)]
+
+
+def test_a_prior_image_that_is_not_there_is_counted_and_the_case_stays(folder):
+    dataset = Manifest(text(folder, "image,prior_image\na.png,gone.png\n"))
+    assert [case.prior_image for case in dataset.cases("test")] == [None]
+    assert [(problem.kind, problem.where) for problem in dataset.problems()] == [("prior: missing image", f"line 2: {folder / 'gone.png'}")]
+
+
+def test_a_setting_per_column_names_one_that_is_called_otherwise(folder):
+    path = text(folder, "filename,findings text,who,found\na.png,Clear.,7,Effusion|Pleural_Thickening\nb.png,Clear.,8,No Finding\nc.png,Clear.,9,\n")
+    options = {"image": "filename", "report": "findings text", "patient": "who", "labels": "found"}
+    dataset = load().build("datasets", Spec("m", "manifest", path), available={}, options=options)
+    assert [case.patient for case in dataset.cases("test")] == ["7", "8", "9"]
+    named, none, unlabelled = dataset.references("test")
+    assert named.report == "Clear."
+    assert [lesion.name for lesion in named.lesions if lesion.status == "positive"] == ["pleural effusion", "pleural thickening"]
+    assert {lesion.status for lesion in none.lesions} == {"negative"}
+    assert unlabelled.lesions is None
+
+
+def test_a_name_that_is_no_lesion_is_refused_with_row_and_column(folder):
+    with pytest.raises(BadLabel, match=r"line 2, column 'found': 'fracture' is none of the 14 lesions; known: cardiomegaly, .*, No Finding"):
+        Manifest(text(folder, "image,found\na.png,Mass|Fracture\n"), labels="found").cases("test")
+
+
+def test_a_column_is_known_in_any_case_and_with_underscores_or_spaces(folder):
+    dataset = Manifest(text(folder, "Image,REPORT,Prior Report\na.png,Clear.,Old.\n"))
+    assert dataset.cases("test")[0].prior_report == "Old."
+    assert dataset.references("test")[0].report == "Clear."
+
+
+def test_a_table_whose_reports_are_called_otherwise_is_told(folder):
+    """Else a day of generation would end with nothing to be measured against."""
+    (problem,) = read(Manifest(text(folder, "image,findings\na.png,Clear.\n"))).problems()
+    assert problem.kind == "no column of reports"
+    assert "if it is 'findings': --set manifest.report=findings" in problem.what
+
+
+def test_images_are_found_without_their_suffix(folder):
+    cases = Manifest(text(folder, "image\na\nb.2\n")).cases("test")
+    assert [(case.id, case.images[0].path.name) for case in cases] == [("a", "a.png")]
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(folder / "b.2.jpg")
+    cases = Manifest(text(folder, "image\na\nb.2\n")).cases("test")
+    assert [(case.id, case.images[0].path.name) for case in cases] == [("a", "a.png"), ("b.2", "b.2.jpg")]
+
+
+def test_a_row_that_comes_twice_and_one_without_image_are_left_out_and_counted(folder):
+    path = text(folder, "id,image,report\n1,a.png,One.\n1,b.png,Two.\n3,,Three.\n4,c.png,Four.\n")
+    dataset = Manifest(path)
+    assert [reference.report for reference in dataset.references("test")] == ["One.", "Four."]
+    assert [(problem.kind, problem.where) for problem in dataset.problems()] == [
+        ("duplicate id", "line 3"),
+        ("no image path", "line 4, column 'image'"),
+    ]
+    with pytest.raises(StoppedAtProblem, match="found 2 faults, first duplicate id: line 3"):
+        Manifest(path, strict=True).cases("test")
+
+
+def test_a_table_of_two_encodings_is_read_and_a_zipped_one_too(folder):
+    (folder / "cases.csv").write_bytes("image,report\na.png,Größe.\n".encode() + "b.png,Größe.\n".encode("latin-1"))
+    assert [reference.report for reference in Manifest(str(folder / "cases.csv")).references("test")] == ["Größe."] * 2
+    (folder / "cases.jsonl.gz").write_bytes(gzip.compress(b'{"image": "a.png"}\n{"image": "b.png"}'))
+    assert len(Manifest(str(folder / "cases.jsonl.gz")).cases("test")) == 2
+
+
+@pytest.mark.parametrize(("name", "error"), [("cases.csv.gz", BadTable), ("cases.jsonl.gz", BadManifest)])
+def test_a_zipped_table_that_would_fill_the_memory_is_refused(folder, monkeypatch, name, error):
+    monkeypatch.setattr(columns, "MOST_BYTES", 2**20)  # the real limit of 1 GiB would take the test as long as the attack
+    (folder / name).write_bytes(gzip.compress(b"image\n" + b"a" * 2**21))
+    with pytest.raises(error, match="more than 1 MiB unpacked, which no table has"):
+        Manifest(str(folder / name)).cases("test")
+
+
+def test_a_unit_is_asked_of_folders_alone(folder):
+    with pytest.raises(BadManifest, match="unit=image was asked of a table, of which a row is a case; give each image a row"):
+        Manifest(text(folder, "image\na.png\n"), unit="image").cases("test")
+
+
 # --- a folder ---
 
 
@@ -255,7 +357,7 @@ def test_strict_stops_at_the_first_row_that_cannot_be_used(folder):
     [
         ("", "was to hold a row per case, found none"),
         ("image,report\n", "found none"),
-        ("file,report\nx,x\n", "needs the column 'image', found file, report; say which it is: --set manifest.image=..."),
+        ("thing,report\nx,x\n", "needs the column 'image', found thing, report; say which it is: --set manifest.image=..."),
         ("the file,report\na.png;b.png,x\n", "; did you mean 'the file'; say which it is: --set manifest.image=\"the file\""),
         ("id,image\n1,a.png\n,b.png\n", "line 3, column 'id': the id is missing"),
         ("image,report\n/a/x.png,1\n/b/x.png,2\n", "line 3: '/b/x.png' and that of line 2 would both be called 'x'; add a column id"),
@@ -264,6 +366,8 @@ def test_strict_stops_at_the_first_row_that_cannot_be_used(folder):
         ('image,boxes\na.png,"{""spine"": [1,2,3]}"\n', "the box of 'spine' was to be left, top, right, bottom"),
         ("image,boxes\na.png,spine\n", "line 2, column 'boxes': no JSON"),
         ("image,boxes\na.png,3\n", "was to be JSON like"),
+        ("image,region_sentences\na.png,clear\n", "line 2, column 'region_sentences': no JSON"),
+        ('image,region_sentences\na.png,"{""spine"": 1}"\n', "the sentence about 'spine' was to be a text, found int"),
     ],
 )
 def test_a_wrong_table_is_refused_with_row_and_column(folder, content, words):
