@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from benchmark.datasets.entries import Entry, problems_of
 from benchmark.datasets.imagenome_index import Listed
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint, stratify
+from benchmark.datasets.stores import Store
 from benchmark.places import cache_folder
 from benchmark.records import Case, ImageFile, Problem, Reference, UserError
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS, REGIONS
@@ -175,23 +176,27 @@ class ChestImaGenome:
     def _read(self, split: str) -> list[Entry]:
         """Every listed image of an official split, from the cache if its files are what they were."""
         if split not in self._official:
-            path = cache_folder() / "chest_imagenome" / f"{split}-{self._stamp(split)[:32]}.parquet"
-            entries = entry_file.load(path)
-            if entries is None:
-                check_disjoint({name: (one.subject for one in listed) for name, listed in self._listed().items()})
-                entries = index.build(self.tree, split, self._listed()[split], workers=self._processes())
-                self._keep(entries, path)
-            self._official[split] = entries
+            self._official[split] = self._gather(split, cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}")
         if self.strict:
             self._stop_at_faults(self._official[split])
         return self._official[split]
 
-    def _keep(self, entries: Sequence[Entry], path: Path) -> None:
-        """Save the entries; a full or forbidden cache costs time at the next start, and nothing else."""
+    def _gather(self, split: str, folder: Path) -> list[Entry]:
+        """The entries of a split, from the cache or the files; a full or forbidden cache costs time at the next start, and nothing else."""
+        from benchmark.engine import cores
+
+        # One of each for a worker's whole life: the directory of an archive of 240,000 files takes seconds to read.
+        shared = self.tree, Store(self.tree.reports), Store(self.tree.scene_graphs)
+        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
         try:
-            entry_file.save(entries, path)
+            return entry_file.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
         except OSError as error:
-            self._not_kept.append(Problem("cache not written", str(path), f"{error.strerror or error}; the files will be read again next time"))
+            self._not_kept.append(Problem("cache not written", str(folder), f"{error.strerror or error}; the files will be read again next time"))
+            return entry_file.read_all(self._tasks(split), index.read_patients, **how)
+
+    def _tasks(self, split: str) -> list[entry_file.Task]:
+        check_disjoint({name: (one.subject for one in listed) for name, listed in self._listed().items()})
+        return index.tasks(self.tree, self._listed()[split])
 
     def _stop_at_faults(self, entries: Sequence[Entry]) -> None:
         faults = [problem for problem in problems_of(entries) if problem.kind not in index.BY_RULE]
@@ -201,11 +206,6 @@ class ChestImaGenome:
                 f"chest_imagenome was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off"
             )
 
-    def _processes(self) -> int:
-        from benchmark.engine import cores
-
-        return cores(self.workers)
-
     def _listed(self) -> dict[str, list[Listed]]:
         if not self._lists:
             self._lists = index.read_lists(self.tree)
@@ -213,7 +213,7 @@ class ChestImaGenome:
 
     def _stamp(self, split: str) -> str:
         if split not in self._stamps:
-            self._stamps[split] = index.stamp(self.tree, split, self._listed()[split])
+            self._stamps[split] = index.stamp(self.tree, split)
         return self._stamps[split]
 
     def _case(self, entry: Entry, images: Path) -> Case:

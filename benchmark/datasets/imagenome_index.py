@@ -1,4 +1,4 @@
-"""What Chest ImaGenome, the reports and the radiographs say about every image of a split, gathered once and kept as one Parquet file.
+"""What Chest ImaGenome, the reports and the radiographs say about every image of a split, gathered once and kept (see ``entry_file``).
 
 A row per listed image, kept or not: why it was left out and what else was wrong with it are columns, so that counts never need a second reading.
 """
@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from benchmark.datasets import mimic_reports, scene_graphs
 from benchmark.datasets.boxes import mend_boxes
-from benchmark.datasets.columns import read_rows
+from benchmark.datasets.columns import read_cells
 from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.mimic_patients import Patient, Shot, by_subject, is_usable, read_metadata, stamp_patient
+from benchmark.datasets.entry_file import Task, portions
+from benchmark.datasets.mimic_patients import Patient, Shot, by_subject, is_usable, read_metadata, stamp_patients
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.region_sentences import region_sentence
 from benchmark.datasets.stores import Store, UnreadableMember
-from benchmark.engine import each
-from benchmark.progress import progress
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
 VERSION = 4
 """raise it whenever a row would come out otherwise from the same files"""
-PATIENTS_PER_CHUNK = 100
-WORTH_A_POOL = 5_000
-"""images from which on several processes read; below, starting them costs more than it saves"""
 
 # Kinds of problems beside those of every dataset; all but the last two keep the image out.
 AVOID, GOLD, NO_BOX = "image to avoid", "gold image", "no valid box"
@@ -50,27 +47,25 @@ class Listed(NamedTuple):
 
 def read_lists(tree: MimicTree) -> dict[str, list[Listed]]:
     """The images of each official split, in the order subject, study, dicom. Raises BadTable."""
-    avoid = {row["dicom_id"] for _, row in read_rows(tree.avoid, ["dicom_id"])} if tree.avoid else set()
-    gold = {row["image_id"].removesuffix(".dcm") for _, row in read_rows(tree.gold, ["image_id"])} if tree.gold else set()
+    avoid = {dicom for _, (dicom,) in read_cells(tree.avoid, ["dicom_id"])} if tree.avoid else set()
+    gold = {dicom.removesuffix(".dcm") for _, (dicom,) in read_cells(tree.gold, ["image_id"])} if tree.gold else set()
     known: set[str] = set()
     lists: dict[str, list[Listed]] = {}
     for split, path in tree.splits.items():
-        lists[split] = []
-        for line, row in read_rows(path, ["subject_id", "study_id", "dicom_id"]):
-            dicom = row["dicom_id"].removesuffix(".dcm")
-            subject, study = row["subject_id"].removeprefix("p"), row["study_id"].removeprefix("s")
+        lists[split], file = [], path.name
+        for line, (subject_id, study_id, dicom_id, view) in read_cells(path, ["subject_id", "study_id", "dicom_id"], ["ViewPosition"]):
+            subject, study, dicom = subject_id.removeprefix("p"), study_id.removeprefix("s"), dicom_id.removesuffix(".dcm")
             if not is_usable(subject, study, dicom):
                 reason = BAD_ROW
             else:
                 reason = DUPLICATE if dicom in known else AVOID if dicom in avoid else GOLD if dicom in gold else ""
             known.add(dicom)
-            where = f"{path.name}, line {line}: {dicom}"
-            lists[split].append(Listed(subject, study, dicom, row.get("ViewPosition", "").upper(), where, reason))
-        lists[split].sort(key=lambda one: one[:3])
+            lists[split].append(Listed(subject, study, dicom, view.upper(), f"{file}, line {line}: {dicom}", reason))
+        lists[split].sort(key=itemgetter(0, 1, 2))
     return lists
 
 
-def stamp(tree: MimicTree, split: str, listed: Sequence[Listed]) -> str:
+def stamp(tree: MimicTree, split: str) -> str:
     """Hex digest of everything that the entries of one split are read from.
 
     Tables enter with their whole content: they are few, and one changed character can move a patient. Radiographs, reports and scene graphs enter
@@ -79,34 +74,34 @@ def stamp(tree: MimicTree, split: str, listed: Sequence[Listed]) -> str:
     data. All files of a patient count, since a prior study or another view may come from any of them.
     """
     digest = hashlib.sha256(f"{VERSION} {split}\n".encode())
-    for table in (tree.splits[split], tree.avoid, tree.gold, tree.metadata):
+    # The lists of the other splits too: an image that is in two of them is a case of the first alone.
+    for table in (*tree.splits.values(), tree.avoid, tree.gold, tree.metadata):
         digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
-    reports, graphs = Store(tree.reports), Store(tree.scene_graphs)
-    digest.update(f"{reports.archive_stamp()} {graphs.archive_stamp()}\n".encode())
-    reports.archives, graphs.archives = [], []  # their checksums are in by now
-    for subject, images in by_subject(listed):
-        stamp_patient(digest, tree, reports, subject, (one.study for one in images))
-        digest.update("".join(f"{one.dicom} {graphs.size(scene_graphs.file_name(one.dicom))}\n" for one in images).encode())
+    graphs = Store(tree.scene_graphs)
+    digest.update(f"{Store(tree.reports).archive_stamp()} {graphs.archive_stamp()}\n".encode())
+    graphs.archives = []  # their checksums are in by now
+    images = [row for _, row in read_cells(tree.splits[split], ["subject_id", "dicom_id"])]
+    stamp_patients(digest, tree, (subject.removeprefix("p") for subject, _ in images))
+    if graphs.folders:
+        names = (scene_graphs.file_name(dicom.removesuffix(".dcm")) for dicom in sorted(dicom for _, dicom in images))
+        digest.update("".join(f"{name} {graphs.size(name)}\n" for name in names).encode())
     return digest.hexdigest()
 
 
-def build(tree: MimicTree, split: str, listed: Sequence[Listed], *, workers: int) -> list[Entry]:
-    """The entries of one split in its order, read from the files with a progress bar."""
+def tasks(tree: MimicTree, listed: Sequence[Listed]) -> list[Task]:
+    """The patients of a split in portions, with their rows of the metadata. Raises BadTable."""
     patients = list(by_subject(listed))
     shots = read_metadata(tree.metadata, {subject for subject, _ in patients}) if tree.metadata else {}
-    chunks = [patients[start : start + PATIENTS_PER_CHUNK] for start in range(0, len(patients), PATIENTS_PER_CHUNK)]
-    tasks = [(tree, chunk, {subject: shots.get(subject, []) for subject, _ in chunk}) for chunk in chunks]
-    done: dict[int, list[Entry]] = {}
-    with progress(f"read chest_imagenome {split}", len(listed), unit="images") as advance:
-        for index, entries in each(read_patients, tasks, workers=workers if len(listed) >= WORTH_A_POOL else 1):
-            done[index] = entries
-            advance(len(entries))
-    return [entry for index in range(len(tasks)) for entry in done[index]]
+    return [
+        Task(sum(len(images) for _, images in portion), (portion, {subject: shots.get(subject, []) for subject, _ in portion}))
+        for portion in portions(patients)
+    ]
 
 
-def read_patients(tree: MimicTree, patients: Sequence[tuple[str, Sequence[Listed]]], shots: dict[str, list[Shot]]) -> list[Entry]:
+def read_patients(
+    patients: Sequence[tuple[str, Sequence[Listed]]], shots: dict[str, list[Shot]], tree: MimicTree, reports: Store, graphs: Store
+) -> list[Entry]:
     """The entries of some patients. What is wrong with a file is in the entry; nothing is raised for it."""
-    reports, graphs = Store(tree.reports), Store(tree.scene_graphs)
     found: list[Entry] = []
     for subject, listed in patients:
         patient = Patient(tree, reports, subject, shots[subject])

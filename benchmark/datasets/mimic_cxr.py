@@ -19,6 +19,7 @@ from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study
 from benchmark.datasets.mimic_patients import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint
+from benchmark.datasets.stores import Store
 from benchmark.places import cache_folder
 from benchmark.records import Case, Problem, Reference, UserError
 
@@ -143,7 +144,9 @@ class MimicCXR:
         """The entries of a split, from the cache or the files; a full or forbidden cache costs time at the next start, and nothing else."""
         from benchmark.engine import cores
 
-        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": (self.tree, self.asked)}
+        # One store for a worker's whole life: the directory of an archive of 227,835 files takes seconds to read.
+        shared = self.tree, Store(self.tree.reports), self.asked
+        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
         try:
             return entry_file.gather(folder, lambda: index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
         except OSError as error:

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.columns import read_rows
 from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.entry_file import IMAGES_PER_PART, Task
-from benchmark.datasets.mimic_patients import REQUIRED_COLUMNS, Patient, Shot, by_subject, is_usable, read_metadata, stamp_patient
+from benchmark.datasets.entry_file import Task, portions
+from benchmark.datasets.mimic_patients import REQUIRED_COLUMNS, Patient, Shot, by_subject, is_usable, read_metadata, stamp_patients
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, read_items
 from benchmark.datasets.split import SPLITS
@@ -95,12 +95,8 @@ def stamp(tree: MimicTree, listed: Sequence[Listed], asked: Asked, lists: Path) 
     digest = hashlib.sha256(f"{VERSION} {asked.target} {','.join(asked.views)}\n".encode())
     for table in (lists, tree.metadata):
         digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
-    reports = Store(tree.reports)
-    digest.update(f"{reports.archive_stamp()}\n".encode())
-    reports.archives = []  # their checksums are in by now
-    for subject, images in by_subject(listed):
-        digest.update(f"p{subject}\n".encode())
-        stamp_patient(digest, tree, reports, subject, (one.study for one in images))
+    digest.update(f"{Store(tree.reports).archive_stamp()}\n".encode())
+    stamp_patients(digest, tree, (one.subject for one in listed))
     return digest.hexdigest()
 
 
@@ -109,21 +105,16 @@ def tasks(tree: MimicTree, listed: Sequence[Listed], asked: Asked) -> list[Task]
     patients = list(by_subject(listed))
     needed = (*REQUIRED_COLUMNS, *(("ViewPosition",) if asked.views else ()))
     shots = read_metadata(tree.metadata, {subject for subject, _ in patients}, needed) if tree.metadata else {}
-    portions: list[list[tuple[str, list[Listed]]]] = [[]]
-    for patient in patients:
-        if sum(len(images) for _, images in portions[-1]) >= IMAGES_PER_PART:
-            portions.append([])
-        portions[-1].append(patient)
     return [
         Task(sum(len(images) for _, images in portion), (portion, {subject: shots.get(subject, []) for subject, _ in portion}))
-        for portion in portions
-        if portion
+        for portion in portions(patients)
     ]
 
 
-def read_patients(patients: Sequence[tuple[str, Sequence[Listed]]], shots: dict[str, list[Shot]], tree: MimicTree, asked: Asked) -> list[Entry]:
+def read_patients(
+    patients: Sequence[tuple[str, Sequence[Listed]]], shots: dict[str, list[Shot]], tree: MimicTree, reports: Store, asked: Asked
+) -> list[Entry]:
     """The entries of some patients. What is wrong with a file is in the entry; nothing is raised for it."""
-    reports = Store(tree.reports)
     found: list[Entry] = []
     for subject, listed in patients:
         patient = Patient(tree, reports, subject, shots[subject])

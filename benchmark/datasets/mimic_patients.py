@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from benchmark.datasets import mimic_reports
-from benchmark.datasets.columns import read_rows
+from benchmark.datasets.columns import read_cells
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
-from benchmark.datasets.images import UnreadableImage, image_size_px
-from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_file
+from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import is_cut_off
 from benchmark.records import Problem
@@ -26,6 +27,8 @@ UNKNOWN = (math.nan, math.nan)
 """of a study without a date"""
 LONGEST_HEADER = 65_536
 """bytes"""
+STAMPED = (*IMAGE_SUFFIXES, ".txt")
+"""what a change of is noticed; other files beside them, of the desktop or of a download, are not read"""
 REQUIRED_COLUMNS = ("dicom_id", "subject_id", "study_id")
 OPTIONAL_COLUMNS = {
     "ViewPosition": "images are without their view",
@@ -52,12 +55,14 @@ class Shot(NamedTuple):
 def read_metadata(path: Path, subjects: set[str], required: Sequence[str] = REQUIRED_COLUMNS) -> dict[str, list[Shot]]:
     """subject -> its images in the order of the file. Raises BadTable."""
     shots: dict[str, list[Shot]] = defaultdict(list)
-    for _, row in read_rows(path, required):
-        if (subject := row["subject_id"].removeprefix("p")) in subjects:
-            width, height = (_number(row.get(name, "")) for name in ("Columns", "Rows"))
-            when = (_number(row.get("StudyDate", "")), _number(row.get("StudyTime", "")))
+    names = ("ViewPosition", "Columns", "Rows", "StudyDate", "StudyTime")
+    for _, row in read_cells(path, (*REQUIRED_COLUMNS, *required), names):
+        dicom, subject_id, study_id = row[: len(REQUIRED_COLUMNS)]
+        if (subject := subject_id.removeprefix("p")) in subjects:
+            view, columns, rows, date, clock = row[-len(names) :]
+            width, height = _number(columns), _number(rows)
             size = (width, height) if width > 0 and height > 0 else None
-            shots[subject].append(Shot(row["dicom_id"], row["study_id"].removeprefix("s"), row.get("ViewPosition", "").upper(), size, when))
+            shots[subject].append(Shot(dicom, study_id.removeprefix("s"), view.upper(), size, (_number(date), _number(clock))))
     return dict(shots)
 
 
@@ -94,16 +99,37 @@ def by_subject(listed: Iterable[Named]) -> Iterator[tuple[str, list[Named]]]:
     yield from grouped.items()
 
 
-def stamp_patient(digest: hashlib._Hash, tree: MimicTree, reports: Store, subject: str, studies: Iterable[str]) -> None:
-    """Add names and sizes of all files of a patient to a digest: a prior study or another view may come from any of them.
+def stamp_patients(digest: hashlib._Hash, tree: MimicTree, subjects: Iterable[str]) -> None:
+    """Add names and sizes of all images and reports in the patients' folders: a prior study or another view may come from any of them.
 
-    ``studies`` are the listed ones, whose reports count even where no image is on disk.
+    A listing of each folder, and nothing that is remembered from the last one: the date of a folder tells that a file came or went, but not that one
+    was written over.
     """
-    for study, shown in sorted(tree.studies_of(subject).items()):
-        digest.update(f"s{study} {reports.size(report_file(subject, study))}\n".encode())
-        digest.update("".join(f"{one.relative} {one.size}\n" for one in shown.values()).encode())
-    for study in sorted(set(studies)):
-        digest.update(f"s{study} {reports.size(report_file(subject, study))}\n".encode())
+    places = list(dict.fromkeys(str(place) for place in (tree.images, *tree.reports) if place.is_dir()))
+    for subject in sorted(set(subjects)):
+        digest.update(f"p{subject}\n".encode())
+        for place in places:
+            lines: list[str] = []
+            _list(f"{place}/{patient_folder(subject)}", "", lines)
+            digest.update("\n".join(sorted(lines)).encode(errors="surrogateescape"))
+
+
+def _list(folder: str, below: str, lines: list[str]) -> None:
+    """A line per file that may matter, in the folder and in those in it."""
+    # Called for every study: text instead of Path, and no more than one call of the system per folder and file.
+    for entry in scan(folder):
+        if entry.name.lower().endswith(STAMPED):
+            lines.append(f"{below}{entry.name} {_size(entry)}")
+        elif not below and entry.is_dir():
+            _list(entry.path, f"{entry.name}/", lines)
+
+
+def _size(entry: os.DirEntry[str]) -> int | None:
+    """Bytes; None of a link that leads nowhere."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return None
 
 
 class Patient:

@@ -74,9 +74,9 @@ class MimicTree:
         """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none)."""
         found: dict[str, dict[str, OnDisk]] = {}
         folder = patient_folder(subject)
-        for study in _scan(f"{self.images}/{folder}"):  # text, not Path: a listing of all patients spends its time on making paths
+        for study in scan(f"{self.images}/{folder}"):  # text, not Path: a listing of all patients spends its time on making paths
             if study.name.startswith("s") and study.is_dir():
-                entries = sorted(_scan(study.path), key=lambda entry: entry.name)
+                entries = sorted(scan(study.path), key=lambda entry: entry.name)
                 found[study.name[1:]] = {
                     entry.name.rpartition(".")[0]: OnDisk(f"{folder}/{study.name}/{entry.name}", entry.stat().st_size)
                     for entry in entries
@@ -201,7 +201,7 @@ def _walk(root: Path, seen: _Seen, dataset: str) -> None:
 
 def _sorted(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
     """The entries of a folder by name; the tables and archives among them are noted on the way."""
-    for entry in sorted(_scan(folder), key=lambda entry: entry.name):
+    for entry in sorted(scan(folder), key=lambda entry: entry.name):
         for part, pattern in _TABLES:
             if pattern.fullmatch(entry.name) and entry.is_file():
                 getattr(seen, part).append(Path(entry.path))
@@ -211,7 +211,7 @@ def _sorted(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
 def _scene_graph_folders(folder: Path) -> list[Path]:
     """The folder itself, or the one of the same name in it (some unpack it so)."""
     nested = folder / "scene_graph"
-    return [place for place in (folder, nested) if any(entry.name.endswith("_SceneGraph.json") for entry in _scan(place))]
+    return [place for place in (folder, nested) if any(entry.name.endswith("_SceneGraph.json") for entry in scan(place))]
 
 
 def _silver(seen: _Seen) -> dict[str, Path]:
@@ -231,34 +231,34 @@ def _beside(found: list[Path], anchors: Mapping[str, Path]) -> Path | None:
 
 
 def _groups(folder: Path) -> list[str]:
-    return [entry.name for entry in _scan(folder) if _GROUP.fullmatch(entry.name) and entry.is_dir()]
+    return [entry.name for entry in scan(folder) if _GROUP.fullmatch(entry.name) and entry.is_dir()]
 
 
 def _holds_images(folder: Path) -> bool:
     return any(
         image.name.lower().endswith(IMAGE_SUFFIXES)
         for patient in _first_patients(folder)
-        for study in _scan(patient)
+        for study in scan(patient)
         if study.is_dir()
-        for image in _scan(study.path)
+        for image in scan(study.path)
     )
 
 
 def _holds_reports(folder: Path) -> bool:
-    return any(entry.name.endswith(".txt") for patient in _first_patients(folder) for entry in _scan(patient))
+    return any(entry.name.endswith(".txt") for patient in _first_patients(folder) for entry in scan(patient))
 
 
 def _first_patients(folder: Path, at_most: int = 50) -> list[Path]:
     """Some patient folders to look into: a few of each group, since half an archive may leave the first ones empty."""
     found: list[Path] = []
-    for group in _scan(folder):
+    for group in scan(folder):
         if _GROUP.fullmatch(group.name) and group.is_dir():
-            patients = (Path(entry.path) for entry in _scan(group.path) if _PATIENT.fullmatch(entry.name))
+            patients = (Path(entry.path) for entry in scan(group.path) if _PATIENT.fullmatch(entry.name))
             found += islice(patients, at_most)
     return found
 
 
-def _scan(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+def scan(folder: Path | str) -> Iterator[os.DirEntry[str]]:
     """The entries of a folder, none if it is not there or may not be entered."""
     try:
         with os.scandir(folder) as entries:

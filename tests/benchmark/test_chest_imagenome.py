@@ -431,7 +431,7 @@ def test_the_second_opening_reads_the_cache_and_gives_the_same(tree, own_cache, 
     first = ChestImaGenome(str(tree.root), boxes="truth")
     expected = first.cases("test"), first.references("test"), first.problems()
     assert len(list(own_cache.rglob("*.parquet"))) == 1
-    monkeypatch.setattr(imagenome_index, "build", lambda *_, **__: pytest.fail("the files were read again"))
+    monkeypatch.setattr(imagenome_index, "tasks", lambda *_, **__: pytest.fail("the files were read again"))
     again = ChestImaGenome(str(tree.root), boxes="truth")
     assert (again.cases("test"), again.references("test"), again.problems()) == expected
 
