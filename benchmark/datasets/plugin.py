@@ -13,6 +13,11 @@ def register_datasets(register: Register) -> None:
         "chest_imagenome", "benchmark.datasets.chest_imagenome:ChestImaGenome", summary="MIMIC-CXR-JPG with Chest ImaGenome's regions (credentialed)"
     )
     register(
+        "chest_imagenome_gold",
+        "benchmark.datasets.imagenome_gold:ChestImaGenomeGold",
+        summary="its 1,000 images with boxes and sentences by people, all of them test (credentialed)",
+    )
+    register(
         "mimic_cxr",
         "benchmark.datasets.mimic_cxr:MimicCXR",
         summary="MIMIC-CXR-JPG with its reports, official split or R2Gen's (credentialed)",

@@ -1,0 +1,283 @@
+"""The registered dataset ``chest_imagenome_gold``: the part of Chest ImaGenome that people annotated.
+
+Chest ImaGenome: Wu et al., NeurIPS Datasets and Benchmarks 2021, https://physionet.org/content/chest-imagenome/1.0.0/. Its gold standard has 500
+patients with two studies each, one frontal image per study, and is in none of the three splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark.datasets import mimic_reports
+from benchmark.datasets.account import Account, Beside, Part
+from benchmark.datasets.boxes import mend_boxes
+from benchmark.datasets.columns import read_rows
+from benchmark.datasets.entries import NO_FINDINGS, NO_IMAGE, Entry, problems_of
+from benchmark.datasets.imagenome_account import IMAGENOME, radiographs, reports
+from benchmark.datasets.imagenome_index import BOX_CLIPPED, BOX_DROPPED, BY_RULE, NO_BOX
+from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study, stop_at_faults
+from benchmark.datasets.mimic_patients import Patient, Shot, missing_columns, read_metadata, stamp_patients
+from benchmark.datasets.mimic_tree import MimicTree, NoSuchTree, locate
+from benchmark.datasets.region_sentences import region_sentence
+from benchmark.datasets.split import SPLITS
+from benchmark.datasets.stores import Store
+from benchmark.progress import progress
+from benchmark.records import BoxXYXY, Case, Problem, Reference, UserError
+from benchmark.vocabulary import PAPER_REGIONS, REGIONS
+
+BOXES_FILE = "gold_bbox_coordinate_annotations_1000images.csv"
+ATTRIBUTES_FILE = "gold_object_attribute_with_coordinates.txt"
+BOX_COLUMNS = ("image_id", "bbox_name", "original_x1", "original_y1", "original_x2", "original_y2")
+ATTRIBUTE_COLUMNS = ("patient_id", "study_id", "image_id", "row_id", "bbox", "relation", "attribute", "sentence")
+ABNORMAL = "nlp|yes|abnormal"
+IMAGES, BOX_ROWS, ATTRIBUTE_ROWS = 1_000, 25_989, 15_688  # Chest ImaGenome 1.0.0
+
+
+class NoRoot(UserError):
+    """The dataset was named without saying where it lies."""
+
+
+class UnknownSplit(UserError):
+    """A split that no dataset has."""
+
+
+@dataclass
+class Annotated:
+    """What people said of one image."""
+
+    boxes_xyxy: list[tuple[str, BoxXYXY]] = field(default_factory=list)
+    """region and box in pixels of the original image, as the file has them"""
+    phrases: dict[str, dict[str, str]] = field(default_factory=dict)
+    """region -> id of a sentence (its study and number) -> the sentence"""
+    abnormal: set[str] = field(default_factory=set)
+    """regions of which a sentence says something abnormal"""
+    subject: str = ""
+    """of the images that have sentences; the others' lies on disk beside theirs"""
+    study: str = ""
+
+
+class ChestImaGenomeGold:
+    """The gold standard's images that are on disk and whose report has a FINDINGS section, with the boxes that people drew; all of them are test.
+
+    The folder is named as argument, ``chest_imagenome_gold:/data/physionet``; see ``mimic_tree`` for what it may look like: radiographs, reports and
+    Chest ImaGenome's gold_dataset/, scene graphs are not needed. Sentences were given to regions by people too, in each patient's first study alone:
+    half of the references have none. A sentence belongs to a region if the annotators let the relation stand (1), whether it affirms or denies
+    something there (``context`` yes or no): both are what the report says of the region.
+
+    boxes        "truth": cases carry the true boxes; "none": a model has to find them
+    unit         "image": a case per image. "study": the same with the study's id, as there is one image of each
+    strict       stop at the first fault of the files instead of stepping over it; what the stated rules leave out is no fault
+    """
+
+    name = "chest_imagenome_gold"
+
+    def __init__(
+        self,
+        argument: str = "",
+        *,
+        root: Path | None = None,
+        boxes: str = "none",
+        unit: Unit = "image",
+        strict: bool = False,
+        is_credentialed: bool = True,
+        note: str = "",
+    ) -> None:
+        if not argument and root is None:
+            raise NoRoot(f"{self.name}: no folder given; name the one that holds MIMIC-CXR-JPG and Chest ImaGenome: {self.name}:/path/to/it")
+        for setting, value, allowed in (("boxes", boxes, ("none", "truth")), ("unit", unit, ("image", "study"))):
+            if value not in allowed:
+                raise UserError(f"{self.name}: {setting} was to be {value!r}; it can be {' or '.join(allowed)}")
+        self.root = Path(argument) if argument else Path(root or "")
+        self.boxes, self.unit, self.strict = boxes, unit, strict
+        self.is_credentialed, self.note = is_credentialed, note
+        self._tree: MimicTree | None = None
+        self._annotated: dict[str, Annotated] = {}
+        self._entries: list[Entry] | None = None
+
+    def cases(self, split: str) -> list[Case]:
+        """All usable images in the order subject, study, dicom id; of test, the other splits are empty."""
+        return [case_of(entry, self.tree.images, self.unit, with_boxes=self.boxes == "truth") for entry in self._usable(split)]
+
+    def references(self, split: str) -> list[Reference]:
+        """One reference per case, in the same order: FINDINGS, sentences and boxes by region."""
+        return [Reference(case_id(entry, self.unit), entry.findings, entry.sentences, entry.boxes) for entry in self._usable(split)]
+
+    def abnormal_regions(self, split: str) -> list[frozenset[str]]:
+        """For each case, in the same order, the regions of which people found something abnormal said; of second studies nobody was asked."""
+        return [frozenset(self._annotated[entry.dicom].abnormal) for entry in self._usable(split)]
+
+    def fingerprint(self, split: str) -> str:
+        """Changes when a table changes, or the set of a patient's images and reports, or the size of one; or a setting of this reader."""
+        _check(split)
+        digest = hashlib.sha256(f"{split} {self.boxes} {self.unit}\n".encode())
+        for table in (*self._tables(), self.tree.metadata):
+            digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+        digest.update(f"{Store(self.tree.reports).archive_stamp()}\n".encode())
+        stamp_patients(digest, self.tree, {entry.subject for entry in self._all() if entry.subject})
+        return digest.hexdigest()
+
+    def problems(self) -> list[Problem]:
+        """What was wrong with the files: each image left out, each box dropped or clipped."""
+        return [*self._of_no_image(), *problems_of(self._entries or ())]
+
+    def account(self, splits: Sequence[str]) -> Account:
+        """For ``data check``: the parts of the tree, and how much of the published gold standard is in its tables."""
+        entries, annotated = self._all(), self._annotated.values()
+        boxes, attributes = self._tables()
+        parts = [radiographs(self.tree), *reports(self.tree), Part("boxes by people", boxes), Part("sentences by region, by people", attributes)]
+        parts.append(Part("metadata", self.tree.metadata, "" if self.tree.metadata else "no views, priors or times"))
+        besides = [
+            Beside("images listed", "test", len(entries), IMAGES, IMAGENOME),
+            Beside("boxes listed", "test", sum(len(one.boxes_xyxy) for one in annotated), BOX_ROWS, IMAGENOME),
+            Beside("images with sentences by region", "test", sum(bool(one.phrases) for one in annotated), IMAGES // 2, IMAGENOME),
+        ]
+        problems = {"": self._of_no_image(), "test": problems_of(entries)}
+        listed = {split: len(entries) if split == "test" else 0 for split in splits}
+        return Account(parts, listed, besides=besides, problems=problems, by_rule=BY_RULE, notes=self._seen_elsewhere())
+
+    @property
+    def tree(self) -> MimicTree:
+        """Where the parts lie. Raises NoSuchTree."""
+        if self._tree is None:
+            self._tree = locate(self.root, dataset=self.name, needs=("images", "reports"))
+        return self._tree
+
+    def _tables(self) -> tuple[Path, Path]:
+        """The two tables of the gold standard. Raises NoSuchTree."""
+        folder = self.tree.gold.parent if self.tree.gold else None
+        if folder is None or (missing := [name for name in (BOXES_FILE, ATTRIBUTES_FILE) if not (folder / name).is_file()]):
+            found = f"{folder} without {missing[0]}" if folder else f"nothing of it below {self.root}"
+            raise NoSuchTree(
+                f"{self.name}: needs Chest ImaGenome's gold_dataset/, found {found}; name the folder that holds it too, or finish unpacking"
+            )
+        return folder / BOXES_FILE, folder / ATTRIBUTES_FILE
+
+    def _usable(self, split: str) -> list[Entry]:
+        _check(split)
+        entries = [entry for entry in self._all() if not entry.left_out] if split == "test" else []
+        return one_per_study(entries) if self.unit == "study" else entries
+
+    def _all(self) -> list[Entry]:
+        """Every image of the gold standard, used or not."""
+        if self._entries is None:
+            annotated = read_annotations(*self._tables())
+            entries = read_entries(self.tree, annotated)
+            if self.strict:
+                stop_at_faults(self.name, [*self._of_no_image(), *problems_of(entries)], BY_RULE)
+            self._annotated, self._entries = annotated, entries
+        return self._entries
+
+    def _of_no_image(self) -> list[Problem]:
+        """What was wrong that is not one image's."""
+        if self._tree is None:
+            return []
+        if self._tree.metadata is not None:
+            return missing_columns(self._tree.metadata)
+        what = "boxes are taken for the size of the files, and there are no views, priors or times"
+        return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", what)]
+
+    def _seen_elsewhere(self) -> list[str]:
+        """How many of the cases a model may have learnt from: by Chest ImaGenome's train split, and by MIMIC-CXR's."""
+        used = self._usable("test")
+        patients = {entry.subject for entry in used}
+        notes = []
+        if train := self.tree.splits.get("train"):
+            seen = patients & {row["subject_id"].removeprefix("p") for _, row in read_rows(train, ["subject_id"])}
+            notes.append(f"Of the {len(patients):,} patients {len(seen):,} have other images in Chest ImaGenome's train split.")
+        if self.tree.mimic_split:
+            known = {row["dicom_id"] for _, row in read_rows(self.tree.mimic_split, ["dicom_id", "split"]) if row["split"] == "train"}
+            images = sum(entry.dicom in known for entry in used)
+            notes.append(f"Of the {len(used):,} images {images:,} are in MIMIC-CXR's official train split, from which most published models learnt.")
+        return notes
+
+
+def read_annotations(boxes: Path, attributes: Path) -> dict[str, Annotated]:
+    """dicom id -> what people said of it, in the order of the table of boxes. Raises BadTable."""
+    found: dict[str, Annotated] = defaultdict(Annotated)
+    for _, row in read_rows(boxes, BOX_COLUMNS):
+        left, top, right, bottom = (_number(row[name]) for name in BOX_COLUMNS[2:])
+        found[_dicom(row["image_id"])].boxes_xyxy.append((row["bbox_name"], (left, top, right, bottom)))
+    for _, row in read_rows(attributes, ATTRIBUTE_COLUMNS):
+        one = found[_dicom(row["image_id"])]
+        one.subject, one.study = row["patient_id"].removeprefix("p"), row["study_id"].removeprefix("s")
+        if _number(row["relation"]) == 1:
+            one.phrases.setdefault(row["bbox"], {}).setdefault(row["row_id"], row["sentence"])
+            if row["attribute"] == ABNORMAL:
+                one.abnormal.add(row["bbox"])
+    return dict(found)
+
+
+def read_entries(tree: MimicTree, annotated: Mapping[str, Annotated]) -> list[Entry]:
+    """An entry for every annotated image, in the order subject, study, dicom id; those that are nowhere come last."""
+    subjects = {one.subject for one in annotated.values() if one.subject}
+    shots = read_metadata(tree.metadata, subjects) if tree.metadata else {}
+    texts = Store(tree.reports)
+    entries: list[Entry] = []
+    with progress("read chest_imagenome_gold", len(annotated), unit="images") as advance:
+        for subject in sorted(subjects):
+            patient = Patient(tree, texts, subject, shots.get(subject, ()))
+            own = sorted((study, dicom) for dicom, study in _studies(patient).items() if dicom in annotated)
+            entries += [_entry(patient, study, dicom, annotated[dicom]) for study, dicom in own]
+            advance(len(own))
+    known = {entry.dicom for entry in entries}
+    for dicom in sorted(set(annotated) - known):
+        one = annotated[dicom]
+        entries.append(Entry(one.subject, one.study, dicom).leave_out(NO_IMAGE, dicom, "in no folder of a patient of the gold standard"))
+    return entries
+
+
+def _studies(patient: Patient) -> dict[str, str]:
+    """dicom id -> study of every image that the metadata know or that is on disk; where they differ the folder is right."""
+    known = {dicom: shot.study for dicom, shot in patient.shots.items()}
+    return known | {dicom: study for study, images in patient.on_disk.items() for dicom in images}
+
+
+def _entry(patient: Patient, study: str, dicom: str, annotated: Annotated) -> Entry:
+    """Everything about the image, or the first reason why it is no case."""
+    entry = Entry(patient.subject, study, dicom, patient.view(dicom))
+    image = patient.image(entry)
+    parts = patient.sections(entry) if image else None
+    if image is None or parts is None:
+        return entry
+    entry.findings = mimic_reports.findings_of(parts, f"s{study}")
+    if not entry.findings:
+        return entry.leave_out(NO_FINDINGS, f"p{entry.subject}/s{study}.txt", f"sections: {', '.join(parts)}"[:200])
+    size = patient.size_px(entry, image)
+    if size is None:
+        return entry
+    shot: Shot | None = patient.shots.get(dicom)
+    mended = mend_boxes([one for one in annotated.boxes_xyxy if one[0] in REGIONS], size, shot.size_px if shot else None)
+    entry.problems += [(BOX_DROPPED, f"{dicom}: {region}", why) for region, why in mended.dropped.items()]
+    entry.problems += [(BOX_CLIPPED, f"{dicom}: {region}", "") for region in mended.clipped]
+    if not any(region in mended.boxes for region in PAPER_REGIONS):
+        return entry.leave_out(NO_BOX, dicom, f"{len(mended.boxes)} other regions have one")
+    entry.boxes = {region: mended.boxes[region] for region in REGIONS if region in mended.boxes}
+    said = {region: region_sentence(_in_order(annotated.phrases[region])) for region in REGIONS if region in annotated.phrases}
+    entry.sentences = {region: sentence for region, sentence in said.items() if sentence}
+    patient.add_context(entry, image)
+    return entry
+
+
+def _in_order(phrases: Mapping[str, str]) -> list[str]:
+    """Sentences as they stand in the report: by the number behind the bar of their id."""
+    return [phrases[row] for row in sorted(phrases, key=lambda row: (_number(row.rpartition("|")[2]), row))]
+
+
+def _dicom(image_id: str) -> str:
+    return image_id.removesuffix(".dcm")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _check(split: str) -> None:
+    if split not in SPLITS:
+        raise UnknownSplit(f"chest_imagenome_gold has no split {split!r}; it has {', '.join(SPLITS)}, of which all but test are empty")
