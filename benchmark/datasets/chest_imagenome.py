@@ -16,13 +16,15 @@ import numpy as np
 from benchmark.datasets import entry_file
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account
-from benchmark.datasets.entries import Entry, problems_of
+from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
 from benchmark.datasets.imagenome_index import Listed
+from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
+from benchmark.datasets.mimic_patients import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint, stratify
 from benchmark.datasets.stores import Store
 from benchmark.places import cache_folder
-from benchmark.records import Case, ImageFile, Problem, Reference, UserError
+from benchmark.records import Case, Problem, Reference, UserError
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS, REGIONS
 
 
@@ -32,10 +34,6 @@ class NoRoot(UserError):
 
 class UnknownSplit(UserError):
     """A split that the dataset does not have."""
-
-
-class StoppedAtProblem(UserError):
-    """Under ``strict``: the first fault of the files."""
 
 
 class ChestImaGenome:
@@ -62,7 +60,7 @@ class ChestImaGenome:
         root: Path | None = None,
         split_rule: Literal["official", "stratified"] = "official",
         boxes: Literal["none", "truth"] = "none",
-        unit: Literal["image", "study"] = "image",
+        unit: Unit = "image",
         required: Literal["any", "all"] = "any",
         strict: bool = False,
         split_seed: int = 42,
@@ -95,11 +93,11 @@ class ChestImaGenome:
     def cases(self, split: str) -> list[Case]:
         """All usable images (or studies) of a split, in the order subject, study, dicom id."""
         images = self.tree.images
-        return [self._case(entry, images) for entry in self._entries(split)]
+        return [case_of(entry, images, self.unit, with_boxes=self.boxes == "truth") for entry in self._entries(split)]
 
     def references(self, split: str) -> list[Reference]:
         """One reference per case, in the same order: FINDINGS, sentences and boxes by region."""
-        return [Reference(self._case_id(entry), entry.findings, entry.sentences, entry.boxes) for entry in self._entries(split)]
+        return [Reference(case_id(entry, self.unit), entry.findings, entry.sentences, entry.boxes) for entry in self._entries(split)]
 
     def fingerprint(self, split: str) -> str:
         """Changes when a file of the split changes (see ``imagenome_index.stamp`` for what is noticed), or a setting of this reader."""
@@ -122,8 +120,10 @@ class ChestImaGenome:
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
-        if self._tree is None or self._tree.metadata is not None:
-            return list(self._not_kept)
+        if self._tree is None:
+            return []
+        if self._tree.metadata is not None:
+            return [*missing_columns(self._tree.metadata), *self._not_kept]
         what = "boxes are taken for the size of the files, and there are no views, priors or times"
         return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.x.0-metadata.csv.gz", what), *self._not_kept]
 
@@ -164,21 +164,14 @@ class ChestImaGenome:
     def _selected(self, entries: Sequence[Entry], split: str) -> list[Entry]:
         if self.required == "all" and split != "train":
             entries = [entry for entry in entries if len(entry.boxes) == len(REGIONS)]
-        if self.unit == "study":
-            first: dict[str, Entry] = {}
-            for entry in entries:
-                known = first.get(entry.study)
-                if known is None or (entry.view == "PA" and known.view != "PA"):
-                    first[entry.study] = entry
-            entries = list(first.values())
-        return list(entries)
+        return one_per_study(entries) if self.unit == "study" else list(entries)
 
     def _read(self, split: str) -> list[Entry]:
         """Every listed image of an official split, from the cache if its files are what they were."""
         if split not in self._official:
             self._official[split] = self._gather(split, cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}")
         if self.strict:
-            self._stop_at_faults(self._official[split])
+            stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._official[split])], index.BY_RULE | {NOT_KEPT})
         return self._official[split]
 
     def _gather(self, split: str, folder: Path) -> list[Entry]:
@@ -191,20 +184,12 @@ class ChestImaGenome:
         try:
             return entry_file.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
         except OSError as error:
-            self._not_kept.append(Problem("cache not written", str(folder), f"{error.strerror or error}; the files will be read again next time"))
+            self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
             return entry_file.read_all(self._tasks(split), index.read_patients, **how)
 
     def _tasks(self, split: str) -> list[entry_file.Task]:
-        check_disjoint({name: (one.subject for one in listed) for name, listed in self._listed().items()})
+        check_disjoint({name: (one.subject for one in listed if one.reason != BAD_ROW) for name, listed in self._listed().items()})
         return index.tasks(self.tree, self._listed()[split])
-
-    def _stop_at_faults(self, entries: Sequence[Entry]) -> None:
-        faults = [problem for problem in problems_of(entries) if problem.kind not in index.BY_RULE]
-        if faults:
-            first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
-            raise StoppedAtProblem(
-                f"chest_imagenome was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off"
-            )
 
     def _listed(self) -> dict[str, list[Listed]]:
         if not self._lists:
@@ -215,26 +200,6 @@ class ChestImaGenome:
         if split not in self._stamps:
             self._stamps[split] = index.stamp(self.tree, split)
         return self._stamps[split]
-
-    def _case(self, entry: Entry, images: Path) -> Case:
-        return Case(
-            id=self._case_id(entry),
-            patient=entry.subject,
-            study=entry.study,
-            images=(
-                ImageFile(images / entry.image, entry.view, entry.dicom),
-                *(ImageFile(images / path, view, dicom) for path, view, dicom in entry.others),
-            ),
-            indication=entry.indication,
-            technique=entry.technique,
-            comparison=entry.comparison,
-            prior_report=entry.prior_report,
-            prior_image=images / entry.prior_image if entry.prior_image else None,
-            boxes=entry.boxes if self.boxes == "truth" else None,
-        )
-
-    def _case_id(self, entry: Entry) -> str:
-        return f"s{entry.study}" if self.unit == "study" else entry.dicom
 
 
 def _check(split: str) -> None:

@@ -14,6 +14,10 @@ Unit = Literal["image", "study"]
 """image: a case per image. study: one image stands for its study, and the case has the study's id"""
 
 
+NOT_KEPT = "cache not written"
+"""kind of a problem that is none of the data"""
+
+
 class StoppedAtProblem(UserError):
     """Under ``strict``: the first fault of the files."""
 

@@ -15,7 +15,7 @@ from benchmark.datasets import entry_file
 from benchmark.datasets import mimic_index as index
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
-from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study, stop_at_faults
+from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
 from benchmark.datasets.mimic_patients import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint
@@ -134,10 +134,10 @@ class MimicCXR:
         """Every listed image of a split, from the cache if its files are what they were."""
         if split not in self._read:
             folder = cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}"
-            check_disjoint({name: (one.subject for one in self._listed()[name] if not one.reason) for name in SPLITS})
+            check_disjoint({name: (one.subject for one in self._listed()[name] if one.reason != BAD_ROW) for name in SPLITS})
             self._read[split] = self._gather(split, folder)
             if self.strict:
-                stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE)
+                stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE | {NOT_KEPT})
         return self._read[split]
 
     def _gather(self, split: str, folder: Path) -> list[Entry]:
@@ -150,7 +150,7 @@ class MimicCXR:
         try:
             return entry_file.gather(folder, lambda: index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
         except OSError as error:
-            self._not_kept.append(Problem("cache not written", str(folder), f"{error.strerror or error}; the files will be read again next time"))
+            self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
             return entry_file.read_all(index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
 
     def _of_no_split(self) -> list[Problem]:

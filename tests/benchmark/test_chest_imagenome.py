@@ -15,8 +15,9 @@ from mimic_trees import BOX, REPORT, SILVER, Tree
 from PIL import Image
 
 from benchmark.datasets import imagenome_index
-from benchmark.datasets.chest_imagenome import ChestImaGenome, NoRoot, StoppedAtProblem, UnknownSplit
+from benchmark.datasets.chest_imagenome import ChestImaGenome, NoRoot, UnknownSplit
 from benchmark.datasets.columns import BadTable
+from benchmark.datasets.mimic_cases import StoppedAtProblem
 from benchmark.datasets.mimic_tree import NoSuchTree, locate
 from benchmark.datasets.split import SharedPatient
 from benchmark.datasets.stores import BadArchive
