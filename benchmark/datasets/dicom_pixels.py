@@ -30,7 +30,13 @@ DICOM_SUFFIXES = (".dcm", ".dicom")
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 MOST_BYTES = 2**30
 """what a deflated file may unpack to"""
-NO_DECODER = ("missing dependencies", "Unable to decompress", "with a transfer syntax UID of", "Pillow does not support")
+NO_DECODER = (
+    "missing dependencies",
+    "Unable to decompress",
+    "with a transfer syntax UID of",
+    "'Transfer Syntax UID' value of",
+    "Pillow does not support",
+)
 """pydicom's words where it lacks a decoder, against those for broken data"""
 _LONG_VRS = (b"OB", b"OW", b"UN", b"UT", b"SQ")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"RIFF")
@@ -48,7 +54,7 @@ def read_dicom(path: Path, content: bytes) -> Grey:
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise UnreadableImage(f"radiograph {path}: a DICOM file whose pixels are not there, the header alone; fetch the whole file")
     _name_syntax(header)
-    return _guarded(path, lambda: _shown(header), header.file_meta.TransferSyntaxUID.name)
+    return guarded(path, lambda: _shown(header), header.file_meta.TransferSyntaxUID.name)
 
 
 def dicom_size_px(path: Path) -> tuple[int, int]:
@@ -63,8 +69,8 @@ def read_header(path: Path, source: bytes | Path, tags: list[str] | None = None)
 
     if isinstance(source, bytes):
         _check_deflated(path, source)
-        return _guarded(path, lambda: pydicom.dcmread(io.BytesIO(source), force=True, specific_tags=tags))
-    return _guarded(path, lambda: pydicom.dcmread(source, force=True, stop_before_pixels=True, specific_tags=tags))
+        return guarded(path, lambda: pydicom.dcmread(io.BytesIO(source), force=True, specific_tags=tags))
+    return guarded(path, lambda: pydicom.dcmread(source, force=True, stop_before_pixels=True, specific_tags=tags))
 
 
 def check_picture(path: Path, header: Any) -> tuple[int, int]:
@@ -72,10 +78,10 @@ def check_picture(path: Path, header: Any) -> tuple[int, int]:
     if "Rows" not in header or "Columns" not in header:
         found = "a DICOM file without an image" if len(header) else "no DICOM file"
         raise UnreadableImage(f"radiograph {path}: found {found} (no Rows and Columns); give the file of the image itself")
-    frames = _guarded(path, lambda: int(header.get("NumberOfFrames") or 1))
+    frames = guarded(path, lambda: int(header.get("NumberOfFrames") or 1))
     if frames > 1:
         raise UnreadableImage(f"radiograph {path}: a multi-frame DICOM with {frames} frames; a report is asked for one radiograph, so split it first")
-    width, height = _guarded(path, lambda: (int(header.Columns), int(header.Rows)))
+    width, height = guarded(path, lambda: (int(header.Columns), int(header.Rows)))
     if width < 1 or height < 1:
         raise UnreadableImage(f"radiograph {path}: a DICOM file of {width} x {height} pixels; give the file of the image itself")
     if width * height > MOST_PIXELS:
@@ -183,8 +189,8 @@ def _first_number(value: Any) -> float | None:
         return None
 
 
-def _guarded(path: Path, step: Callable[[], Found], compression: str = "") -> Found:
-    """What a step of DICOM reading returns, its failure put into words."""
+def guarded(path: Path, step: Callable[[], Found], compression: str = "") -> Found:
+    """What a step of DICOM reading returns, its failure put into words that quote nothing of the header. Looking up an element is such a step too."""
     try:
         with _silent():
             return step()

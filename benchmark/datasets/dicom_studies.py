@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmark.datasets.dicom_pixels import check_picture, read_header
-from benchmark.datasets.unreadable import UnreadableImage
+from benchmark.datasets.dicom_pixels import check_picture, guarded, read_header
+from benchmark.datasets.unreadable import UnreadableImage, unreadable
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Problem
 
@@ -83,10 +83,10 @@ def cases_of_films(paths: Sequence[Path], root: Path, problems: list[Problem], *
 def view_of_file(path: Path) -> str:
     """The view that a DICOM file's header states, see ``view_of``; empty for a file that has none or cannot be read."""
     try:
-        header: Mapping[str, Any] = read_header(path, path, VIEW_TAGS)
+        header = read_header(path, path, VIEW_TAGS)
+        return guarded(path, lambda: view_of(header))
     except (UnreadableImage, OSError):
         return ""
-    return view_of(header)
 
 
 def view_of(header: Mapping[str, Any]) -> str:
@@ -119,15 +119,16 @@ def _film(path: Path, root: Path, problems: list[Problem]) -> _Film | None:
     """What one file's header says, None (and a problem) if it is no radiograph that can be read."""
     try:
         header = read_header(path, path, [*_KEY_TAGS, *_NAMING_TAGS, *VIEW_TAGS])
-        modality = str(header.get("Modality") or "").upper()
+        values = guarded(path, lambda: {tag: str(header.get(tag) or "").strip() for tag in (*_KEY_TAGS, *_NAMING_TAGS)})
+        modality = values["Modality"].upper()
         if modality in NO_RADIOGRAPHS:
             problems.append(Problem("no radiograph", str(path), f"a DICOM file of modality {modality}; left out"))
             return None
         check_picture(path, header)
-        values = {tag: str(header.get(tag) or "").strip() for tag in (*_KEY_TAGS, *_NAMING_TAGS)}
-        view = view_of(header)
-    except UnreadableImage as error:
-        problems.append(Problem("unreadable image", str(path), str(error)))
+        view = guarded(path, lambda: view_of(header))
+    except (UnreadableImage, OSError) as error:
+        said = error if isinstance(error, UnreadableImage) else unreadable(path, error)
+        problems.append(Problem("unreadable image", str(path), str(said)))
         return None
     patient: tuple[str, ...] = ()
     if values["PatientID"].lower() not in NOBODY:

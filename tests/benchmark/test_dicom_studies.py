@@ -57,6 +57,10 @@ SECRETS = {
 """every kind of tag that names a patient, an examination, or who was there"""
 
 
+SPOILT = ("77310x3", "1943-2-1", "QUARTZBERG2")
+"""how some of them stand in the films that are broken on purpose"""
+
+
 def film(path, level=90, meta_instance="1.2.3", **elements):
     """A film of 20 x 30 pixels, brighter to the right."""
     data = Dataset()
@@ -226,6 +230,7 @@ def test_a_file_that_is_called_by_its_patient_or_uid_gives_its_case_a_number(tmp
 
 def words_to_look_for():
     """Every secret as a header has it, and its parts that could be quoted alone."""
+    yield from SPOILT
     for value in SECRETS.values():
         yield value
         yield from (part for part in value.replace("^", " ").split() if len(part) > 5)
@@ -251,7 +256,7 @@ def films(tmp_path):
         ("colour", b"MONOCHROME2", b"QUARTZBERG2"),
     ):
         assert old in content
-        other = content.replace(SECRETS["SOPInstanceUID"].encode(), f"1.2.826.0.1.3680043.8.498.7{len(name)}31003".encode()[:32])
+        other = content.replace(SECRETS["SOPInstanceUID"].encode(), f"1.2.826.0.1.3680043.8.498.7{len(name)}31003".encode())
         (folder / f"{name}.dcm").write_bytes((content if name == "uid" else other).replace(old, new))
     return folder
 
@@ -264,7 +269,7 @@ def test_no_message_about_a_broken_film_quotes_its_header(films, capfd, caplog):
                 look(path)
             except UnreadableImage as error:
                 said.append(str(error))
-    assert len(said) > 8
+    assert len(said) > 7
     streams = capfd.readouterr()
     everything = "\n".join([*said, streams.out, streams.err, caplog.text]).lower()
     assert [word for word in words_to_look_for() if word.lower() in everything] == []
