@@ -226,7 +226,7 @@ class CLALA:
             "sentences of regions",
             tuple(given),
             f"beam search, {self.beams} beams, at most {self.bundle.config.max_tokens} tokens for each region",
-            f"{learnt.training}; lesions by {labels}" if learnt.training and labels else learnt.training,
+            f"{learnt.training}, lesions by {labels}" if learnt.training and labels else learnt.training,
             learnt.leaks,
             OURS,
             "the demo's, which ship with the project" if self.folder == DEMO_WEIGHTS else f"the user's own (sha256 {self.checksum[:12]})",

@@ -33,7 +33,7 @@ def learnt_from(dataset: str) -> Learnt:
     name, _, argument = dataset.partition(":")
     own = {f"{name}/{split}": f"it was trained with the {split} split itself" for split in ("train", "validate")}
     which = f" ({argument})" if name == "phantom" and argument else ""  # elsewhere the argument is a path
-    return Learnt(f"{name}{which}, train split; validate split to choose by", {**own, **LEAKS_OF.get(name, {})})
+    return Learnt(f"{name}{which}, train split (validate split to choose by)", {**own, **LEAKS_OF.get(name, {})})
 
 
 def learnt_by_command(about: Mapping[str, Any]) -> Learnt:

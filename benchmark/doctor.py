@@ -93,7 +93,10 @@ def _plugins() -> list[Finding]:
                 found.append(Finding(kind, name, "missing", str(error)))
                 continue
             # A model, dataset or labeller may say more of itself: needs(), a list of (is it there, what it is and how to get it).
-            needs = list(getattr(thing, "needs", list)())
+            try:
+                needs = list(getattr(thing, "needs", list)())
+            except Exception as error:  # a guest that cannot say what it lacks must not keep the others from saying it
+                needs = [(False, f"cannot say what it needs: {type(error).__name__}: {' '.join(str(error).split())[:200]}")]
             found += [Finding(kind, name, "ok" if is_there else "missing", what) for is_there, what in needs]
             if not needs:
                 found.append(Finding(kind, name, "ok", entry.summary))

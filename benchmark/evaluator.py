@@ -34,6 +34,8 @@ from benchmark.scoring import Scored, build_metric, score
 from benchmark.strata import no_better
 from benchmark.tables import write_tables
 
+HANDED = ("training", "granted", "llm", "device", "seed", "cache")
+"""what a model is given if its constructor names it"""
 JUDGES = ("rules", "language_model")
 DEVICES = r"auto|cpu|mps|cuda(:\d+)?"
 
@@ -50,6 +52,8 @@ class Outcome:
     """model -> its reports, of the models that came to the end"""
     failed: dict[str, str]
     """model -> why it did not"""
+    not_made: frozenset[str] = frozenset()
+    """those of the failed that lack something which the user can bring: weights, a setting"""
     notes: tuple[str, ...] = ()
     """what a reader of the numbers should know besides"""
     told: tuple[str, ...] = ()
@@ -115,6 +119,7 @@ def run(
         failed: dict[str, str] = {}
         about: dict[str, Any] = {}
         told: list[str] = []
+        not_made: list[str] = []
         for spec in specs:
             try:
                 granted = Told(spec.label, dataset, config, llm)
@@ -131,10 +136,12 @@ def run(
                     folder.forget()
                     raise
                 failed[spec.label] = str(error)
+                not_made += [] if spec.label in about else [spec.label]
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
-        put_together = tuple(said for model in about if (said := _put_together(model, about[model]["provenance"])))
-        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, told=tuple(told), put_together=put_together, cards=cards)
+        put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
+        said = {"told": tuple(told), "put_together": put_together}
+        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards, **said)
         return outcome if only_generate else _finish(folder, outcome, about, started, llm)
 
 
@@ -179,7 +186,7 @@ def score_reports(
         if matched.unused:
             notes.append(f"{model}: {len(matched.unused)} predictions have no reference and are not used, the first {matched.unused[0]!r}")
         reports[model] = [_given_report(case.id, texts, failed) for case in cases]
-    outcome = Outcome(out or Path(), config, data, Scored([], [], {}), reports, {}, tuple(notes))
+    outcome = Outcome(out or Path(), config, data, Scored([], [], {}), reports, {}, notes=tuple(notes))
     with opened(out) if out else nullcontext(None) as folder:
         if folder is None:
             return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm))
@@ -241,14 +248,7 @@ def _check(config: RunConfig, specs: tuple[registry.Spec, ...], llm: LanguageMod
 
 
 def _available(config: RunConfig, training: HeldBack | None, granted: Told | None, llm: LanguageModels) -> dict[str, Any]:
-    return {
-        "training": training,
-        "granted": granted,
-        "llm": llm,
-        "device": config.device,
-        "seed": config.seed,
-        "cache": cache_folder() / "models",
-    }
+    return dict(zip(HANDED, (training, granted, llm, config.device, config.seed, cache_folder() / "models"), strict=True))
 
 
 def _options(config: RunConfig, spec: registry.Spec) -> dict[str, str]:

@@ -303,6 +303,12 @@ def settings_of(factory: Callable[..., Any] | str, who: str, *, available: Colle
     ]
 
 
+def takes_argument(factory: Callable[..., Any] | str, who: str) -> bool:
+    """True if the thing cannot be made without something behind a colon."""
+    argument = inspect.signature(resolve(factory, who)).parameters.get("argument")
+    return argument is not None and argument.default is argument.empty
+
+
 def _in_words(wanted: Any) -> str:
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):

@@ -1,8 +1,10 @@
 """A part of the cases that is like the whole: ``--sample 500 --seed 7``, stratified by the 14 lesions.
 
-A plain random sample of 500 may hold twice as many of a lesion of one in a hundred as another, and scores follow. Here each lesion, and the normal
-cases, are there in the share that they have in the whole, to about one case: iterative stratification (``datasets.split``) shares the cases out, then
-single cases are exchanged until the number is exact and no exchange brings the shares nearer. Which cases those are, the seed decides.
+A plain random sample of 500 may hold twice as many of a rare lesion as another, and scores follow. Here the strata are the sets of lesions that a
+report can have; of each, the sample has its share, rounded up or down. Which way each is rounded is drawn by the cube method (Deville and Tillé,
+Efficient balanced sampling: the cube method, Biometrika 91, 2004): so that of each lesion, and of the normal cases, there are as many as in the
+whole, to two or three cases, and every case still has the same chance to be taken. That no greedy choice gives: it comes near too, but takes some
+kinds of case twice as often as others, and what is estimated on them is off.
 """
 
 from __future__ import annotations
@@ -12,13 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmark.datasets.split import stratify
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.labelling.sources import label_texts
 from benchmark.records import Reference, UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+
+NEAR = 1e-9  # a probability so near to 0 or 1 is that
 
 
 class Sample(NamedTuple):
@@ -42,34 +47,73 @@ def sample(references: Sequence[Reference], size: int, seed: int) -> Sample:
 
 def choose(positive: NDArray[np.bool_], size: int, seed: int) -> NDArray[np.bool_]:
     """(n, L) which case has which label -> (n,) True for the ``size`` that are taken."""
-    count = len(positive)
-    if size == count:
-        return np.ones(count, dtype=bool)
-    labels = np.column_stack([positive, ~positive.any(axis=1)]).astype(np.int64)  # normal is a label too
-    chosen: NDArray[np.bool_] = stratify(labels, np.ones(count, dtype=np.int64), shares=(size, count - size), seed=seed) == 0
-    by_lot = np.random.default_rng(seed).permutation(count)  # of equals the first by lot, not the first of the file
-    wished = labels.sum(axis=0) * (size / count)
+    rng = np.random.default_rng(seed)
+    kinds, kind_of, counts = np.unique(positive, axis=0, return_inverse=True, return_counts=True)
+    expected = counts * (size / len(positive))
+    certain = np.floor(expected + NEAR)
+    # Held constant: how many there are in all, of each label from the rarest on, and without any.
+    rarest = np.argsort(positive.sum(axis=0), kind="stable")
+    held = np.column_stack([np.ones(len(kinds)), kinds[:, rarest], ~kinds.any(axis=1)]).astype(np.float64)
+    taken = certain + _rounded(held, np.clip(expected - certain, 0, 1), rng)
+    by_lot = rng.permutation(len(positive))
+    by_kind = by_lot[np.argsort(kind_of.ravel()[by_lot], kind="stable")]  # kind after kind, within each by lot
+    place_in_kind = np.arange(len(positive)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = np.zeros(len(positive), dtype=bool)
+    chosen[by_kind] = place_in_kind < np.repeat(taken, counts)
+    return chosen
 
-    def nearest(taken: NDArray[np.bool_], *, adds: bool) -> tuple[int, float]:
-        """The case that is best added (or left out), and by how much the squared distance to the wished counts changes."""
-        lacking = (wished - labels[taken].sum(axis=0)) * (1 if adds else -1)
-        open_to = by_lot[taken[by_lot] != adds]
-        change = labels[open_to] @ (1 - 2 * lacking)  # of (lacking - 1)^2 - lacking^2, for each label that the case has
-        best = int(np.argmin(change))
-        return int(open_to[best]), float(change[best])
 
-    while (missing := size - int(chosen.sum())) != 0:
-        place, _ = nearest(chosen, adds=missing > 0)
-        chosen[place] = missing > 0
+def _rounded(held: Numbers, chances: Numbers, rng: np.random.Generator) -> Numbers:
+    """Each chance to 0 or 1, as often to 1 as it says, with the sums of ``held`` as they were: the cube method.
+
+    held     (k, q)  what each brings to the q sums, the most important sum first
+    chances  (k,)    in [0, 1], with a whole number as their sum
+    returns  (k,)    0 or 1
+    """
+    found = chances.copy()
+    waiting = rng.permutation(np.flatnonzero((found > NEAR) & (found < 1 - NEAR))).tolist()
+    open_ones: list[int] = []
+    sums = held.shape[1]
     while True:
-        without = chosen.copy()
-        leaves, first = nearest(chosen, adds=False)
-        without[leaves] = False
-        comes, second = nearest(without, adds=True)
-        if first + second > -1e-9:
-            return chosen
-        without[comes] = True
-        chosen = without
+        open_ones += [waiting.pop() for _ in range(min(len(waiting), sums + 1 - len(open_ones)))]
+        if not open_ones:
+            return found
+        line = _line(held[open_ones, :sums])
+        if line is None:
+            sums -= 1  # landing: the last few cannot be decided without moving a sum; the least important goes first
+            continue
+        # Flight: along a line on which no sum changes, one way or the other by lot, until one of them is decided.
+        here = found[open_ones]
+        up, down = line > NEAR, line < -NEAR
+        ahead = min(((1 - here[up]) / line[up]).min(initial=np.inf), (-here[down] / line[down]).min(initial=np.inf))
+        back = min((here[up] / line[up]).min(initial=np.inf), ((here[down] - 1) / line[down]).min(initial=np.inf))
+        here = here + line * (ahead if rng.random() < back / (ahead + back) else -back)
+        here[np.abs(here) < NEAR], here[np.abs(here - 1) < NEAR] = 0, 1
+        found[open_ones] = here
+        open_ones = [one for one in open_ones if 0 < found[one] < 1]
+
+
+def _line(held: Numbers) -> Numbers | None:
+    """(m,) a direction in which m chances can move while no sum of ``held`` (m, q) does; None if there is none.
+
+    By elimination, not by a library: that would give another direction, and so another sample, on another processor.
+    """
+    rows = held.T.copy()
+    pivots: list[int] = []
+    for column in range(rows.shape[1]):
+        depth = len(pivots)
+        best = depth + int(np.argmax(np.abs(rows[depth:, column]))) if depth < len(rows) else depth
+        if depth == len(rows) or abs(rows[best, column]) < NEAR:
+            line = np.zeros(rows.shape[1])
+            line[column] = 1
+            line[pivots] = -rows[:depth, column]
+            return line
+        rows[[depth, best]] = rows[[best, depth]]
+        rows[depth] /= rows[depth, column]
+        others = np.arange(len(rows)) != depth
+        rows[others] -= rows[others, column, None] * rows[depth]
+        pivots.append(column)
+    return None
 
 
 def _positive(references: Sequence[Reference]) -> tuple[NDArray[np.bool_], str]:
