@@ -7,10 +7,11 @@ patients with two studies each, one frontal image per study, and is in none of t
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.account import Account, Beside, Part
@@ -32,8 +33,10 @@ from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 BOXES_FILE = "gold_bbox_coordinate_annotations_1000images.csv"
 ATTRIBUTES_FILE = "gold_object_attribute_with_coordinates.txt"
 BOX_COLUMNS = ("image_id", "bbox_name", "original_x1", "original_y1", "original_x2", "original_y2")
-ATTRIBUTE_COLUMNS = ("patient_id", "study_id", "image_id", "row_id", "bbox", "relation", "attribute", "sentence")
+ATTRIBUTE_COLUMNS = ("patient_id", "study_id", "image_id", "row_id", "bbox", "relation", "context", "attribute", "sentence")
 ABNORMAL = "nlp|yes|abnormal"
+MEDIASTINUM, ITS_PARTS = "mediastinum", ("upper mediastinum", "cardiac silhouette")
+"""nobody drew the whole; MIMIC-Ext-MIMIC-CXR-VQA (Bae et al., NeurIPS 2023) takes what encloses the two, and so do we"""
 IMAGES, BOX_ROWS, ATTRIBUTE_ROWS = 1_000, 25_989, 15_688  # Chest ImaGenome 1.0.0
 
 
@@ -43,6 +46,15 @@ class NoRoot(UserError):
 
 class UnknownSplit(UserError):
     """A split that no dataset has."""
+
+
+class Annotations(NamedTuple):
+    """Both tables, read."""
+
+    by_image: dict[str, Annotated]
+    """dicom id -> what people said of it, in the order of the table of boxes"""
+    rows: Counter[tuple[str, str]]
+    """relation and context -> rows of the table of sentences"""
 
 
 @dataclass
@@ -65,8 +77,9 @@ class ChestImaGenomeGold:
 
     The folder is named as argument, ``chest_imagenome_gold:/data/physionet``; see ``mimic_tree`` for what it may look like: radiographs, reports and
     Chest ImaGenome's gold_dataset/, scene graphs are not needed. Sentences were given to regions by people too, in each patient's first study alone:
-    half of the references have none. A sentence belongs to a region if the annotators let the relation stand (1), whether it affirms or denies
-    something there (``context`` yes or no): both are what the report says of the region.
+    half of the references have none. A sentence belongs to a region whether it affirms something there (relation 1, context yes) or denies it (0,
+    no): both are what the report says of the region. A row that affirms what is no relation (0, yes) is not taken; ``data check`` counts the rows of
+    each sort. Nobody drew the mediastinum: its box is what encloses upper mediastinum and cardiac silhouette.
 
     boxes        "truth": cases carry the true boxes; "none": a model has to find them
     unit         "image": a case per image. "study": the same with the study's id, as there is one image of each
@@ -95,7 +108,7 @@ class ChestImaGenomeGold:
         self.boxes, self.unit, self.strict = boxes, unit, strict
         self.is_credentialed, self.note = is_credentialed, note
         self._tree: MimicTree | None = None
-        self._annotated: dict[str, Annotated] = {}
+        self._annotations = Annotations({}, Counter())
         self._entries: list[Entry] | None = None
 
     def cases(self, split: str) -> list[Case]:
@@ -108,7 +121,7 @@ class ChestImaGenomeGold:
 
     def abnormal_regions(self, split: str) -> list[frozenset[str]]:
         """For each case, in the same order, the regions of which people found something abnormal said; of second studies nobody was asked."""
-        return [frozenset(self._annotated[entry.dicom].abnormal) for entry in self._usable(split)]
+        return [frozenset(self._annotations.by_image[entry.dicom].abnormal) for entry in self._usable(split)]
 
     def fingerprint(self, split: str) -> str:
         """Changes when a table changes, or the set of a patient's images and reports, or the size of one; or a setting of this reader."""
@@ -126,18 +139,19 @@ class ChestImaGenomeGold:
 
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the parts of the tree, and how much of the published gold standard is in its tables."""
-        entries, annotated = self._all(), self._annotated.values()
+        entries, annotated = self._all(), self._annotations.by_image.values()
         boxes, attributes = self._tables()
         parts = [radiographs(self.tree), *reports(self.tree), Part("boxes by people", boxes), Part("sentences by region, by people", attributes)]
         parts.append(Part("metadata", self.tree.metadata, "" if self.tree.metadata else "no views, priors or times"))
         besides = [
             Beside("images listed", "test", len(entries), IMAGES, IMAGENOME),
             Beside("boxes listed", "test", sum(len(one.boxes_xyxy) for one in annotated), BOX_ROWS, IMAGENOME),
+            Beside("rows of sentences", "test", self._annotations.rows.total(), ATTRIBUTE_ROWS, IMAGENOME),
             Beside("images with sentences by region", "test", sum(bool(one.phrases) for one in annotated), IMAGES // 2, IMAGENOME),
         ]
         problems = {"": self._of_no_image(), "test": problems_of(entries)}
         listed = {split: len(entries) if split == "test" else 0 for split in splits}
-        return Account(parts, listed, besides=besides, problems=problems, by_rule=BY_RULE, notes=self._seen_elsewhere())
+        return Account(parts, listed, besides=besides, problems=problems, by_rule=BY_RULE, notes=[self._sorts_of_rows(), *self._seen_elsewhere()])
 
     @property
     def tree(self) -> MimicTree:
@@ -164,11 +178,11 @@ class ChestImaGenomeGold:
     def _all(self) -> list[Entry]:
         """Every image of the gold standard, used or not."""
         if self._entries is None:
-            annotated = read_annotations(*self._tables())
-            entries = read_entries(self.tree, annotated)
+            annotations = read_annotations(*self._tables())
+            entries = read_entries(self.tree, annotations.by_image)
             if self.strict:
                 stop_at_faults(self.name, [*self._of_no_image(), *problems_of(entries)], BY_RULE)
-            self._annotated, self._entries = annotated, entries
+            self._annotations, self._entries = annotations, entries
         return self._entries
 
     def _of_no_image(self) -> list[Problem]:
@@ -180,14 +194,20 @@ class ChestImaGenomeGold:
         what = "boxes are taken for the size of the files, and there are no views, priors or times"
         return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", what)]
 
+    def _sorts_of_rows(self) -> str:
+        """How many sentences affirm, deny, or neither: whoever has the real tables sees whether they are what we take them for."""
+        said = ", ".join(f"{count:,} relation {relation} context {context}" for (relation, context), count in self._annotations.rows.most_common())
+        return f"Rows of sentences: {said}; those of relation 0 and context yes are not taken."
+
     def _seen_elsewhere(self) -> list[str]:
         """How many of the cases a model may have learnt from: by Chest ImaGenome's train split, and by MIMIC-CXR's."""
         used = self._usable("test")
         patients = {entry.subject for entry in used}
         notes = []
         if train := self.tree.splits.get("train"):
-            seen = patients & {row["subject_id"].removeprefix("p") for _, row in read_rows(train, ["subject_id"])}
-            notes.append(f"Of the {len(patients):,} patients {len(seen):,} have other images in Chest ImaGenome's train split.")
+            avoid = {row["dicom_id"] for _, row in read_rows(self.tree.avoid, ["dicom_id"])} if self.tree.avoid else set()
+            listed = {row["subject_id"].removeprefix("p") for _, row in read_rows(train, ["subject_id", "dicom_id"]) if row["dicom_id"] not in avoid}
+            notes.append(f"Of the {len(patients):,} patients {len(patients & listed):,} have images in Chest ImaGenome's train split.")
         if self.tree.mimic_split:
             known = {row["dicom_id"] for _, row in read_rows(self.tree.mimic_split, ["dicom_id", "split"]) if row["split"] == "train"}
             images = sum(entry.dicom in known for entry in used)
@@ -195,20 +215,23 @@ class ChestImaGenomeGold:
         return notes
 
 
-def read_annotations(boxes: Path, attributes: Path) -> dict[str, Annotated]:
-    """dicom id -> what people said of it, in the order of the table of boxes. Raises BadTable."""
+def read_annotations(boxes: Path, attributes: Path) -> Annotations:
+    """Both tables. Raises BadTable."""
     found: dict[str, Annotated] = defaultdict(Annotated)
+    rows = Counter[tuple[str, str]]()
     for _, row in read_rows(boxes, BOX_COLUMNS):
         left, top, right, bottom = (_number(row[name]) for name in BOX_COLUMNS[2:])
         found[_dicom(row["image_id"])].boxes_xyxy.append((row["bbox_name"], (left, top, right, bottom)))
     for _, row in read_rows(attributes, ATTRIBUTE_COLUMNS):
         one = found[_dicom(row["image_id"])]
         one.subject, one.study = row["patient_id"].removeprefix("p"), row["study_id"].removeprefix("s")
-        if _number(row["relation"]) == 1:
+        relation, context = _relation(row["relation"]), row["context"].lower()
+        rows[relation, context] += 1
+        if relation == "1" or context == "no":
             one.phrases.setdefault(row["bbox"], {}).setdefault(row["row_id"], row["sentence"])
             if row["attribute"] == ABNORMAL:
                 one.abnormal.add(row["bbox"])
-    return dict(found)
+    return Annotations(dict(found), rows)
 
 
 def read_entries(tree: MimicTree, annotated: Mapping[str, Annotated]) -> list[Entry]:
@@ -253,6 +276,8 @@ def _entry(patient: Patient, study: str, dicom: str, annotated: Annotated) -> En
     mended = mend_boxes([one for one in annotated.boxes_xyxy if one[0] in REGIONS], size, shot.size_px if shot else None)
     entry.problems += [(BOX_DROPPED, f"{dicom}: {region}", why) for region, why in mended.dropped.items()]
     entry.problems += [(BOX_CLIPPED, f"{dicom}: {region}", "") for region in mended.clipped]
+    if MEDIASTINUM not in mended.boxes and all(part in mended.boxes for part in ITS_PARTS):
+        mended.boxes[MEDIASTINUM] = _enclosing(*(mended.boxes[part] for part in ITS_PARTS))
     if not any(region in mended.boxes for region in PAPER_REGIONS):
         return entry.leave_out(NO_BOX, dicom, f"{len(mended.boxes)} other regions have one")
     entry.boxes = {region: mended.boxes[region] for region in REGIONS if region in mended.boxes}
@@ -262,9 +287,18 @@ def _entry(patient: Patient, study: str, dicom: str, annotated: Annotated) -> En
     return entry
 
 
+def _enclosing(one: BoxXYXY, other: BoxXYXY) -> BoxXYXY:
+    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
+
+
 def _in_order(phrases: Mapping[str, str]) -> list[str]:
     """Sentences as they stand in the report: by the number behind the bar of their id."""
     return [phrases[row] for row in sorted(phrases, key=lambda row: (_number(row.rpartition("|")[2]), row))]
+
+
+def _relation(cell: str) -> str:
+    """1 for 1.0, as pandas writes a whole number beside an empty cell."""
+    return cell.removesuffix(".0")
 
 
 def _dicom(image_id: str) -> str:

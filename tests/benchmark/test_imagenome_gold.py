@@ -93,7 +93,7 @@ def tables(silver: Path, tmp_path: Path) -> GoldTables:
         for region, box in reference.boxes.items():
             tables.box(case.id, region, box)
         if case.patient not in seen:
-            tables.said(case, "left lung", 2, "no effusion on the left.", context="no", attribute="disease|no|pleural effusion")
+            tables.said(case, "left lung", 2, "no effusion on the left.", relation=0, context="no", attribute="disease|no|pleural effusion")
             tables.said(case, "left lung", 1, "the left lung is clear.")
             tables.said(case, "cardiac silhouette", 3, 'the heart is "large".', attribute="nlp|yes|abnormal")
         seen.add(case.patient)
@@ -142,7 +142,7 @@ def test_sentences_come_in_the_order_of_the_report_whether_they_affirm_or_deny(t
     assert dataset.abnormal_regions("test")[0] == {"cardiac silhouette"}
 
 
-def test_a_relation_that_annotators_took_back_is_none(silver: Path, tables: GoldTables) -> None:
+def test_what_is_affirmed_of_a_region_without_a_relation_is_not_taken(silver: Path, tables: GoldTables) -> None:
     case = ChestImaGenome(root=silver).cases("test")[0]
     tables.said(case, "spine", 4, "scoliosis.", relation=0, attribute="nlp|yes|abnormal")
     tables.said(case, "left lung", 1, "the left lung is clear.", attribute="anatomicalfinding|no|lung opacity")  # a second label of one sentence
@@ -152,6 +152,17 @@ def test_a_relation_that_annotators_took_back_is_none(silver: Path, tables: Gold
     assert list(first.region_sentences) == ["right lung", "left lung", "cardiac silhouette"]
     assert first.region_sentences["left lung"] == "The left lung is clear. No effusion on the left."
     assert dataset.abnormal_regions("test")[0] == {"cardiac silhouette"}
+
+
+def test_the_mediastinum_that_nobody_drew_encloses_its_parts(silver: Path, tables: GoldTables) -> None:
+    case = ChestImaGenome(root=silver).cases("test")[0]
+    tables.boxes = [row for row in tables.boxes if row["image_id"] != f"{case.id}.dcm"]
+    tables.box(case.id, "upper mediastinum", (10, 2, 18, 12))
+    assert read(tables.write())[2][0].boxes == {"upper mediastinum": (10, 2, 18, 12)}
+    tables.box(case.id, "cardiac silhouette", (8, 11, 30, 25))
+    assert read(tables.write())[2][0].boxes["mediastinum"] == (8, 2, 30, 25)
+    tables.box(case.id, "mediastinum", (1, 1, 2, 2))  # what somebody drew after all is theirs
+    assert read(tables.write())[2][0].boxes["mediastinum"] == (1, 1, 2, 2)
 
 
 def test_everything_is_test(tables: GoldTables) -> None:
@@ -271,10 +282,14 @@ def test_it_accounts_for_itself_beside_the_published_tables(silver: Path, tables
     assert [(one.what, one.found, one.published) for one in check.account.besides] == [
         ("images listed", 8, 1_000),
         ("boxes listed", len(tables.boxes), 25_989),
+        ("rows of sentences", 3 * len(patients), 15_688),
         ("images with sentences by region", len(patients), 500),
     ]
     assert {split: found.cases for split, found in check.splits.items()} == {"train": 0, "validate": 0, "test": 8}
-    assert check.account.notes[0] == f"Of the {len(patients)} patients 0 have other images in Chest ImaGenome's train split."
+    sorts, others, official = check.account.notes
+    assert sorts.startswith(f"Rows of sentences: {2 * len(patients)} relation 1 context yes, {len(patients)} relation 0 context no; ")
+    assert others == f"Of the {len(patients)} patients 0 have images in Chest ImaGenome's train split."
+    assert official.startswith("Of the 8 images 0 are in MIMIC-CXR's official train split")
     drawn = [json.loads(line) for line in (silver / "truth.jsonl").read_text().splitlines()]
     assert {row["split"] for row in drawn if row["dicom_id"] in {case.id for case in read(root)[1]}} == {"test"}
     assert ChestImaGenome(root=root).cases("test") == []  # the images of a gold standard are in no split of silver
