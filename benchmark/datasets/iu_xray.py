@@ -6,7 +6,6 @@ Demner-Fushman et al., "Preparing a collection of radiology examinations for dis
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import tarfile
@@ -24,6 +23,7 @@ from benchmark.datasets.encodings import decode
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
 from benchmark.datasets.mimic_reports import one_line
+from benchmark.datasets.r2gen_annotation import read_items
 from benchmark.datasets.split import SPLITS
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Lesions, Problem, Reference, UserError
@@ -32,7 +32,6 @@ DEEPEST = 4
 """levels below the root that are looked into"""
 BIGGEST_ARCHIVE_MEMBER = 2**24
 """bytes; a report has a few thousand"""
-ANNOTATION_KEYS = {"train": "train", "val": "validate", "valid": "validate", "validate": "validate", "test": "test"}
 BY_RULE = frozenset(("no image", "no findings", "not in annotation.json"))
 """kinds of problems that leave a report out without a fault in the files"""
 REPORTS, IMAGES = 3_955, 7_470  # Demner-Fushman et al., 2016
@@ -43,10 +42,6 @@ _R2GEN_FOLDER = re.compile(r"^CXR(\d+)_IM-")
 
 class NoSuchCollection(UserError):
     """The root does not hold IU X-Ray's reports."""
-
-
-class BadAnnotation(UserError):
-    """An annotation.json that is not R2Gen's."""
 
 
 class StoppedAtProblem(UserError):
@@ -375,31 +370,8 @@ def _labels(path: Path) -> dict[str, Lesions | None]:
 
 
 def _annotated_splits(path: Path) -> dict[str, str]:
-    """uid -> split of R2Gen's annotation.json. Raises BadAnnotation.
-
-    An item's own word is believed first. In some copies the key of the test split is a row of spaces: one unknown key is the one that is missing.
-    """
-    try:
-        content = json.loads(decode(path.read_bytes()))
-        items = {key: [(str(item["id"]), str(item.get("split", ""))) for item in listed] for key, listed in content.items()}
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise BadAnnotation(
-            f"{path}: was to be R2Gen's annotation.json, lists of items with an id under train, val and test; found something else "
-            f"({type(error).__name__}: {error}); mend it, move it away, or set split_rule to all"
-        ) from error
-    known = {key: ANNOTATION_KEYS[key.strip().lower()] for key in items if key.strip().lower() in ANNOTATION_KEYS}
-    unknown, missing = [key for key in items if key not in known], [split for split in SPLITS if split not in known.values()]
-    if len(unknown) == len(missing) == 1:
-        known[unknown[0]] = missing[0]
-    elif unknown:
-        raise BadAnnotation(f"{path}: was to have the splits train, val and test, found {', '.join(map(repr, items))}; rename its keys")
-    splits: dict[str, str] = {}
-    for key, listed in items.items():
-        for name, own in listed:
-            uid = re.match(r"CXR\d+", name)
-            if uid:
-                splits[uid[0]] = ANNOTATION_KEYS.get(own.strip().lower(), known[key])
-    return splits
+    """uid -> split of R2Gen's annotation.json. Raises BadAnnotation."""
+    return {uid[0]: item.split for item in read_items(path) if (uid := re.match(r"CXR\d+", item.id))}
 
 
 def _number(uid: str) -> tuple[int, str]:

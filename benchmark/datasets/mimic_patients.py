@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +16,7 @@ from benchmark.datasets.columns import read_cells
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
-from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan, size_of
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import is_cut_off
 from benchmark.records import Problem
@@ -119,17 +118,9 @@ def _list(folder: str, below: str, lines: list[str]) -> None:
     # Called for every study: text instead of Path, and no more than one call of the system per folder and file.
     for entry in scan(folder):
         if entry.name.lower().endswith(STAMPED):
-            lines.append(f"{below}{entry.name} {_size(entry)}")
+            lines.append(f"{below}{entry.name} {size_of(entry)}")
         elif not below and entry.is_dir():
             _list(entry.path, f"{entry.name}/", lines)
-
-
-def _size(entry: os.DirEntry[str]) -> int | None:
-    """Bytes; None of a link that leads nowhere."""
-    try:
-        return entry.stat().st_size
-    except OSError:
-        return None
 
 
 class Patient:

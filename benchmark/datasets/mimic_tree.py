@@ -71,17 +71,21 @@ class MimicTree:
     """files that are called annotation.json, as R2Gen's is"""
 
     def studies_of(self, subject: str) -> dict[str, dict[str, OnDisk]]:
-        """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none)."""
+        """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none).
+
+        Of an image in several formats the JPG is taken. Links that lead nowhere and hidden files (macOS leaves ._ files on foreign disks) are none.
+        """
         found: dict[str, dict[str, OnDisk]] = {}
         folder = patient_folder(subject)
         for study in scan(f"{self.images}/{folder}"):  # text, not Path: a listing of all patients spends its time on making paths
             if study.name.startswith("s") and study.is_dir():
-                entries = sorted(scan(study.path), key=lambda entry: entry.name)
-                found[study.name[1:]] = {
-                    entry.name.rpartition(".")[0]: OnDisk(f"{folder}/{study.name}/{entry.name}", entry.stat().st_size)
-                    for entry in entries
-                    if entry.name.lower().endswith(IMAGE_SUFFIXES)
-                }
+                shown = found[study.name[1:]] = {}
+                for entry in sorted(scan(study.path), key=lambda entry: entry.name):
+                    if not entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.name.startswith(".") or (size := size_of(entry)) is None:
+                        continue
+                    dicom = entry.name.rpartition(".")[0]
+                    if dicom not in shown or entry.name.lower().endswith(".jpg"):
+                        shown[dicom] = OnDisk(f"{folder}/{study.name}/{entry.name}", size)
         return found
 
 
@@ -256,6 +260,14 @@ def _first_patients(folder: Path, at_most: int = 50) -> list[Path]:
             patients = (Path(entry.path) for entry in scan(group.path) if _PATIENT.fullmatch(entry.name))
             found += islice(patients, at_most)
     return found
+
+
+def size_of(entry: os.DirEntry[str]) -> int | None:
+    """Bytes; None of a link that leads nowhere."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return None
 
 
 def scan(folder: Path | str) -> Iterator[os.DirEntry[str]]:

@@ -18,7 +18,7 @@ PREAMBLE_BYTES = 132
 
 
 def is_cut_off(path: Path | str) -> bool:
-    """Whether a JPG, PNG or DICOM file lacks its end; False for other kinds, and for what is no image at all. Raises OSError.
+    """Whether a JPG, PNG or DICOM file lacks its end, or a file has nothing in it; False for other kinds, and for no images. Raises OSError.
 
     A fault in the middle of a file is not noticed.
     """
@@ -33,7 +33,7 @@ def is_cut_off(path: Path | str) -> bool:
         return END_OF_PNG not in end
     if start.endswith(b"DICM"):
         return _is_cut_off_dicom(Path(path), size, end)
-    return False
+    return not size
 
 
 def _is_cut_off_dicom(path: Path, size: int, end: bytes) -> bool:

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets.columns import BadTable
-from benchmark.datasets.iu_xray import BadAnnotation, IUXRay, NoSuchCollection, StoppedAtProblem
+from benchmark.datasets.iu_xray import IUXRay, NoSuchCollection, StoppedAtProblem
+from benchmark.datasets.r2gen_annotation import BadAnnotation
 from benchmark.records import UserError
 from benchmark.vocabulary import LESIONS
 
