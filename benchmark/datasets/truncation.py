@@ -37,19 +37,20 @@ def is_cut_off(path: Path | str) -> bool:
 
 
 def _is_cut_off_dicom(path: Path, size: int, end: bytes) -> bool:
-    """Compressed pixels end with a mark; others fill as many bytes as the header says. The rest of the header is not read again."""
+    """Compressed pixels end with a mark; others fill as many bytes as the header says."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     asked = ["Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames"]
     try:
-        header: Any = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=asked)
+        with path.open("rb") as file:
+            header: Any = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=asked)
+            left = size - file.tell()  # from the tag of the pixels on
         syntax = header.file_meta.TransferSyntaxUID
         if syntax.is_deflated:
             return False
         if syntax.is_compressed:
             return END_OF_FRAMES not in end
         pixels = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
-        return size < pixels * int(header.BitsAllocated) // 8
-    except (AttributeError, InvalidDicomError, EOFError, ValueError, KeyError):
-        return True  # a header that breaks off
+        return left < pixels * int(header.BitsAllocated) // 8
+    except Exception:  # pydicom raises whatever it likes at a header, or a deflated file, that breaks off
+        return True
