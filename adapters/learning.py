@@ -62,8 +62,9 @@ class Learner(Protocol):
     seeded here. ``batch`` must not draw from it, for it runs in another thread; nor does it need to, ``losses`` sees ``network.training``.
     """
 
-    network: nn.Module
-    """parameters with ``requires_grad`` are trained, buffers are kept with them"""
+    @property
+    def network(self) -> nn.Module:
+        """Its parameters with ``requires_grad`` are trained, buffers are kept with them."""
 
     def batch(self, cases: Sequence[Case], references: Sequence[Reference]) -> Any:
         """What ``losses`` needs of these cases: tensors on the CPU, also within tuples, lists and dicts. Built in a background thread."""

@@ -54,14 +54,14 @@ class Decoder(nn.Module):
         returns  (B, T, V)
         """
         x = self._embedded(tokens, 0)
-        for layer in self.layers:
-            x = layer(x, layer.cross.keys_values(seen))[0]
+        for layer, image in zip(self.layers, self.look(seen).image, strict=True):
+            x = layer(x, image)[0]
         scores: Tensor = self.head(self.norm(x))
         return scores
 
     def look(self, seen: Tensor) -> Memory:
         """(I, P, D) places of images -> what stays the same for every word and beam."""
-        return Memory([layer.cross.keys_values(seen) for layer in self.layers], [])
+        return Memory([layer.cross.keys_values(seen) for layer in self.layers if isinstance(layer, Layer)], [])
 
     def step(self, tokens: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         """The next word of each beam.
@@ -81,7 +81,8 @@ class Decoder(nn.Module):
 
     def _embedded(self, tokens: Tensor, done: int) -> Tensor:
         places = torch.arange(done, done + tokens.shape[1], device=tokens.device)
-        return functional.dropout(self.words(tokens) + self.places(places), self.dropout, self.training)
+        embedded: Tensor = self.words(tokens) + self.places(places)
+        return functional.dropout(embedded, self.dropout, self.training)
 
 
 class Layer(nn.Module):
@@ -144,4 +145,4 @@ class CrossAttention(nn.Module):
 
 def _by_heads(x: Tensor, heads: int) -> Tensor:
     """(B, T, D) -> (B, heads, T, D / heads)."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)

@@ -16,8 +16,6 @@ from adapters.cvt2distilgpt2.sizes import Sizes
 
 SHARPNESS = 1.702
 """of the sigmoid that stands in for GELU's"""
-CLASS_STAGE = -1
-"""the stage that has a class token: the last"""
 
 
 class Encoder(nn.Module):
@@ -62,7 +60,7 @@ class Stage(nn.Module):
             x = torch.cat((self.class_token.expand(len(x), -1, -1), x), dim=1)
         for block in self.blocks:
             x = block(x, height, width)
-        return x[:, -height * width :].transpose(1, 2).unflatten(2, (height, width))
+        return _grid(x[:, -height * width :], height, width)
 
 
 class Block(nn.Module):
@@ -78,7 +76,8 @@ class Block(nn.Module):
         """(B, [1 +] H * W, D) -> the same."""
         x = x + self.attention(self.norm_1(x), height, width)
         inner = self.up(self.norm_2(x))
-        return x + self.down(inner * torch.sigmoid(SHARPNESS * inner))
+        grown: Tensor = self.down(inner * torch.sigmoid(SHARPNESS * inner))
+        return x + grown
 
 
 class Attention(nn.Module):
@@ -93,9 +92,14 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """(B, [1 +] H * W, D) -> the same; what precedes the map is a class token, which no convolution sees."""
         places = height * width
-        token, grid = x[:, :-places], x[:, -places:].transpose(1, 2).unflatten(2, (height, width))
-        q, k, v = (part(token, grid).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
-        return self.out(functional.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2))
+        token, grid = x[:, :-places], _grid(x[:, -places:], height, width)
+        q, k, v = (self._by_heads(part(token, grid)) for part in (self.query, self.key, self.value))
+        found: Tensor = self.out(functional.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2))
+        return found
+
+    def _by_heads(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, heads, T, D / heads)."""
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Projection(nn.Module):
@@ -109,4 +113,10 @@ class Projection(nn.Module):
 
     def forward(self, token: Tensor, grid: Tensor) -> Tensor:
         """(B, 0 or 1, D) and (B, D, H, W) -> (B, [1 +] H' * W', D)."""
-        return self.linear(torch.cat((token, self.norm(self.conv(grid)).flatten(2).transpose(1, 2)), dim=1))
+        found: Tensor = self.linear(torch.cat((token, self.norm(self.conv(grid)).flatten(2).transpose(1, 2)), dim=1))
+        return found
+
+
+def _grid(places: Tensor, height: int, width: int) -> Tensor:
+    """(B, H * W, D) -> (B, D, H, W)."""
+    return places.transpose(1, 2).reshape(len(places), -1, height, width)

@@ -36,8 +36,8 @@ class Network(nn.Module):
         returns  (B, N * P, D)      the places of the views one after the other
         """
         count = images.shape[1]
-        grid = self.encoder(normalised(images.flatten(0, 1)))
-        return self.projection(grid).unflatten(0, (-1, count)).flatten(1, 2)  # type: ignore[no-any-return]
+        seen: Tensor = self.projection(self.encoder(normalised(images.flatten(0, 1))))
+        return seen.view(len(images), count * seen.shape[1], seen.shape[2])
 
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         """Score the word after each word: (B, N, S, S) uint8 and (B, T) -> (B, T, V)."""
@@ -60,8 +60,8 @@ class Network(nn.Module):
             scores, memory = self.decoder.step(tokens, memory)
             return scores.float().log_softmax(-1)
 
-        where = {"start": start, "end": end, "device": images.device}
-        return beam_search(step, len(images), policy="attainable", beams=beams, steps=max_length - 1, **where)
+        steps, device = max_length - 1, images.device
+        return beam_search(step, len(images), policy="attainable", beams=beams, steps=steps, start=start, end=end, device=device)
 
 
 def normalised(grey: Tensor) -> Tensor:

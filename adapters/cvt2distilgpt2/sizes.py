@@ -54,4 +54,5 @@ class Sizes:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Sizes:
         """What ``to_json`` gave. Raises TypeError for a size that there is not."""
-        return Sizes(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        named: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Sizes(**named)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from adapters.cvt2distilgpt2.files import DOI
 from adapters.cvt2distilgpt2.network import Network
 from adapters.cvt2distilgpt2.pieces import HUB_NAME, Pieces
 from adapters.cvt2distilgpt2.sizes import Sizes
@@ -27,7 +28,6 @@ from benchmark.records import UserError
 CONFIG = "config.json"
 FORMAT = 1
 """Raised when a folder's files mean something else than before."""
-DOI = "10.25919/ng3g-aj81"
 REMEDY = f"take a .ckpt of https://doi.org/{DOI} (files tab, cvt_21_to_distilgpt2), or a folder that `train cvt2distilgpt2` wrote"
 CLASSES = 1_000
 """of ImageNet: the encoder's classifier is in the file, and is not looked at"""

@@ -1,0 +1,181 @@
+"""Training a CvT2DistilGPT2 from nothing, at a size at which it learns on one core, by the trainer that all baselines share.
+
+python -m benchmark train cvt2distilgpt2 --preset demo --dataset phantom --out path/to/weights
+
+The authors start from a CvT-21 that knows ImageNet and a DistilGPT2 that knows English, and cut every report at 60 of Chen et al.'s tokens. Here
+nothing is known before, the vocabulary is learnt from the training reports, and reports are learnt whole unless ``words`` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adapters.cvt2distilgpt2.network import Network
+from adapters.cvt2distilgpt2.pieces import Pieces
+from adapters.cvt2distilgpt2.pixels import TooSmall, middle
+from adapters.cvt2distilgpt2.sizes import Sizes
+from adapters.cvt2distilgpt2.weights import save
+from adapters.learning import KeptImages, has_image_and_report, learn, pairs_of
+from benchmark.datasets.images import UnreadableImage, read_radiograph
+from benchmark.records import Case, Reference, TrainingData, UserError
+
+DEMO = Sizes(
+    resize_px=124,
+    image_px=112,
+    stage_widths=(24, 64, 128),
+    stage_depths=(1, 2, 3),
+    stage_heads=(1, 2, 4),
+    words=512,
+    places=192,
+    width=128,
+    layers=2,
+    heads=4,
+)
+"""so small that it learns in minutes, and travels in a repository"""
+PRESETS = {"demo": DEMO, "published": Sizes()}
+EPOCHS = {"demo": 12, "published": 10}
+BRIGHTENED = 0.1
+"""how far brightness and contrast of a training image may be off, as a share"""
+NO_PIECE = -100
+"""in place of a piece that is not to be learnt"""
+
+
+class Batch(NamedTuple):
+    """Cases as the network learns from them."""
+
+    images: Tensor
+    """(B, R, R) uint8, before the middle is cut out"""
+    tokens: Tensor
+    """(B, T + 1), with the start before the report and the end after it unless it was cut; filled up with ``NO_PIECE``"""
+
+
+class ReportLearner:
+    """The network, its batches and its loss, for ``learning.learn``."""
+
+    def __init__(self, network: Network, pieces: Pieces, *, words: int | None = None, half: bool = True) -> None:
+        """``words`` are the most that a report is learnt to, ``half`` stores float16."""
+        self.network, self.pieces, self.words, self.half = network, pieces, words, half
+        self._images = KeptImages(self._square)
+
+    def _square(self, path: Path) -> np.ndarray:
+        try:
+            return middle(read_radiograph(path), self.network.sizes.resize_px, self.network.sizes.resize_px)
+        except TooSmall as error:
+            raise UnreadableImage(f"radiograph {path}: {error}; leave it out of the training split") from error
+
+    def batch(self, cases: Sequence[Case], references: Sequence[Reference]) -> Batch:
+        """First images, and reports as pieces."""
+        rows = [self._row(reference.report) for reference in references]
+        tokens = torch.full((len(rows), max(map(len, rows))), NO_PIECE)
+        for place, row in zip(tokens, rows, strict=True):
+            place[: len(row)] = torch.tensor(row)
+        return Batch(self._images.stack([case.images[0].path for case in cases]), tokens)
+
+    def _row(self, report: str) -> list[int]:
+        text = said(report, self.words)
+        return [self.pieces.start, *self.pieces.numbers(text), self.pieces.end][: self.network.sizes.places]
+
+    def losses(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Mean over all pieces of minus the log-probability that each had."""
+        pixels = self.network.sizes.image_px
+        images = jittered(batch.images, pixels) if self.network.training else cut(batch.images, pixels)
+        before, after = batch.tokens[:, :-1], batch.tokens[:, 1:]
+        scores = self.network(images[:, None], before.masked_fill(before == NO_PIECE, self.pieces.filling))
+        return {"words": functional.cross_entropy(scores.flatten(0, 1).float(), after.flatten(), ignore_index=NO_PIECE)}
+
+    def save(self, folder: Path) -> None:
+        """Weights, sizes and vocabulary."""
+        save(self.network, self.pieces, folder, half=self.half, words=self.words)
+
+
+def train(
+    training: TrainingData,
+    *,
+    out: Path,
+    preset: str = "demo",
+    seed: int = 42,
+    device: str = "auto",
+    command: str = "",
+    epochs: int | None = None,
+    batch_size: int = 8,
+    learning_rate: float = 1e-3,
+    dropout: float = 0.1,
+    words: int | None = None,
+    save_every: int = 0,
+    half: bool = True,
+    sizes: Sizes | None = None,
+) -> Path:
+    """Train from nothing on a dataset's train split, keep the best epoch by its validate split, and return the folder of the weights.
+
+    preset      demo = a small network, minutes on one core; published = the sizes of the paper, for a GPU, and without its warm start
+    dropout     of the decoder
+    words       a longer report is cut to so many; the authors have 60 of Chen et al.'s tokens
+    save_every  steps between two saved states within an epoch; 0 = after each epoch alone
+    half        store float16
+
+    Raises UserError for a preset that does not exist, and what the common trainer raises.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"train cvt2distilgpt2: no preset {preset!r}; known: {', '.join(PRESETS)}")
+    if words is not None and words < 1:
+        raise UserError(f"train cvt2distilgpt2: words is {words}; a report is cut to 1 at least, or leave it out")
+    sizes = sizes or PRESETS[preset]
+    pieces = Pieces.learn((said(reference.report, words) for _, reference in pairs_of(training, "train", has_image_and_report)), sizes.words)
+    torch.manual_seed(seed)
+    network = Network(replace(sizes, words=len(pieces)), dropout=dropout)
+    begin(network)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    return learn(
+        ReportLearner(network, pieces, words=words, half=half),
+        training,
+        out,
+        epochs=EPOCHS[preset] if epochs is None else epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=device,
+        command=command,
+        name="cvt2distilgpt2",
+        save_every=save_every,
+        about={"preset": preset, "dropout": dropout, "words": words, "weights": weights},
+    )
+
+
+def said(report: str, words: int | None) -> str:
+    """The report on one line, cut to so many words."""
+    return " ".join(report.split()[:words])
+
+
+def begin(network: Network) -> None:
+    """Small first weights, as both halves were published with: 0.02 in every linear layer and table, nothing in their biases."""
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+            torch.nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, torch.nn.Linear) and module.bias is not None:
+            torch.nn.init.zeros_(module.bias)
+    torch.nn.init.xavier_uniform_(network.projection.weight)  # nothing normalises what the encoder hands over
+
+
+def cut(images: Tensor, image_px: int) -> Tensor:
+    """(B, R, R) -> (B, S, S), the middle."""
+    edge = round((images.shape[-1] - image_px) / 2)
+    return images[:, edge : edge + image_px, edge : edge + image_px]
+
+
+def jittered(images: Tensor, image_px: int) -> Tensor:
+    """(B, R, R) uint8 -> (B, S, S) uint8: a square from anywhere, a little brighter or darker, of a little more or less contrast."""
+    count, room = len(images), images.shape[-1] - image_px
+    corners = torch.randint(0, room + 1, (2, count, 1), device=images.device)
+    rows, columns = corners + torch.arange(image_px, device=images.device)
+    square = images[torch.arange(count, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]].float()
+    gain, shift = 1 + BRIGHTENED * (2 * torch.rand(2, count, 1, 1, device=images.device) - 1)
+    jittered: Tensor = (square * gain + 255 * (shift - 1)).clamp(0, 255).round().byte()
+    return jittered
