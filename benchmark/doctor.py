@@ -45,7 +45,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at the machine; nothing is downloaded, no model is loaded."""
-    return [*_core(), *_extras(), *_device(), *_plugins(), *_language_models(), *_cache()]
+    return [*_core(), *_extras(), *_device(), *examine_plugins(), *_language_models(), *_cache()]
 
 
 def _core() -> list[Finding]:
@@ -82,7 +82,8 @@ def _device() -> list[Finding]:
     return [*found, Finding("device", "gpu", "note", "none that torch can use; everything runs on the CPU, large models slowly")]
 
 
-def _plugins() -> list[Finding]:
+def examine_plugins() -> list[Finding]:
+    """What every registered thing says of itself, or why it cannot be had."""
     known = registry.load()
     found = [Finding("models", plugin, "missing", f"plugin cannot be loaded: {why}") for plugin, why in known.broken.items()]
     for kind in registry.KINDS:
