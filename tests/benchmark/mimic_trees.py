@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 
 import numpy as np
+import pydicom
 from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 SILVER = "chest-imagenome-dataset-1.0.0/silver_dataset"
 REPORT = """                                 FINAL REPORT
@@ -79,3 +84,24 @@ class Tree:
     def csv(path, header, rows):
         with path.open("w", newline="") as file:
             csv.writer(file).writerows([header, *rows])
+
+
+def dicom(pixels, syntax=ExplicitVRLittleEndian):
+    """A radiograph of 8 bits as a DICOM file of 12, or as JPEG within one."""
+    header = FileMetaDataset()
+    header.TransferSyntaxUID = UID(syntax)
+    header.MediaStorageSOPClassUID, header.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.1"), UID("1.2.3")
+    dataset = FileDataset("", {}, file_meta=header, preamble=b"\0" * 128)
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+    dataset.PixelData = pixels.astype(np.uint16).tobytes()
+    if UID(syntax).is_compressed and syntax != DeflatedExplicitVRLittleEndian:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "JPEG")
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.PixelData = encapsulate([buffer.getvalue()])
+        dataset["PixelData"].is_undefined_length = True
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()

@@ -10,8 +10,9 @@ import shutil
 import zipfile
 from collections import Counter
 
+import numpy as np
 import pytest
-from mimic_trees import BOX, REPORT, SILVER, Tree
+from mimic_trees import BOX, REPORT, SILVER, Tree, dicom
 from PIL import Image
 
 from benchmark.datasets import imagenome_index
@@ -198,6 +199,28 @@ def spoil_image(tree):
     (tree.root / "files/p10/p10000764/s50000003/a-one.jpg").write_bytes(b"\xff\xd8\xff")
 
 
+def cut_image(tree):
+    path = tree.root / "files/p10/p10000764/s50000003/a-one.jpg"
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def cut_dicom(tree):
+    path = tree.root / "files/p10/p10000764/s50000003/a-one.jpg"
+    path.with_suffix(".dcm").write_bytes(dicom(np.full((80, 64), 90, np.uint8))[:-1000])
+    path.unlink()
+
+
+def lead_nowhere(tree):
+    path = tree.root / "files/p10/p10000764/s50000003/a-one.jpg"
+    path.unlink()
+    path.symlink_to(tree.root / "elsewhere.jpg")
+
+
+def half_a_row(tree):
+    tree.lists["test"][2] = tree.lists["test"][2][:2]
+    tree.write()
+
+
 def spoil_boxes(tree):
     tree.graph("a-one", {"left lung": (5, 5, 5, 5), "spine": BOX}, {})
 
@@ -210,6 +233,11 @@ def avoid_it(tree):
 def list_it_twice(tree):
     tree.lists["test"].append(list(tree.lists["test"][2]))
     tree.write()
+
+
+def rename_column(tree, name):
+    path = next(tree.root.glob("*metadata*"))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(name.encode(), b"renamed")))
 
 
 def make_it_gold(tree):
@@ -226,7 +254,11 @@ def make_it_gold(tree):
         (lambda tree: tree.graph_file("a-one").write_text("[]"), "unreadable scene graph", "a-one_SceneGraph.json", "without the list of objects"),
         (lambda tree: tree.graph_file("a-one").write_bytes(b""), "unreadable scene graph", "a-one_SceneGraph.json", "an empty file"),
         (lambda tree: (tree.root / "files/p10/p10000764/s50000003/a-one.jpg").unlink(), "missing image", "p10000764/s50000003/a-one", ""),
+        (lead_nowhere, "missing image", "p10000764/s50000003/a-one", ""),
         (spoil_image, "unreadable image", "s50000003/a-one.jpg", "truncated or damaged"),
+        (cut_image, "unreadable image", "s50000003/a-one.jpg", "the file is truncated"),
+        (cut_dicom, "unreadable image", "s50000003/a-one.dcm", "the file is truncated"),
+        (half_a_row, "unusable row", "test.csv, line 4: ", ""),
         (lambda tree: tree.report_file("10000764", "50000003").unlink(), "missing report", "p10000764/s50000003.txt", ""),
         (spoil_report, "no findings", "p10000764/s50000003.txt", "sections: preamble, impression"),
         (spoil_boxes, "no valid box", "a-one_SceneGraph.json", "1 other regions"),
@@ -251,9 +283,25 @@ def test_an_image_that_is_listed_twice_is_one_case(tree):
     assert only_problem(dataset).kind == "duplicate image id"
 
 
-def test_strict_stops_at_a_fault_and_names_it(tree):
-    tree.graph_file("a-one").unlink()
-    with pytest.raises(StoppedAtProblem, match=r"found 1 faults, first missing scene graph: a-one_SceneGraph\.json; mend"):
+@pytest.mark.parametrize(
+    ("spoil", "first"),
+    [
+        (lambda tree: tree.graph_file("a-one").unlink(), r"missing scene graph: a-one_SceneGraph\.json;"),
+        (spoil_graph, r"unreadable scene graph: a-one_SceneGraph\.json \(no JSON"),
+        (cut_image, r"unreadable image: p10/p10000764/s50000003/a-one\.jpg \(the file is truncated"),
+        (lead_nowhere, "missing image: p10000764/s50000003/a-one;"),
+        (lambda tree: tree.report_file("10000764", "50000003").unlink(), r"missing report: p10000764/s50000003\.txt;"),
+        (list_it_twice, r"duplicate image id: test\.csv, line 5: a-one;"),
+        (half_a_row, r"unusable row: test\.csv, line 4: ;"),
+        (lambda tree: rename_column(tree, "StudyDate"), r"missing column: mimic-cxr-2\.0\.0-metadata\.csv\.gz: StudyDate \(no study has a prior\);"),
+        (lambda tree: next(tree.root.glob("*metadata*")).unlink(), "missing metadata: "),
+    ],
+)
+def test_strict_stops_at_a_fault_and_names_it(tree, spoil, first):
+    spoil(tree)
+    with pytest.raises(
+        StoppedAtProblem, match=f"chest_imagenome was to be read strictly, and found 1 faults, first {first}.*mend them or leave strict off"
+    ):
         ChestImaGenome(str(tree.root), strict=True).cases("test")
 
 
@@ -286,6 +334,67 @@ def test_a_split_file_of_another_kind_is_refused_with_its_columns(tree):
     (tree.root / SILVER / "splits/test.csv").write_text("image,label\na,b\n")
     with pytest.raises(BadTable, match=r"test\.csv: needs the column 'subject_id', found image, label"):
         ChestImaGenome(str(tree.root)).cases("test")
+
+
+def test_an_image_whose_boxes_are_all_faulty_is_left_out_with_every_box_counted(tree):
+    tree.graph("a-one", {"left lung": (5, 5, 5, 5), "right lung": (70, 5, 80, 9), "spine": (1, 2, "x", 4)}, {})
+    dataset = ChestImaGenome(str(tree.root), strict=True)
+    assert [case.id for case in dataset.cases("test")] == ["b-new", "b-old"]
+    assert kinds(dataset) == {"box dropped": 3, "no valid box": 1}
+    assert [problem.what for problem in dataset.problems()] == [
+        "no area: 5, 5, 5, 5 on 64 x 80",
+        "outside the image: 70, 5, 80, 9 on 64 x 80",
+        "not a number: 1, 2, nan, 4 on 64 x 80",
+        "0 other regions have one",
+    ]
+
+
+@pytest.mark.parametrize(("column", "priors"), [("ViewPosition", True), ("Columns", True), ("StudyDate", False)])
+def test_metadata_that_lack_a_column_are_used_and_it_is_said(tree, column, priors):
+    rename_column(tree, column)
+    dataset = ChestImaGenome(str(tree.root))
+    new, old, _ = dataset.cases("test")
+    assert (new.images[0].view, bool(new.prior_report)) == ("AP", priors)
+    assert old.images[0].view == "PA"
+    assert [problem.where for problem in dataset.problems() if problem.kind == "missing column"] == [f"mimic-cxr-2.0.0-metadata.csv.gz: {column}"]
+
+
+def test_half_an_archive_of_radiographs_leaves_out_what_is_not_there(tree):
+    """One line for each image, and a run on the rest."""
+    tree.image("e-one", "11000001", "50000011")
+    tree.image("e-two", "11000002", "50000012")
+    tree.write()
+    shutil.rmtree(tree.root / "files/p11")
+    dataset = ChestImaGenome(str(tree.root))
+    assert len(dataset.cases("test")) == 3
+    assert [problem.where for problem in dataset.problems() if problem.kind == "missing image"] == [
+        "p11000001/s50000011/e-one",
+        "p11000002/s50000012/e-two",
+    ]
+
+
+def test_half_an_archive_of_reports_is_refused(tree):
+    reports_in_a_zip(tree)
+    archive = tree.root / "mimic-cxr-reports.zip"
+    archive.write_bytes(archive.read_bytes()[:300])
+    with pytest.raises(BadArchive, match=r"mimic-cxr-reports\.zip: cannot be opened as a zip archive .* fetch it again"):
+        ChestImaGenome(str(tree.root)).cases("test")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_in_other_encodings_are_read(tree, encoding):
+    """As a spreadsheet saves them."""
+    for path in (tree.root / SILVER / "splits").iterdir():
+        path.write_text(path.read_text(), encoding=encoding)
+    assert len(ChestImaGenome(str(tree.root)).cases("test")) == 3
+
+
+def test_hidden_files_and_second_formats_are_no_views(tree):
+    folder = tree.root / "files/p10/p10000032/s50000001"
+    (folder / "._b-new.jpg").write_bytes(b"\0\5\x16\7 of a Mac")
+    Image.open(folder / "b-new.jpg").save(folder / "b-new.png")
+    new = ChestImaGenome(str(tree.root)).cases("test")[0]
+    assert [image.path.name for image in new.images] == ["b-new.jpg", "b-lat.jpg"]
 
 
 # --- arrangements ---
@@ -346,6 +455,26 @@ def tables_unzipped(tree):
     packed.unlink()
 
 
+def as_dicom(tree):
+    """MIMIC-CXR itself in place of its JPGs."""
+    for path in tree.root.glob("files/p*/p*/s*/*.jpg"):
+        path.with_suffix(".dcm").write_bytes(dicom(np.asarray(Image.open(path))))
+        path.unlink()
+
+
+def versions_side_by_side(tree):
+    """2.1.0 keeps the names of 2.0.0's tables and adds one of its own; neither CheXpert's labels nor these are ours to read."""
+    older, newer = tree.root / "mimic-cxr-jpg/2.0.0", tree.root / "mimic-cxr-jpg/2.1.0"
+    older.mkdir(parents=True)
+    for path in [tree.root / "files", *tree.root.glob("*.csv.gz")]:
+        path.rename(older / path.name)
+    shutil.copytree(older, newer)
+    (newer / "mimic-cxr-2.1.0-test-set-labeled.csv").write_text("study_id,Atelectasis\n50000001,1.0\n")
+    (newer / "mimic-cxr-2.0.0-chexpert.csv.gz").write_bytes(gzip.compress(b"subject_id,study_id,Atelectasis\n10000032,50000001,1.0\n"))
+    for path in older.glob("files/p*/p*/s*/*.jpg"):
+        path.unlink()
+
+
 def as_png(tree):
     for path in tree.root.glob("files/p*/p*/s*/*.jpg"):
         Image.open(path).save(path.with_suffix(".png"))
@@ -354,7 +483,18 @@ def as_png(tree):
 
 @pytest.mark.parametrize(
     "arrange",
-    [graphs_in_a_zip, graphs_half_unpacked, graphs_nested, reports_of_their_own, reports_in_a_zip, as_physionet_mirrors, tables_unzipped, as_png],
+    [
+        graphs_in_a_zip,
+        graphs_half_unpacked,
+        graphs_nested,
+        reports_of_their_own,
+        reports_in_a_zip,
+        as_physionet_mirrors,
+        tables_unzipped,
+        as_png,
+        as_dicom,
+        versions_side_by_side,
+    ],
 )
 def test_every_arrangement_of_the_files_gives_the_same_cases(tree, arrange):
     before = ChestImaGenome(str(tree.root))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 
 import numpy as np
-import pydicom
 import pytest
+from mimic_trees import dicom
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from benchmark.datasets.truncation import END_BYTES, is_cut_off
 
@@ -23,33 +21,15 @@ def encoded(kind: str, **how: object) -> bytes:
     return buffer.getvalue()
 
 
-def dicom(syntax: str) -> bytes:
-    """A small radiograph in one of the transfer syntaxes."""
-    header = FileMetaDataset()
-    header.TransferSyntaxUID = UID(syntax)
-    header.MediaStorageSOPClassUID, header.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.1"), UID("1.2.3")
-    dataset = FileDataset("", {}, file_meta=header, preamble=b"\0" * 128)
-    dataset.Rows, dataset.Columns, dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 96, 128, 16, 12, 11
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.PixelData = PIXELS.astype(np.uint16).tobytes()
-    if UID(syntax).is_compressed and syntax != DeflatedExplicitVRLittleEndian:
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-        dataset.PixelData = encapsulate([encoded("JPEG")])
-        dataset["PixelData"].is_undefined_length = True
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
-
-
 WHOLE = {
     "jpg": encoded("JPEG"),
     "progressive jpg": encoded("JPEG", progressive=True),
     "jpg with bytes behind": encoded("JPEG") + b"\0" * 200,
     "png": encoded("PNG"),
-    "dicom": dicom(ExplicitVRLittleEndian),
-    "dicom, implicit": dicom(ImplicitVRLittleEndian),
-    "dicom, big endian": dicom(ExplicitVRBigEndian),
-    "dicom, jpeg": dicom(JPEGBaseline8Bit),
+    "dicom": dicom(PIXELS, ExplicitVRLittleEndian),
+    "dicom, implicit": dicom(PIXELS, ImplicitVRLittleEndian),
+    "dicom, big endian": dicom(PIXELS, ExplicitVRBigEndian),
+    "dicom, jpeg": dicom(PIXELS, JPEGBaseline8Bit),
 }
 
 
@@ -80,14 +60,14 @@ def test_an_end_far_before_the_end_of_the_file_does_not_count(tmp_path):
     assert is_cut_off(path)
 
 
-@pytest.mark.parametrize("content", [b"GIF89a whatever", b"text", dicom(DeflatedExplicitVRLittleEndian)])
+@pytest.mark.parametrize("content", [b"GIF89a whatever", b"text", dicom(PIXELS, DeflatedExplicitVRLittleEndian)])
 def test_of_other_kinds_nothing_is_said(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert not is_cut_off(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 128 + b"DICM" + b"\x02\x00", dicom(DeflatedExplicitVRLittleEndian)[:-200]])
+@pytest.mark.parametrize("content", [b"", b"\0" * 128 + b"DICM" + b"\x02\x00", dicom(PIXELS, DeflatedExplicitVRLittleEndian)[:-200]])
 def test_a_file_with_nothing_in_it_or_no_whole_header_is_cut_off(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
