@@ -168,7 +168,8 @@ def _texts(case: Case, reference: Reference, colours: Mapping[str, Colour], widt
     from PIL import Image, ImageDraw
 
     image = case.images[0]
-    who = f"{case.id}   patient {case.patient}   study {case.study}   {image.view or 'view not said'}   {image.path.name}"
+    file = "" if image.path.stem == case.id else f"   {image.path.name}"
+    who = f"{case.id}   patient {case.patient}   study {case.study}   {image.view or 'view not said'}{file}"
     paragraphs: list[tuple[str, str, Colour]] = [("case", who, INK)]
     contexts = (("indication", case.indication), ("technique", case.technique), ("comparison", case.comparison), ("prior report", case.prior_report))
     paragraphs += [(name, text, FAINT) for name, text in contexts if text]

@@ -11,6 +11,7 @@ from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows
 from benchmark.datasets.entries import Entry
+from benchmark.datasets.mimic_cases import NOT_KEPT
 from benchmark.datasets.mimic_tree import MimicTree
 from benchmark.datasets.split import PAPER_IMAGES, SPLITS
 from benchmark.records import Problem
@@ -34,7 +35,7 @@ def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: M
         listed={split: len(found) for split, found in entries.items()},
         besides=[*_counts(entries), *_avoided(tree), *besides],
         problems=problems,
-        by_rule=index.BY_RULE | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset()),
+        by_rule=index.BY_RULE | {NOT_KEPT} | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset()),
         notes=notes,
     )
 

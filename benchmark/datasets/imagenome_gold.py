@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.account import Account, Beside, Part
@@ -93,7 +93,7 @@ class ChestImaGenomeGold:
         argument: str = "",
         *,
         root: Path | None = None,
-        boxes: str = "none",
+        boxes: Literal["none", "truth"] = "none",
         unit: Unit = "image",
         strict: bool = False,
         is_credentialed: bool = True,

@@ -19,8 +19,9 @@ from benchmark.datasets import imagenome_account
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import Entry
 from benchmark.datasets.phantom import generate
+from benchmark.evaluator import run
 from benchmark.problems_file import write_problems
-from benchmark.records import Case, ImageFile, Problem, Reference, UserError
+from benchmark.records import Case, ImageFile, Problem, Reference, RunConfig, UserError
 
 
 @pytest.fixture(scope="module")
@@ -253,21 +254,20 @@ def test_the_command_prints_counts_and_its_status_tells_faults_under_strict(tabl
         assert expected in answer.stdout
     assert sorted(file.name for file in (tmp_path / "checked").iterdir()) == [".gitignore", "counts.json", "problems.csv"]
     assert "3 faults" in command(*words, "--strict", check=1).stdout
-    command("data", "check", "--dataset", "manifest", "--root", str(table), "--splits", "train", "--strict")
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (("--dataset", "chest_imagenome", "--root", "nowhere"), "the root nowhere is not there"),
-        (("--dataset", "manifest:a.csv", "--root", "b.csv"), "names a place already"),
-        (("--splits", "tst"), "there is no split 'tst'"),
-    ],
-)
-def test_a_wrong_root_or_split_is_one_line_and_status_two(words: tuple[str, ...], expected: str) -> None:
-    answer = command("data", "check", *words, check=2)
-    assert expected in answer.stderr
+def test_a_wrong_root_is_one_line_and_status_two() -> None:
+    answer = command("data", "check", "--dataset", "chest_imagenome", "--root", "nowhere", check=2)
+    assert answer.stderr.startswith("error: ")
+    assert "the root nowhere is not there" in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+def test_two_places_or_an_unknown_split_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--dataset manifest:a\.csv names a place already, and --root b\.csv another; give one"):
+        check_data("manifest:a.csv", root=Path("b.csv"))
+    with pytest.raises(UserError, match="there is no split 'tst' to check; there is: train, validate, test"):
+        check_data("phantom", ["tst"])
 
 
 def test_unknown_settings_are_refused(table: Path) -> None:
@@ -276,13 +276,21 @@ def test_unknown_settings_are_refused(table: Path) -> None:
 
 
 def test_a_run_leaves_the_problems_of_its_dataset_beside_its_seal(table: Path, tmp_path: Path) -> None:
-    words = ("run", "--models", "constant", "--dataset", f"manifest:{table}", "--metrics", "rouge_l", "--draws", "20", "--out", str(tmp_path / "run"))
-    answer = command(*words)
-    assert "each of them in problems.csv" in answer.stdout
+    config = RunConfig(("constant",), ("rouge_l",), f"manifest:{table}", draws=20, strata=False, workers=1)
+    run(config, tmp_path / "run")
     rows = list(csv.DictReader((tmp_path / "run" / "problems.csv").open()))
     assert sorted(row["kind"] for row in rows) == ["box clipped", "missing image", "no report"]
-    assert "problems.csv" in json.loads((tmp_path / "run" / "run.json").read_text())["files"]
-    command(*words)  # again: nothing stands in its way
+    sealed = (tmp_path / "run" / "run.json").read_text()
+    assert "problems.csv" in json.loads(sealed)["files"]
+    run(config, tmp_path / "run")  # again: nothing stands in its way
+    assert list(csv.DictReader((tmp_path / "run" / "problems.csv").open())) == rows
+
+
+def test_a_run_that_is_refused_leaves_no_problems_behind(table: Path, tmp_path: Path) -> None:
+    config = RunConfig((f"reports_file:{tmp_path / 'nowhere.csv'}",), ("rouge_l",), f"manifest:{table}")
+    with pytest.raises(UserError):
+        run(config, tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").iterdir() if file.name != ".lock"] == []
 
 
 def test_the_real_collection_beside_its_published_counts(real_data: Path) -> None:
