@@ -23,7 +23,7 @@ from benchmark.datasets.encodings import decode
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
 from benchmark.datasets.mimic_reports import one_line
-from benchmark.datasets.r2gen_annotation import read_items
+from benchmark.datasets.r2gen_annotation import Item, read_items
 from benchmark.datasets.split import SPLITS
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Lesions, Problem, Reference, UserError
@@ -32,12 +32,15 @@ DEEPEST = 4
 """levels below the root that are looked into"""
 BIGGEST_ARCHIVE_MEMBER = 2**24
 """bytes; a report has a few thousand"""
-BY_RULE = frozenset(("no image", "no findings", "not in annotation.json"))
+Target = Literal["findings", "impression", "findings+impression"]
+MISSING_TARGET = {"findings": "no findings", "impression": "no impression", "findings+impression": "neither findings nor impression"}
+BY_RULE = frozenset(("no image", "not in annotation.json", "no pair of views", *MISSING_TARGET.values()))
 """kinds of problems that leave a report out without a fault in the files"""
 REPORTS, IMAGES = 3_955, 7_470  # Demner-Fushman et al., 2016
 R2GEN = {"train": 2_069, "validate": 296, "test": 590}  # Chen et al., EMNLP 2020, its annotation.json
 _IMAGE_KEY = re.compile(r"^(?:CXR)?(\d+)_(?:\1_)?(IM-.+)$")
-_R2GEN_FOLDER = re.compile(r"^CXR(\d+)_IM-")
+_R2GEN_FOLDER = re.compile(r"^CXR(\d+)_(?:\1_)?IM-")
+_BLANK = re.compile(r"\(\s*X{4,}\s*\)|\bX{4,}\b-?")
 
 
 class NoSuchCollection(UserError):
@@ -59,7 +62,7 @@ class Study:
 
     uid: str
     """CXR1900; patients are not told apart in this collection, so it stands for the patient too"""
-    findings: str
+    report: str
     indication: str
     comparison: str
     images: tuple[ImageFile, ...]
@@ -82,18 +85,26 @@ class _Found:
     """image key (1900_IM-0584-1001) -> file"""
     r2gen: dict[str, list[_OnDisk]] = field(default_factory=dict)
     """uid -> 0.png, 1.png of R2Gen's copy, which lost the images' names"""
+    packed: Path | None = None
+    """an archive of images that nobody unpacked"""
 
 
 class IUXRay:
-    """Reports with FINDINGS and at least one image on disk, in the order of their numbers; blanks (XXXX) are kept as they are.
+    """Reports with FINDINGS and at least one image on disk, in the order of their numbers.
 
     The folder is named as argument, ``iu_xray:/data/iu_xray``. In it, at any of a few levels: the XML reports (a folder, or NLMCXR_reports.tgz, which
-    is read in place) or Kaggle's indiana_reports.csv; PNG images under their own names, Kaggle's, or R2Gen's; and if there are any:
-    indiana_projections.csv (frontal or lateral; without it images keep the report's order), R2Gen's annotation.json, a table of labels by experts
-    (a CSV with ``filename`` and the 14 lesions).
+    is read in place), Kaggle's indiana_reports.csv, or R2Gen's annotation.json alone (its reports are the FINDINGS, word for word); PNG or DICOM
+    images under their own names, Kaggle's, or R2Gen's; and if there are any: indiana_projections.csv (frontal or lateral; without it images keep the
+    report's order), R2Gen's annotation.json, a table of labels by experts (a CSV with ``filename`` and the 14 lesions).
 
-    split_rule   "auto": R2Gen's split where its annotation.json is there, else everything is test. "all": everything is test
-    strict       stop at the first fault of the files instead of stepping over it
+    split_rule   "auto": R2Gen's split where its annotation.json is there, else everything is test. "r2gen": that split or nothing. "all": everything
+                 is test
+    annotation   where that file is, if it is not below the folder
+    target       the section that is the reference. "findings+impression": both, one after the other, or the one that the report has
+    blanks       words that were blanked for anonymity, XXXX. "keep": as R2Gen's annotation.json has them. "drop": taken out of every text
+    unit         "study": a case per report, with all its images, frontal first. "image": a case per frontal image, the lateral ones beside it
+    pairs        only studies with a frontal and a lateral image (any two where nobody says which is which), for models that need both
+    strict       stop at the first fault of the files instead of stepping over it; what the stated rules leave out is no fault
     """
 
     name = "iu_xray"
@@ -103,12 +114,27 @@ class IUXRay:
         "de-identified; words blanked as XXXX stay in."
     )
 
-    def __init__(self, argument: str = "", *, root: Path | None = None, split_rule: Literal["auto", "all"] = "auto", strict: bool = False) -> None:
+    def __init__(
+        self,
+        argument: str = "",
+        *,
+        root: Path | None = None,
+        split_rule: Literal["auto", "r2gen", "all"] = "auto",
+        annotation: Path | None = None,
+        target: Target = "findings",
+        blanks: Literal["keep", "drop"] = "keep",
+        unit: Literal["study", "image"] = "study",
+        pairs: bool = False,
+        strict: bool = False,
+    ) -> None:
         if not argument and root is None:
             raise NoSuchCollection("iu_xray: no folder given; name the one that holds NLMCXR_reports.tgz and the images: iu_xray:/path/to/it")
         self.root = Path(argument).expanduser() if argument else Path(root or "")
-        self.split_rule = split_rule
-        self.strict = strict
+        self.split_rule, self.annotation, self.strict = split_rule, annotation, strict
+        self.target: Target = target
+        self.blanks, self.unit, self.pairs = blanks, unit, pairs
+        if blanks == "drop":
+            self.note = IUXRay.note.replace("stay in", "are taken out")
         self._studies: dict[str, list[Study]] = {}
         self._problems: list[Problem] = []
         self._digest = ""
@@ -117,20 +143,30 @@ class IUXRay:
         self._named = Counter[str]()
 
     def cases(self, split: str) -> list[Case]:
-        """All studies of a split in the order of their numbers."""
+        """All studies (or frontal images) of a split in the order of their numbers."""
         return [
-            Case(id=study.uid, patient=study.uid, study=study.uid, images=study.images, indication=study.indication, comparison=study.comparison)
+            Case(id=case_id, patient=study.uid, study=study.uid, images=images, indication=study.indication, comparison=study.comparison)
             for study in self._of(split)
+            for case_id, images in self._cases_of(study)
         ]
 
     def references(self, split: str) -> list[Reference]:
-        """One reference per case, in the same order: FINDINGS, and labels where experts gave them."""
-        return [Reference(study.uid, study.findings, lesions=study.lesions) for study in self._of(split)]
+        """One reference per case, in the same order: the target, and labels where experts gave them."""
+        return [Reference(case_id, study.report, lesions=study.lesions) for study in self._of(split) for case_id, _ in self._cases_of(study)]
+
+    def _cases_of(self, study: Study) -> list[tuple[str, tuple[ImageFile, ...]]]:
+        """(id, images) of each case that a study makes."""
+        if self.unit == "study":
+            return [(study.uid, study.images)]
+        lateral = tuple(image for image in study.images if image.view == "LATERAL")
+        frontal = [image for image in study.images if image.view != "LATERAL"]
+        return [(image.id, (image, *lateral)) for image in frontal] or [(lateral[0].id, lateral)]
 
     def fingerprint(self, split: str) -> str:
         """Changes when a report, a table, the set of images or the size of one changes. Images do not enter with their content."""
         self._of(split)
-        return hashlib.sha256(f"{split} {self.split_rule} {self._digest}".encode()).hexdigest()
+        settings = f"{self.split_rule} {self.target} {self.blanks} {self.unit} {self.pairs}"
+        return hashlib.sha256(f"{split} {settings} {self._digest}".encode()).hexdigest()
 
     def problems(self) -> list[Problem]:
         """Reports that were left out, and why."""
@@ -140,9 +176,14 @@ class IUXRay:
         """For ``data check``: the files of the collection, beside the counts of the whole one and of R2Gen's split."""
         self._of("test")
         found, split_of = self._found, self._split_of
-        reports = "XML reports" if all(place.suffix == ".xml" for place in found.reports) else "an archive of XML reports, read in place"
+        reports, where = "Kaggle's table", found.kaggle
+        if found.reports:
+            where = found.reports[0]
+            reports = "XML reports" if all(place.suffix == ".xml" for place in found.reports) else "an archive of XML reports, read in place"
+        elif where is None:
+            reports, where = "R2Gen's annotation.json, which has no other section", found.annotation
         parts = [
-            Part("reports", found.reports[0] if found.reports else found.kaggle, reports if found.reports else "Kaggle's table"),
+            Part("reports", where, reports),
             Part("images", _folder_of(found), f"{len(found.images) + sum(map(len, found.r2gen.values())):,} files"),
             Part("frontal or lateral", found.projections, "" if found.projections else "without it images keep the report's order, and have no view"),
             Part("R2Gen's split", found.annotation, "" if found.annotation else "without annotation.json every report is test"),
@@ -173,11 +214,9 @@ class IUXRay:
     def _read(self) -> None:
         digest = hashlib.sha256()
         found = _look(self.root)
-        if not found.reports and found.kaggle is None:
-            raise NoSuchCollection(
-                f"iu_xray: below {self.root} found {len(found.images)} images but no NLMCXR_reports.tgz, XML reports or indiana_reports.csv; "
-                "name the folder that holds reports and images"
-            )
+        found.annotation = self.annotation or found.annotation
+        self._check(found)
+        items = {uid: item for item in read_items(found.annotation) if (uid := _uid(item.id))} if found.annotation else {}
         for table in (found.kaggle, found.projections, found.annotation, found.labels):
             digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
         for key, image in sorted(found.images.items()):
@@ -185,13 +224,13 @@ class IUXRay:
         for uid, copies in sorted(found.r2gen.items()):
             digest.update(f"{uid} {[image.size for image in copies]}\n".encode())
         problems: list[Problem] = []
-        split_of = _annotated_splits(found.annotation) if found.annotation and self.split_rule == "auto" else None
+        split_of = {uid: item.split for uid, item in items.items()} if found.annotation and self.split_rule != "all" else None
         lateral = _projections(found.projections) if found.projections else {}
         labels = _labels(found.labels) if found.labels else {}
         studies: dict[str, list[Study]] = {split: [] for split in SPLITS}
         seen: set[str] = set()
         named = Counter[str]()
-        for uid, parts, listed in sorted(self._reports(found, digest, problems), key=lambda one: _number(one[0])):
+        for uid, parts, listed in sorted(self._reports(found, items, digest, problems), key=lambda one: _number(one[0])):
             if uid in seen:
                 problems.append(Problem("duplicate report", uid, "the first one was kept"))
                 continue
@@ -206,10 +245,13 @@ class IUXRay:
                 problems.append(
                     Problem("missing image", uid, f"none of {len(listed)} on disk") if listed else Problem("no image", uid, "it names none")
                 )
-            elif not parts.get("FINDINGS"):
-                problems.append(Problem("no findings", uid, f"sections: {', '.join(parts) or 'none'}"))
+            elif not (report := self._text(*(parts.get(name.upper(), "") for name in self.target.split("+")))):
+                problems.append(Problem(MISSING_TARGET[self.target], uid, f"sections: {', '.join(parts) or 'none'}"))
+            elif self.pairs and not _is_pair(files):
+                problems.append(Problem("no pair of views", uid, f"{len(files)} on disk: {', '.join(image.view or 'not stated' for image in files)}"))
             else:
-                study = Study(uid, parts["FINDINGS"], parts.get("INDICATION", ""), parts.get("COMPARISON", ""), tuple(files), labels.get(uid))
+                indication, comparison = (self._text(parts.get(name, "")) for name in ("INDICATION", "COMPARISON"))
+                study = Study(uid, report, indication, comparison, tuple(files), labels.get(uid))
                 studies[split_of[uid] if split_of is not None else "test"].append(study)
         faults = [problem for problem in problems if problem.kind not in BY_RULE]
         if self.strict and faults:
@@ -218,10 +260,39 @@ class IUXRay:
         self._studies, self._problems, self._digest = studies, problems, digest.hexdigest()
         self._found, self._split_of, self._named = found, split_of, named
 
-    def _reports(self, found: _Found, digest: hashlib._Hash, problems: list[Problem]) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
+    def _check(self, found: _Found) -> None:
+        """Raise NoSuchCollection if what is there does not suffice for what was asked."""
+        if not found.reports and found.kaggle is None and found.annotation is None:
+            raise NoSuchCollection(
+                f"iu_xray: below {self.root} found {len(found.images)} images but no NLMCXR_reports.tgz, XML reports, indiana_reports.csv or "
+                "annotation.json; name the folder that holds reports and images"
+            )
+        if found.annotation is None and self.split_rule == "r2gen":
+            raise NoSuchCollection(
+                f"iu_xray: split_rule=r2gen was asked, and below {self.root} is no annotation.json; name it: --set iu_xray.annotation=PATH"
+            )
+        if not found.reports and found.kaggle is None and self.target != "findings":
+            raise NoSuchCollection(
+                f"iu_xray: target={self.target} was asked, and R2Gen's annotation.json has the findings alone; put NLMCXR_reports.tgz beside it"
+            )
+        if found.packed and not found.images and not found.r2gen:
+            raise NoSuchCollection(f"iu_xray: below {self.root} is no image, and {found.packed} is still packed; unpack it there")
+
+    def _text(self, *sections: str) -> str:
+        """Sections as one text, with or without blanks."""
+        text = " ".join(filter(None, sections))
+        return text if self.blanks == "keep" else without_blanks(text)
+
+    def _reports(
+        self, found: _Found, items: Mapping[str, Item], digest: hashlib._Hash, problems: list[Problem]
+    ) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
         """uid, section -> text, (image key, caption) of every report."""
         if not found.reports and found.kaggle:
-            yield from _kaggle_reports(found.kaggle, found.projections)
+            yield from _kaggle_reports(found)
+            return
+        if not found.reports:
+            for uid, item in items.items():
+                yield uid, {"FINDINGS": text} if (text := one_line(item.report)) else {}, [(path, "") for path in item.images]
             return
         files = sorted(_xml_files(found.reports))
         with progress("read iu_xray", len(files), unit="reports") as advance:
@@ -232,6 +303,18 @@ class IUXRay:
                     yield _parse(content)
                 except (ElementTree.ParseError, ValueError) as error:
                     problems.append(Problem("unreadable report", name, str(error)))
+
+
+def without_blanks(text: str) -> str:
+    """A text without the words that were blanked as XXXX, and without what they leave: doubled spaces, a lone full stop."""
+    bare = re.sub(r"\s+([.,;:?])", r"\1", " ".join(_BLANK.sub(" ", text).split()))
+    return re.sub(r"(^|[.;:,?])[.,;:]+", r"\1", bare).strip()
+
+
+def _is_pair(images: Sequence[ImageFile]) -> bool:
+    """Whether a study has a frontal and a lateral image, or two of which nobody says what they are."""
+    views = {image.view == "LATERAL" for image in images if image.view}
+    return len(images) > 1 and (len(views) == 2 or any(not image.view for image in images))
 
 
 def _look(root: Path) -> _Found:
@@ -265,6 +348,8 @@ def _sort_in(path: Path, found: _Found) -> None:
             found.r2gen.setdefault(f"CXR{folder[1]}", []).append(here)
     elif name.endswith(".xml") or (name.endswith((".tgz", ".tar.gz", ".tar")) and "report" in name):
         found.reports.append(path)
+    elif name.endswith((".tgz", ".tar.gz", ".tar", ".zip")) and re.search("nlmcxr|iu_xray|images|png|dcm", name):
+        found.packed = found.packed or path
     elif name.endswith(".json") and "annotation" in name:
         found.annotation = found.annotation or path
     elif name.endswith((".csv", ".csv.gz")):
@@ -316,11 +401,15 @@ def _parse(content: bytes) -> tuple[str, dict[str, str], list[tuple[str, str]]]:
     return uid, {name: text for name, text in parts.items() if text}, images
 
 
-def _kaggle_reports(path: Path, projections: Path | None) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
+def _kaggle_reports(found: _Found) -> Iterator[tuple[str, dict[str, str], list[tuple[str, str]]]]:
+    """As ``_parse``; a copy without projections has the images that are called by the report's number."""
     images: dict[str, list[str]] = {}
-    for _, row in read_rows(projections, ["uid", "filename"]) if projections else ():
+    for _, row in read_rows(found.projections, ["uid", "filename"]) if found.projections else ():
         images.setdefault(row["uid"], []).append(_image_key(row["filename"]))
-    for _, row in read_rows(path, ["uid", "findings"]):
+    if not found.projections:
+        for key in sorted(found.images):
+            images.setdefault(key.partition("_")[0], []).append(key)
+    for _, row in read_rows(found.kaggle, ["uid", "findings"]) if found.kaggle else ():
         parts = {name.upper(): one_line(row.get(name, "")) for name in ("indication", "comparison", "findings", "impression")}
         yield (
             f"CXR{row['uid']}",
@@ -369,9 +458,10 @@ def _labels(path: Path) -> dict[str, Lesions | None]:
     return found
 
 
-def _annotated_splits(path: Path) -> dict[str, str]:
-    """uid -> split of R2Gen's annotation.json. Raises BadAnnotation."""
-    return {uid[0]: item.split for item in read_items(path) if (uid := re.match(r"CXR\d+", item.id))}
+def _uid(name: str) -> str:
+    """CXR2384 for CXR2384_IM-0942; empty if it is no name of this collection."""
+    uid = re.match(r"CXR\d+", name)
+    return uid[0] if uid else ""
 
 
 def _number(uid: str) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -13,12 +14,16 @@ import pytest
 from PIL import Image
 
 from benchmark.datasets.columns import BadTable
-from benchmark.datasets.iu_xray import IUXRay, NoSuchCollection, StoppedAtProblem
-from benchmark.datasets.r2gen_annotation import BadAnnotation
+from benchmark.datasets.iu_xray import IUXRay, NoSuchCollection, StoppedAtProblem, without_blanks
+from benchmark.datasets.r2gen_annotation import BadAnnotation, read_items
 from benchmark.records import UserError
 from benchmark.vocabulary import LESIONS
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "iu_xray"
+
+
+TINY = b"BM" + struct.pack("<IIIIiiHHIIiiII", 62, 0, 58, 40, 1, 1, 1, 24, 0, 4, 0, 0, 0, 0) + bytes(4)
+"""a BMP of one pixel"""
 
 
 def xml(number, images, findings="The lungs are XXXX.", indication="Cough", caption="Chest PA and Lateral"):
@@ -136,6 +141,126 @@ def test_r2gens_images_are_found_by_their_folder(collection):
         picture(collection / "images/CXR2_IM-0651" / name)
     _, (case,), _ = read(collection)
     assert [(image.path.name, image.view) for image in case.images] == [("0.png", ""), ("1.png", "")]
+
+
+def test_the_first_study_whose_folder_repeats_its_number_is_found_too(collection):
+    picture(collection / "images" / "CXR4_4_IM-0004" / "0.png")
+    assert [case.id for case in read(collection)[1]] == ["CXR2", "CXR4", "CXR10"]
+
+
+def test_r2gens_copy_needs_nothing_else(tmp_path):
+    """What people download for R2Gen: its annotation.json and its folders of images."""
+    for name in ("CXR2_IM-0651", "CXR10_IM-0002"):
+        picture(tmp_path / "images" / name / "0.png")
+        picture(tmp_path / "images" / name / "1.png")
+    items = [
+        {"id": name, "report": f"{name} \n is clear.", "image_path": [f"{name}/0.png", f"{name}/1.png"]} for name in ("CXR2_IM-0651", "CXR7_IM-1")
+    ]
+    other = {"id": "CXR10_IM-0002", "report": "Clear.", "image_path": ["CXR10_IM-0002/0.png"]}
+    (tmp_path / "annotation.json").write_text(json.dumps({"train": [other], "val": [], "test": items}))
+    dataset, cases, references = read(tmp_path)
+    assert [(case.id, [image.path.name for image in case.images]) for case in cases] == [("CXR2", ["0.png", "1.png"])]
+    assert [reference.report for reference in references] == ["CXR2_IM-0651 is clear."]
+    assert [case.id for case in dataset.cases("train")] == ["CXR10"]
+    assert kinds(dataset) == {"missing image": 1}
+    with pytest.raises(NoSuchCollection, match=r"target=impression was asked, and R2Gen's annotation.json has the findings alone"):
+        read(tmp_path, target="impression")
+
+
+def test_the_annotation_may_lie_elsewhere_and_can_be_insisted_on(collection, tmp_path_factory):
+    with pytest.raises(NoSuchCollection, match=r"split_rule=r2gen was asked, .* --set iu_xray\.annotation=PATH"):
+        read(collection, split_rule="r2gen")
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "iu.json"
+    elsewhere.write_text(json.dumps({"train": [], "val": [], "test": [{"id": "CXR2_IM-0651"}]}))
+    assert [case.id for case in read(collection, split_rule="r2gen", annotation=elsewhere)[1]] == ["CXR2"]
+
+
+def test_kaggles_reports_without_projections_find_images_by_their_number(collection):
+    for path in (collection / "ecgen-radiology").iterdir():
+        path.unlink()
+    (collection / "indiana_projections.csv").unlink()
+    (collection / "indiana_reports.csv").write_text("uid,findings\n10,Clear.\n2,Clear.\n1,Clear.\n")
+    _, cases, _ = read(collection)
+    assert [(case.id, len(case.images)) for case in cases] == [("CXR2", 1), ("CXR10", 2)]
+
+
+def test_images_that_nobody_unpacked_are_named(collection):
+    for path in (collection / "images").iterdir():
+        path.unlink()
+    (collection / "NLMCXR_png.tgz").write_bytes(b"")
+    with pytest.raises(NoSuchCollection, match=r"NLMCXR_png\.tgz is still packed; unpack it there"):
+        read(collection)
+
+
+@pytest.mark.parametrize(
+    ("target", "reports", "left_out"),
+    [
+        ("findings", ["Clear. Heart normal.", "The lungs are XXXX."], {"no findings": 1}),
+        ("impression", ["Normal."] * 3, {}),
+        ("findings+impression", ["Clear. Heart normal. Normal.", "Normal.", "The lungs are XXXX. Normal."], {}),
+    ],
+)
+def test_the_reference_is_the_section_that_was_asked_for(collection, target, reports, left_out):
+    dataset, _, references = read(collection, target=target)
+    assert [reference.report for reference in references] == reports
+    assert {kind: count for kind, count in kinds(dataset).items() if "image" not in kind} == left_out
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("The lungs are XXXX.", "The lungs are."),
+        ("XXXX. The heart is normal.", "The heart is normal."),
+        ("No change. XXXX XXXX. Clear (XXXX).", "No change. Clear."),
+        ("XXXX-year-old with XXXX, cough", "year-old with, cough"),
+        ("A 3 XXXX nodule, XXXX.", "A 3 nodule,"),
+        ("XXXX", ""),
+        ("Clear.", "Clear."),
+    ],
+)
+def test_blanks_can_be_taken_out_with_what_they_leave(text, bare):
+    assert without_blanks(text) == bare
+
+
+def test_blanks_are_taken_out_of_every_text_and_the_note_says_so(collection):
+    (collection / "ecgen-radiology" / "2.xml").write_text(xml(2, ["CXR2_2_IM-0651-1001"], findings="XXXX.", indication="XXXX cough"))
+    (collection / "ecgen-radiology" / "10.xml").write_text(xml(10, ["CXR10_IM-0002-1001"], indication="XXXX cough"))
+    dataset, cases, references = read(collection, blanks="drop")
+    assert [case.indication for case in cases] == ["cough"]
+    assert [reference.report for reference in references] == ["The lungs are."]
+    assert kinds(dataset)["no findings"] == 2
+    assert "XXXX are taken out" in dataset.note
+    assert "XXXX stay in" in IUXRay.note
+
+
+def test_by_image_every_frontal_is_a_case_with_the_laterals_beside_it(collection):
+    picture(collection / "images" / "CXR10_IM-0002-1002.png")
+    (collection / "ecgen-radiology" / "10.xml").write_text(xml(10, [f"CXR10_IM-0002-{number}" for number in (2001, 1001, 1002)]))
+    (collection / "indiana_projections.csv").write_text(PROJECTIONS + "10,10_IM-0002-1002.dcm.png,Frontal\n")
+    _, cases, references = read(collection, unit="image")
+    assert [(case.id, case.study, [image.id[-4:] for image in case.images]) for case in cases] == [
+        ("2_IM-0651-1001", "CXR2", ["1001"]),
+        ("10_IM-0002-1001", "CXR10", ["1001", "2001"]),
+        ("10_IM-0002-1002", "CXR10", ["1002", "2001"]),
+    ]
+    assert [reference.case_id for reference in references] == [case.id for case in cases]
+
+
+def test_pairs_are_a_frontal_and_a_lateral_or_two_of_which_nobody_says_what_they_are(collection):
+    dataset, cases, _ = read(collection, pairs=True)
+    assert [case.id for case in cases] == ["CXR10"]
+    assert kinds(dataset)["no pair of views"] == 1
+    assert read(collection, pairs=True, strict=False)[0].fingerprint("test") != read(collection)[0].fingerprint("test")
+    (collection / "indiana_projections.csv").unlink()
+    assert [case.id for case in read(collection, pairs=True)[1]] == ["CXR10"]
+
+
+def test_an_xml_bomb_is_an_unreadable_report(collection):
+    entities = "".join(f'<!ENTITY e{k} "{f"&e{k - 1};" * 10 if k else "lol" * 10}">' for k in range(10))
+    (collection / "ecgen-radiology" / "9.xml").write_text(f'<?xml version="1.0"?><!DOCTYPE x [{entities}]><eCitation>&e9;</eCitation>')
+    dataset, cases, _ = read(collection)
+    assert len(cases) == 2
+    assert kinds(dataset)["unreadable report"] == 1
 
 
 @pytest.mark.parametrize("test_key", ["test", "    "])
@@ -286,3 +411,16 @@ def test_the_real_collection_has_its_known_counts():
     by_r2gen = IUXRay(str(REAL))
     assert {split: len(by_r2gen.cases(split)) for split in ("train", "validate", "test")} == {"train": 4, "validate": 0, "test": 0}
     assert kinds(by_r2gen) == {"missing image": 2951, "not in annotation.json": 1000}
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real data beside the checkout (../shared/data/iu_xray)")
+def test_r2gens_reports_are_the_findings_word_for_word(tmp_path):
+    """All 2,955, blanks included: it is why annotation.json can stand for the reports. 1,227 of them have a blank."""
+    reports = {item.id.split("_")[0]: " ".join(item.report.split()) for item in read_items(REAL / "r2gen_annotation.json")}
+    assert len(reports) == 2955
+    assert sum("XXXX" in report for report in reports.values()) == 1227
+    for uid in reports:
+        (tmp_path / f"{uid}_IM-1").mkdir()
+        (tmp_path / f"{uid}_IM-1" / "0.bmp").write_bytes(TINY)
+    (tmp_path / "NLMCXR_reports.tgz").symlink_to(REAL / "NLMCXR_reports.tgz")
+    assert {reference.case_id: reference.report for reference in read(tmp_path, split_rule="all")[2]} == reports
