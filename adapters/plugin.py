@@ -15,6 +15,9 @@ def register_models(register: Register) -> None:
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
+    register(
+        "rgrg", "adapters.rgrg.model:RGRG", summary="RGRG (Tanida et al., CVPR 2023): a sentence per region", trainer="adapters.rgrg.training:train"
+    )
 
 
 @hookimpl
