@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,7 +117,11 @@ class ChestImaGenome:
 
         entries = {split: self._read(split) for split in splits}
         problems = {split: problems_of(found) for split, found in entries.items()}
-        return imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
+        found = imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
+        if self.split_rule == "official":
+            return found
+        note = "The cases are of the stratified split; lists, problems and published counts are of Chest ImaGenome's official one."
+        return replace(found, notes=[note, *found.notes])
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""

@@ -159,6 +159,13 @@ def test_parts_are_named_with_their_versions_and_missing_ones_with_what_follows(
     assert parts["gold standard"].where is None
 
 
+def test_a_stratified_split_is_told_from_the_official_lists(phantoms: Path) -> None:
+    check = check_data("chest_imagenome", root=phantoms, options={"chest_imagenome.split_rule": "stratified"})
+    assert sum(found.cases for found in check.splits.values()) == 22
+    assert check.account.listed == {"train": 16, "validate": 8, "test": 10}
+    assert check.account.notes[0].startswith("The cases are of the stratified split; lists")
+
+
 def test_the_23_scene_graphs_that_all_copies_lack_are_no_fault_of_this_one() -> None:
     lists = {}
     for split, count, missing in zip(("train", "validate", "test"), imagenome_account.LISTED, imagenome_account.NO_GRAPHS, strict=True):
