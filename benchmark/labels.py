@@ -91,6 +91,8 @@ def label_dataset(
     by_id = dict(zip(texts, found, strict=True))
     unbacked = backed_by_nothing(by_id, texts) if getattr(labeller, "asks", False) else ()
     warnings = ["the rationales quote reports whose text may not travel: keep the file where they are"] if data.is_private else []
+    if sample is not None:
+        warnings.insert(0, data.note.removeprefix(opened.note).strip())
     empty = sum(not reference.report.strip() for reference in data.references)
     return _written(out, by_id, empty, source.signature(), tuple(warnings), llm, unbacked, is_private=data.is_private)
 

@@ -49,11 +49,11 @@ def in_words(card: ProtocolCard, measured: str) -> str:
         return " ".join(("nothing is known of its training, inputs, decoding and licence.", *card.remarks))
     leak = card.leak(*_dataset_and_split(measured))
     parts = {
-        "writes": card.target if card.target != "unknown" else "",
+        "writes": {"unknown": "", "any": "whatever the training reports are"}.get(card.target, card.target),
         "from": _inputs(card),
         "decoding": card.decoding,
         "learnt from": card.training,
-        "of what is measured": leak if leak or leak is None else "nothing",
+        "of which measured here": leak if leak or leak is None else "nothing",
         "licence": card.licence,
         "weights": card.weights,
     }

@@ -170,7 +170,7 @@ def test_the_card_stands_under_the_numbers_in_markdown_latex_and_the_terminal(tm
     said = in_words(LEAKY, "three/test")
     assert said == (
         "writes: findings; from: frontal image, indication; decoding: beam search, 4 beams, at most 60 tokens; learnt from: MIMIC-CXR, official "
-        "train split; of what is measured: two of its three cases were in the training data; licence: GPL-3.0; weights: doi:10.25919/ng3g-aj81. "
+        "train split; of which measured here: two of its three cases were in the training data; licence: GPL-3.0; weights: doi:10.25919/ng3g-aj81. "
         "Cuts every report at 60 tokens."
     )
     for name in ("summary", "table1", "table2a"):

@@ -130,7 +130,7 @@ def test_unit_is_a_setting_of_the_datasets_that_have_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dataset", "what"), [("iu_xray:/data", "the dataset 'iu_xray' has cases of one kind only"), ("", "reports in a file are what they are")]
+    ("dataset", "what"), [("phantom:small", "the dataset 'phantom' has cases of one kind only"), ("", "reports in a file are what they are")]
 )
 def test_unit_is_refused_for_others_with_the_names_of_those_that_have_it(dataset: str, what: str) -> None:
     asked = f"--unit image was asked, but {what}; leave it away, or take a dataset that knows both: .*chest_imagenome"
