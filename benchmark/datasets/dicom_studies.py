@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.datasets.dicom_pixels import check_picture, guarded, read_header
+from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 from benchmark.datasets.unreadable import UnreadableImage, unreadable
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Problem
@@ -126,6 +127,8 @@ def _film(path: Path, root: Path, problems: list[Problem]) -> _Film | None:
             return None
         check_picture(path, header)
         view = guarded(path, lambda: view_of(header))
+        if is_cut_off(path):
+            raise UnreadableImage(CUT_OFF)
     except (UnreadableImage, OSError) as error:
         said = error if isinstance(error, UnreadableImage) else unreadable(path, error)
         problems.append(Problem("unreadable image", str(path), str(said)))

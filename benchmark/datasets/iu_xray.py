@@ -25,6 +25,7 @@ from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
 from benchmark.datasets.mimic_reports import one_line
 from benchmark.datasets.r2gen_annotation import Item, read_items
 from benchmark.datasets.split import SPLITS
+from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Lesions, Problem, Reference, UserError
 
@@ -437,10 +438,12 @@ def _view(is_lateral: bool | None, caption: str) -> str:
 def _readable(image: ImageFile, problems: list[Problem]) -> bool:
     try:
         image_size_px(image.path)
-    except UnreadableImage as error:
-        problems.append(Problem("unreadable image", str(image.path), str(error)))
-        return False
-    return True
+        fault = CUT_OFF if is_cut_off(image.path) else ""
+    except (UnreadableImage, OSError) as error:
+        fault = str(error)
+    if fault:
+        problems.append(Problem("unreadable image", str(image.path), fault))
+    return not fault
 
 
 def _projections(path: Path) -> dict[str, bool]:

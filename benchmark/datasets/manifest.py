@@ -21,6 +21,7 @@ from benchmark.datasets.lesion_columns import lesion_columns, lesions_named, les
 from benchmark.datasets.split import SPLITS, check_disjoint
 from benchmark.datasets.table_records import BETWEEN_IMAGES, Record, boxes_cell, file_bytes, read_records, sentences_cell, text_cell
 from benchmark.datasets.table_records import BadManifest as BadManifest
+from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 from benchmark.progress import progress
 from benchmark.records import BoxXYXY, Case, ImageFile, Lesions, Problem, Reference, UserError
 
@@ -436,9 +437,10 @@ def _fault(image: ImageFile) -> tuple[str, str, str] | None:
         return "missing image", str(image.path), "there is no such file"
     try:
         image_size_px(image.path)
-    except UnreadableImage as error:
+        is_whole = not is_cut_off(image.path)
+    except (UnreadableImage, OSError) as error:
         return "unreadable image", str(image.path), str(error)
-    return None
+    return None if is_whole else ("unreadable image", str(image.path), CUT_OFF)
 
 
 def _is_utf8(name: str) -> bool:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+CUT_OFF = "the file ends too early; fetch it again"
 END_BYTES = 4096
 """looked at; some programs write a few bytes behind the end of the picture"""
 # What stands at the end of a whole file. Within a JPG's pixels the first cannot occur: a 0xff there is followed by a zero.
@@ -40,7 +41,7 @@ def _is_cut_off_dicom(path: Path, size: int, end: bytes) -> bool:
     """Compressed pixels end with a mark; others fill as many bytes as the header says."""
     import pydicom
 
-    asked = ["Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames"]
+    asked = ["Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"]
     try:
         with path.open("rb") as file:
             header: Any = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=asked)
@@ -50,7 +51,8 @@ def _is_cut_off_dicom(path: Path, size: int, end: bytes) -> bool:
             return False
         if syntax.is_compressed:
             return END_OF_FRAMES not in end
-        pixels = int(header.Rows) * int(header.Columns) * int(header.get("SamplesPerPixel") or 1) * int(header.get("NumberOfFrames") or 1)
+        samples = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else int(header.get("SamplesPerPixel") or 1)
+        pixels = int(header.Rows) * int(header.Columns) * samples * int(header.get("NumberOfFrames") or 1)
         return left < pixels * int(header.BitsAllocated) // 8
     except Exception:  # pydicom raises whatever it likes at a header, or a deflated file, that breaks off
         return True

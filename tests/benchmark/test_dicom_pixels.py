@@ -28,6 +28,7 @@ from pydicom.uid import (
 
 from benchmark.datasets import dicom_pixels
 from benchmark.datasets.images import UnreadableImage, image_size_px, read_radiograph
+from benchmark.datasets.truncation import is_cut_off
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
 """pydicom's own test files, written by dcmtk, GDCM and devices; in its wheel since 1.0"""
@@ -303,6 +304,7 @@ def test_every_file_that_pydicom_ships_is_read_or_refused_in_one_line():
         except UnreadableImage as error:
             refused.append(str(error))
     assert len(images) > 30
+    assert [path.name for path in images if is_cut_off(path)] == []
     assert not [words for words in refused if "\n" in words]
     assert {image.dtype for image in images.values()} == {np.dtype(np.uint8)}
     assert {path.name: image_size_px(path) for path in images} == {path.name: image.shape[::-1] for path, image in images.items()}

@@ -154,12 +154,14 @@ def test_what_is_no_radiograph_or_damaged_or_comes_twice_is_left_out_and_the_stu
     film(export / "a" / "5.dcm", NumberOfFrames=3, PatientID="ann", StudyInstanceUID="1.5.1", SOPInstanceUID="1.6.6")
     film(export / "a" / "copy.dcm", PatientID="ann", StudyInstanceUID="1.5.1", SOPInstanceUID="1.6.2")
     (export / "a" / "7.dcm").write_bytes((export / "a" / "1.dcm").read_bytes()[:300])
+    film(export / "a" / "8.dcm", PatientID="ann", StudyInstanceUID="1.5.1", SOPInstanceUID="1.6.7")
+    (export / "a" / "8.dcm").write_bytes((export / "a" / "8.dcm").read_bytes()[:-100])
     (export / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (export / "notes.txt").write_text("no image")
     dataset, cases = read(export)
     assert [(case.id, len(case.images)) for case in cases] == [("a/2", 2), ("a/3", 1), ("b/1", 1)]
-    assert kinds(dataset) == {"no radiograph": 1, "unreadable image": 2, "duplicate image": 1}
-    with pytest.raises(StoppedAtProblem, match="found 4 faults, first no radiograph"):
+    assert kinds(dataset) == {"no radiograph": 1, "unreadable image": 3, "duplicate image": 1}
+    with pytest.raises(StoppedAtProblem, match="found 5 faults, first no radiograph"):
         read(export, strict=True)
 
 

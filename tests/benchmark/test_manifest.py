@@ -336,6 +336,16 @@ def test_a_file_that_is_no_image_is_left_out(folder):
     assert dataset.problems()[0].kind == "unreadable image"
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_an_image_that_was_cut_off_is_left_out_though_its_header_is_whole(folder, suffix):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200), dtype=np.uint8)).save(folder / f"cut.{suffix}")
+    (folder / f"cut.{suffix}").write_bytes((folder / f"cut.{suffix}").read_bytes()[:-900])
+    dataset = read(Manifest(text(folder, f"image\ncut.{suffix}\nb.png\n")))
+    assert [case.id for case in dataset.cases("test")] == ["b"]
+    assert [(problem.kind, problem.what) for problem in dataset.problems()] == [("unreadable image", "the file ends too early; fetch it again")]
+    assert [problem.kind for problem in read(Manifest(str(folder), images=folder)).problems()] == ["unreadable image"]
+
+
 @pytest.mark.parametrize("nothing", ["", "nan", "NaN", "  "])
 def test_a_row_without_a_report_among_rows_with_one_is_left_out(folder, nothing):
     dataset = Manifest(text(folder, f"image,report\na.png,{nothing}\nb.png,Clear.\n"))
