@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmark.meta_eval.run import MetaEval
     from benchmark.training import Trained
 
-MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
+MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]", "in part": "[yellow]in part[/]"}
 
 
 def console() -> Console:
@@ -229,7 +229,8 @@ def show_data_check(check: DataCheck, folder: Path | None) -> None:
         out.print(escape(note), style="yellow")
     by_rule = sum(kind.count for kind in check.kinds) - check.faults
     said = f"{check.faults:,} faults of the files" if check.faults != 1 else "1 fault of the files"
-    out.print(f"{said}, {by_rule:,} times the dataset's stated rules left something out or mended it", style="red" if check.faults else "green")
+    times = "once" if by_rule == 1 else f"{by_rule:,} times"
+    out.print(f"{said}; {times} the dataset's stated rules left something out or mended it", style="red" if check.faults else "green")
     if folder:
         files = "counts.json and problems.csv" if check.kinds else "counts.json (there is no problem to list)"
         out.print(f"{files}: [bold]{escape(str(folder))}[/]", soft_wrap=True)
@@ -257,7 +258,8 @@ def _parts_table(parts: Sequence[Part], common: Path) -> Table:
     table = _table("part", "", "what", "where")
     for part in parts:
         where = str(part.where.relative_to(common)) if part.where else ""
-        table.add_row(part.name, MARKS["ok" if part.where else "missing"], escape(part.what), escape(where))
+        state = "missing" if part.where is None else "ok" if part.is_whole else "in part"
+        table.add_row(part.name, MARKS[state], escape(part.what), escape(where))
     return table
 
 

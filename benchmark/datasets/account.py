@@ -19,6 +19,8 @@ class Part:
     """None where it is not there"""
     what: str = ""
     """its version, how much is in it; of a missing part what follows from that"""
+    is_whole: bool = True
+    """False where something of it is known to be lacking"""
 
 
 @dataclass(frozen=True)

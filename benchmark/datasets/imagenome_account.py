@@ -66,7 +66,8 @@ def radiographs(tree: MimicTree) -> Part:
     groups, patients = _patients(tree.images)
     lacking = [group for group in GROUPS if group not in groups]
     absent = f", not {', '.join(lacking)} (a part of the archive, or half unpacked)" if lacking else ""
-    return Part("radiographs", tree.images, f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}")
+    what = f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}"
+    return Part("radiographs", tree.images, what, is_whole=not lacking)
 
 
 def reports(tree: MimicTree) -> list[Part]:

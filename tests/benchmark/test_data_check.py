@@ -154,9 +154,25 @@ def test_parts_are_named_with_their_versions_and_missing_ones_with_what_follows(
     parts = {part.name: part for part in check_data("chest_imagenome", ["test"], root=copy).account.parts}
     assert parts["radiographs"].what.startswith("MIMIC-CXR-JPG 2.1.0, ")  # whose tables are still called 2.0.0
     assert parts["scene graphs"].what == "Chest ImaGenome 1.0.0, a folder"
+    assert parts["radiographs"].is_whole == (len(list((phantoms / "files").iterdir())) == 10)
     assert parts["metadata"].where is None
     assert "no views" in parts["metadata"].what
     assert parts["gold standard"].where is None
+
+
+def test_a_part_of_the_archive_is_told_by_its_groups(phantoms: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    (copy / "files").mkdir(parents=True)
+    for part in phantoms.iterdir():
+        if part.name != "files":
+            (copy / part.name).symlink_to(part)
+    groups = sorted(group.name for group in (phantoms / "files").iterdir())
+    for group in groups[1:]:
+        (copy / "files" / group).symlink_to(phantoms / "files" / group)
+    check = check_data("chest_imagenome", root=copy)
+    assert not check.account.parts[0].is_whole
+    assert f"not {groups[0]}" in check.account.parts[0].what
+    assert {"missing image"} <= {kind.name for kind in check.kinds if kind.is_fault}
 
 
 def test_a_stratified_split_is_told_from_the_official_lists(phantoms: Path) -> None:
