@@ -89,6 +89,7 @@ class MimicCXR:
         self.note = note
         self._tree: MimicTree | None = None
         self._lists: dict[str, list[index.Listed]] = {}
+        self._who: index.Patients | None = None
         self._stamps: dict[str, str] = {}
         self._read: dict[str, list[Entry]] = {}
         self._not_kept: list[Problem] = []
@@ -134,7 +135,6 @@ class MimicCXR:
         """Every listed image of a split, from the cache if its files are what they were."""
         if split not in self._read:
             folder = cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}"
-            check_disjoint({name: (one.subject for one in self._listed()[name] if one.reason != BAD_ROW) for name in SPLITS})
             self._read[split] = self._gather(split, folder)
             if self.strict:
                 stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE | {NOT_KEPT})
@@ -148,16 +148,20 @@ class MimicCXR:
         shared = self.tree, Store(self.tree.reports), self.asked
         how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
         try:
-            return entry_file.gather(folder, lambda: index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
+            return entry_file.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
         except OSError as error:
             self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
-            return entry_file.read_all(index.tasks(self.tree, self._listed()[split], self.asked), index.read_patients, **how)
+            return entry_file.read_all(self._tasks(split), index.read_patients, **how)
+
+    def _tasks(self, split: str) -> list[entry_file.Task]:
+        check_disjoint({name: filter(str.isdigit, subjects) for name, subjects in self._patients().of.items()})
+        return index.tasks(self.tree, self._listed()[split], self.asked)
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
         if self._tree is None:
             return []
-        found = [Problem(BAD_ROW, one.where, "without a split, or one that is not known") for one in self._lists.get("", ())]
+        found = [Problem(BAD_ROW, where, "without a split, or one that is not known") for where in self._patients().unplaced]
         if self._tree.metadata is None:
             found.append(Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", "there are no views, priors or times"))
         else:
@@ -171,6 +175,14 @@ class MimicCXR:
             read = index.read_r2gen if self.split_rule == "r2gen" else index.read_official
             self._lists = read(self._list_file())
         return self._lists
+
+    def _patients(self) -> index.Patients:
+        if self._who is None:
+            if self.split_rule == "official":
+                self._who = index.read_patients_of(self._list_file())
+            else:
+                self._who = index.Patients({split: {one.subject for one in listed} for split, listed in self._listed().items()}, [])
+        return self._who
 
     def _list_file(self) -> Path:
         """The table that says which image is in which split. Raises NoSuchTree, AmbiguousAnnotation."""
@@ -188,5 +200,5 @@ class MimicCXR:
         if split not in SPLITS:
             raise UnknownSplit(f"mimic_cxr has no split {split!r}; it has {', '.join(SPLITS)}")
         if split not in self._stamps:
-            self._stamps[split] = index.stamp(self.tree, self._listed()[split], self.asked, self._list_file())
+            self._stamps[split] = index.stamp(self.tree, self._patients().of[split], self.asked, self._list_file())
         return self._stamps[split]
