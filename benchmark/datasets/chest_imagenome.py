@@ -7,6 +7,7 @@ MIMIC-CXR-JPG: Johnson et al., 2019, https://physionet.org/content/mimic-cxr-jpg
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.datasets import entry_file
+from benchmark.datasets import entry_file, imagenome_account
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
@@ -22,7 +23,7 @@ from benchmark.datasets.imagenome_index import Listed
 from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
 from benchmark.datasets.mimic_patients import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
-from benchmark.datasets.split import SPLITS, check_disjoint, stratify
+from benchmark.datasets.split import SPLITS, ShareErrors, check_disjoint, share_errors, stratify
 from benchmark.datasets.stores import Store
 from benchmark.places import cache_folder
 from benchmark.records import Case, Problem, Reference, UserError
@@ -84,6 +85,7 @@ class ChestImaGenome:
         self.strict, self.split_seed, self.workers = strict, split_seed, workers
         self.is_credentialed = is_credentialed
         self.note = note
+        self.errors = ShareErrors(math.nan, math.nan)  # of the stratified split, once it is made
         self._tree: MimicTree | None = None
         self._lists: dict[str, list[Listed]] = {}
         self._stamps: dict[str, str] = {}
@@ -113,15 +115,15 @@ class ChestImaGenome:
 
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the parts of the tree, and what the official lists of some splits name, used or not."""
-        from benchmark.datasets import imagenome_account
-
         entries = {split: self._read(split) for split in splits}
         problems = {split: problems_of(found) for split, found in entries.items()}
         found = imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
         if self.split_rule == "official":
             return found
         note = "The cases are of the stratified split; lists, problems and published counts are of Chest ImaGenome's official one."
-        return replace(found, notes=[note, *found.notes])
+        self._entries(splits[0])
+        errors = f"{100 * self.errors.images:.1f} points, none of a lesion's or a region's by more than {100 * self.errors.labels:.1f}"
+        return replace(found, notes=[note, f"Stratified: no split's share of the images is off by more than {errors}.", *found.notes])
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
@@ -160,6 +162,7 @@ class ChestImaGenome:
             labels[patients[entry.subject], [names.index(name) for name in (*entry.lesions, *entry.sentences) if name in names]] += 1
             images[patients[entry.subject]] += 1
         folds = stratify(labels, images, seed=self.split_seed)
+        self.errors = share_errors(folds, labels, images)
         chosen: dict[str, list[Entry]] = {split: [] for split in SPLITS}
         for entry in everything:
             chosen[SPLITS[folds[patients[entry.subject]]]].append(entry)
@@ -176,7 +179,8 @@ class ChestImaGenome:
         if split not in self._official:
             self._official[split] = self._gather(split, cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}")
         if self.strict:
-            stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._official[split])], index.BY_RULE | {NOT_KEPT})
+            read = self._official[split]
+            stop_at_faults(self.name, [*self._of_no_split(), *problems_of(read)], imagenome_account.no_faults({split: read}))
         return self._official[split]
 
     def _gather(self, split: str, folder: Path) -> list[Entry]:

@@ -18,7 +18,7 @@ from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT,
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan, size_of
 from benchmark.datasets.stores import Store, UnreadableMember
-from benchmark.datasets.truncation import is_cut_off
+from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 from benchmark.records import Problem
 
 FRONTAL_FIRST = ("PA", "AP")
@@ -233,7 +233,7 @@ class Patient:
         if image.relative not in self._faults:
             try:
                 cut_off = is_cut_off(f"{self.tree.images}/{image.relative}")
-                self._faults[image.relative] = "the file is truncated: its end is missing; fetch it again" if cut_off else ""
+                self._faults[image.relative] = CUT_OFF if cut_off else ""
             except OSError as error:
                 self._faults[image.relative] = f"the file cannot be read ({error.strerror or error}); fetch it again"
         return self._faults[image.relative]

@@ -20,7 +20,7 @@ from benchmark.datasets.chest_imagenome import ChestImaGenome, NoRoot, UnknownSp
 from benchmark.datasets.columns import BadTable
 from benchmark.datasets.mimic_cases import StoppedAtProblem
 from benchmark.datasets.mimic_tree import NoSuchTree, locate
-from benchmark.datasets.split import SharedPatient
+from benchmark.datasets.split import PAPER_IMAGES, SharedPatient
 from benchmark.datasets.stores import BadArchive
 from benchmark.records import UserError
 from benchmark.vocabulary import REGIONS
@@ -256,8 +256,8 @@ def make_it_gold(tree):
         (lambda tree: (tree.root / "files/p10/p10000764/s50000003/a-one.jpg").unlink(), "missing image", "p10000764/s50000003/a-one", ""),
         (lead_nowhere, "missing image", "p10000764/s50000003/a-one", ""),
         (spoil_image, "unreadable image", "s50000003/a-one.jpg", "truncated or damaged"),
-        (cut_image, "unreadable image", "s50000003/a-one.jpg", "the file is truncated"),
-        (cut_dicom, "unreadable image", "s50000003/a-one.dcm", "the file is truncated"),
+        (cut_image, "unreadable image", "s50000003/a-one.jpg", "the file ends too early"),
+        (cut_dicom, "unreadable image", "s50000003/a-one.dcm", "the file ends too early"),
         (half_a_row, "unusable row", "test.csv, line 4: ", ""),
         (lambda tree: tree.report_file("10000764", "50000003").unlink(), "missing report", "p10000764/s50000003.txt", ""),
         (spoil_report, "no findings", "p10000764/s50000003.txt", "sections: preamble, impression"),
@@ -288,7 +288,7 @@ def test_an_image_that_is_listed_twice_is_one_case(tree):
     [
         (lambda tree: tree.graph_file("a-one").unlink(), r"missing scene graph: a-one_SceneGraph\.json;"),
         (spoil_graph, r"unreadable scene graph: a-one_SceneGraph\.json \(no JSON"),
-        (cut_image, r"unreadable image: p10/p10000764/s50000003/a-one\.jpg \(the file is truncated"),
+        (cut_image, r"unreadable image: p10/p10000764/s50000003/a-one\.jpg \(the file ends too early"),
         (lead_nowhere, "missing image: p10000764/s50000003/a-one;"),
         (lambda tree: tree.report_file("10000764", "50000003").unlink(), r"missing report: p10000764/s50000003\.txt;"),
         (list_it_twice, r"duplicate image id: test\.csv, line 5: a-one;"),
@@ -648,6 +648,9 @@ def test_the_stratified_split_shares_patients_out_as_the_paper_says(many):
     assert [round(len(cases[split]) / total, 1) for split in cases] == [0.7, 0.1, 0.2]
     patients = {split: {case.patient for case in cases[split]} for split in cases}
     assert sum(map(len, patients.values())) == len(set.union(*patients.values())) == 40
+    (note,) = [note for note in dataset.account(["test"]).notes if note.startswith("Stratified")]
+    shares = [len(cases[split]) / total - wished for split, wished in zip(cases, np.array(PAPER_IMAGES) / sum(PAPER_IMAGES), strict=True)]
+    assert f"no split's share of the images is off by more than {100 * max(map(abs, shares)):.1f} points" in note
 
 
 def test_the_stratified_split_is_the_same_for_the_same_seed(many):
