@@ -14,6 +14,21 @@ def decode(content: bytes) -> str:
     return _decode(content).replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
 
 
+def foreign_lines(content: bytes) -> list[int]:
+    """Numbers of the lines that are no UTF-8 in a text of which others are, with more than ASCII: it was put together from two encodings."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        return []  # UTF-16, Parquet, gzip
+    found, others = [], False
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.isascii():
+            try:
+                line.decode("utf-8-sig")
+                others = True
+            except UnicodeDecodeError:
+                found.append(number)
+    return found if others else []
+
+
 def _decode(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")

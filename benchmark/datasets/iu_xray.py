@@ -134,8 +134,8 @@ class IUXRay:
         self.split_rule, self.annotation, self.strict = split_rule, annotation, strict
         self.target: Target = target
         self.blanks, self.unit, self.pairs = blanks, unit, pairs
-        if blanks == "drop":
-            self.note = IUXRay.note.replace("stay in", "are taken out")
+        blanked = IUXRay.note.replace("stay in", "are taken out") if blanks == "drop" else IUXRay.note
+        self.note = blanked if target == "findings" else f"{blanked} The reference is {' and '.join(target.split('+'))}."
         self._studies: dict[str, list[Study]] = {}
         self._problems: list[Problem] = []
         self._digest = ""

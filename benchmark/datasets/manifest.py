@@ -16,6 +16,7 @@ from benchmark.datasets.account import Account, Part
 from benchmark.datasets.boxes import mend_boxes
 from benchmark.datasets.dicom_pixels import is_dicom
 from benchmark.datasets.dicom_studies import cases_of_films, view_of_file
+from benchmark.datasets.encodings import foreign_lines
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.lesion_columns import lesion_columns, lesions_named, lesions_of
 from benchmark.datasets.split import SPLITS, check_disjoint
@@ -58,6 +59,8 @@ class _Row:
     boxes: Mapping[str, BoxXYXY] = field(default_factory=dict)
     region_sentences: Mapping[str, str] = field(default_factory=dict)
     split: str = "test"
+    is_checked: bool = False
+    """its images were looked into already"""
 
 
 class Manifest:
@@ -176,8 +179,7 @@ class Manifest:
         digest = hashlib.sha256()
         problems: list[Problem] = []
         if self.path.is_dir():
-            cases = _folder_cases(self.path, problems, by_study=self.unit != "image")
-            rows = _with_patients([_Row(case, _shown(case.id)) for case in cases], problems)
+            rows = _with_patients(_folder_rows(self.path, problems, by_study=self.unit != "image"), problems)
         elif self.unit:
             raise BadManifest(
                 f"manifest: unit={self.unit} was asked of a table, of which a row is a case; give each image a row, or put the images of a study "
@@ -186,6 +188,8 @@ class Manifest:
         else:
             content = file_bytes(self.path)
             digest.update(content)
+            for line in foreign_lines(content):
+                problems.append(Problem("mixed encodings", f"line {line}", "not UTF-8 as other lines are; read as Windows-1252"))
             rows = self._table_rows(read_records(self.path, content), problems)
         has_reports = any(row.report for row in rows)
         usable: dict[str, list[_Row]] = {split: [] for split in SPLITS}
@@ -194,7 +198,7 @@ class Manifest:
                 advance(1)
                 for path in filter(None, (*(image.path for image in row.case.images), row.case.prior_image)):
                     digest.update(f"{row.case.id} {path.name} {_size(path)}\n".encode(errors="backslashreplace"))
-                fault = next(filter(None, map(_fault, row.case.images)), None)
+                fault = None if row.is_checked else next(filter(None, map(_fault, row.case.images)), None)
                 if fault is None and has_reports and not row.report:
                     fault = "no report", row.where, "other rows have one"
                 if fault is not None:
@@ -355,7 +359,7 @@ def _names_pictures(column: str, records: Sequence[Record]) -> bool:
     return isinstance(first, str) and first.split(BETWEEN_IMAGES)[0].strip().lower().endswith(IMAGE_SUFFIXES)
 
 
-def _folder_cases(folder: Path, problems: list[Problem], *, by_study: bool) -> list[Case]:
+def _folder_rows(folder: Path, problems: list[Problem], *, by_study: bool) -> list[_Row]:
     """The cases of the images below a folder, by path; a picture's path without its suffix is the id, with it where two would be the same."""
     pictures, films = [], []
     for place, below, files in os.walk(folder):
@@ -375,12 +379,13 @@ def _folder_cases(folder: Path, problems: list[Problem], *, by_study: bool) -> l
     relative = [path.relative_to(folder) for path in sorted(pictures)]
     times = Counter(path.with_suffix("") for path in relative)
     cases = cases_of_films(films, folder, problems, by_study=by_study) if films else []
+    rows = [_Row(case, case.id, is_checked=True) for case in cases]
     taken = {case.id for case in cases}
     for path in relative:
         bare = path.with_suffix("")
         name = (path if times[bare] > 1 or bare.as_posix() in taken else bare).as_posix()
-        cases.append(Case(id=name, patient="", study=name, images=(ImageFile(folder / path, "", path.stem),)))
-    return sorted(cases, key=lambda case: case.images[0].path)
+        rows.append(_Row(Case(id=name, patient="", study=name, images=(ImageFile(folder / path, "", path.stem),)), _shown(name)))
+    return sorted(rows, key=lambda row: row.case.images[0].path)
 
 
 def _is_film(path: Path) -> bool:

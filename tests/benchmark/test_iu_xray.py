@@ -203,6 +203,7 @@ def test_images_that_nobody_unpacked_are_named(collection):
 def test_the_reference_is_the_section_that_was_asked_for(collection, target, reports, left_out):
     dataset, _, references = read(collection, target=target)
     assert [reference.report for reference in references] == reports
+    assert dataset.note.endswith(f"The reference is {target.replace('+', ' and ')}.") == (target != "findings")
     assert {kind: count for kind, count in kinds(dataset).items() if "image" not in kind} == left_out
 
 

@@ -268,7 +268,9 @@ def test_a_row_that_comes_twice_and_one_without_image_are_left_out_and_counted(f
 
 def test_a_table_of_two_encodings_is_read_and_a_zipped_one_too(folder):
     (folder / "cases.csv").write_bytes("image,report\na.png,Größe.\n".encode() + "b.png,Größe.\n".encode("latin-1"))
-    assert [reference.report for reference in Manifest(str(folder / "cases.csv")).references("test")] == ["Größe."] * 2
+    dataset = Manifest(str(folder / "cases.csv"))
+    assert [reference.report for reference in dataset.references("test")] == ["Größe."] * 2
+    assert [(problem.kind, problem.where) for problem in dataset.problems()] == [("mixed encodings", "line 3")]
     (folder / "cases.jsonl.gz").write_bytes(gzip.compress(b'{"image": "a.png"}\n{"image": "b.png"}'))
     assert len(Manifest(str(folder / "cases.jsonl.gz")).cases("test")) == 2
 
