@@ -35,9 +35,14 @@ def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: M
         listed={split: len(found) for split, found in entries.items()},
         besides=[*_counts(entries), *_avoided(tree), *besides],
         problems=problems,
-        by_rule=index.BY_RULE | {NOT_KEPT} | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset()),
+        by_rule=no_faults(entries),
         notes=notes,
     )
+
+
+def no_faults(entries: Mapping[str, Sequence[Entry]]) -> frozenset[str]:
+    """Kinds of problems that are no fault of this copy's files: the dataset's rules, a full cache, and scene graphs that all copies lack."""
+    return index.BY_RULE | {NOT_KEPT} | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset())
 
 
 def lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
