@@ -188,8 +188,10 @@ def test_the_23_scene_graphs_that_all_copies_lack_are_no_fault_of_this_one() -> 
         lists[split] = [Entry("1", "2", "a", left_out="missing scene graph")] * missing + [Entry("1", "2", "b")] * (count - missing)
     assert sum(imagenome_account.NO_GRAPHS) == 23
     assert imagenome_account.lacks_what_all_lack(lists)
+    assert "missing scene graph" in imagenome_account.no_faults(lists)
     lists["test"] = [Entry("1", "2", "a", left_out="missing scene graph"), *lists["test"][:-1]]
     assert not imagenome_account.lacks_what_all_lack(lists)
+    assert "missing scene graph" not in imagenome_account.no_faults(lists)
 
 
 def test_a_manifests_problems_know_their_split(table: Path) -> None:
