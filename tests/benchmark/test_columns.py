@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from benchmark.datasets.columns import BadTable, read_rows
+from benchmark.datasets.columns import BadTable, read_cells, read_rows
 
 
 def test_rows_come_with_their_line_and_by_column(tmp_path):
@@ -82,3 +84,27 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path, content, words):
         list(read_rows(tmp_path / "t.csv", ["id"]))
     assert words in str(caught.value)
     assert str(tmp_path / "t.csv") in str(caught.value)
+
+
+CELL = st.text('a ,;\t"\0ä', max_size=3)
+LINES = st.lists(st.lists(CELL, max_size=4).map(",".join), max_size=5).map("\n".join)
+
+
+@settings(deadline=None, max_examples=150)
+@given(LINES, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+@example("", "\n", False)
+@example("a\n\n,b,\n c ,d", "\n", True)
+def test_a_plain_table_is_read_as_the_same_one_in_quotes(tmp_path_factory, rows, end, is_plain):
+    """Tables without quotes take a shorter way; a quoted header sends them the long one."""
+    rows = rows.replace('"', "").replace("\0", "") if is_plain else rows
+    found = []
+    for number, header in enumerate(("id,text", '"id",text')):
+        file = tmp_path_factory.getbasetemp() / f"table{number}.csv"
+        file.write_bytes(f"{header}\n{rows}\n".replace("\n", end).encode())
+        try:
+            wholes, cells = list(read_rows(file, ["id"])), list(read_cells(file, ["id"], ["text", "no such column"]))
+            assert cells == [(line, (row["id"], row["text"], "")) for line, row in wholes]
+            found.append(wholes)
+        except BadTable as error:
+            found.append(str(error).replace(file.name, "table.csv"))
+    assert found[0] == found[1]

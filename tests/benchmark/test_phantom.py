@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -91,6 +92,22 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_number_of_processes(tmp
     generate(tmp_path / "other", train=14, validate=2, test=2, seed=6, size_px=96, workers=1, progress=False)
     assert digest(tmp_path / "one") == digest(tmp_path / "three")
     assert digest(tmp_path / "one") != digest(tmp_path / "other")
+
+
+def test_archives_hold_what_would_lie_in_folders(tmp_path):
+    """The layout of the downloads: reports and scene graphs packed, everything else as it was."""
+    counts = {"train": 9, "validate": 0, "test": 3, "fast": True, "progress": False}
+    generate(tmp_path / "loose", **counts, workers=1)
+    for workers in (1, 2):
+        generate(tmp_path / f"packed{workers}", **counts, workers=workers, archives=True)
+    assert digest(tmp_path / "packed1") == digest(tmp_path / "packed2")
+    packed = tmp_path / "packed1"
+    for archive, root in (("mimic-cxr-reports.zip", packed), (f"{SILVER}/scene_graph.zip", packed / SILVER)):
+        with zipfile.ZipFile(packed / archive) as members:
+            members.extractall(root)
+        (packed / archive).unlink()
+    (packed / "generated.json").write_bytes((tmp_path / "loose/generated.json").read_bytes())
+    assert digest(packed) == digest(tmp_path / "loose")
 
 
 def test_one_split_does_not_change_when_another_grows():
