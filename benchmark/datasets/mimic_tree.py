@@ -164,7 +164,7 @@ _PARTS = {
     "splits": "the split files (silver_dataset/splits/train.csv, valid.csv, test.csv)",
     "metadata": "the metadata (mimic-cxr-2.0.0-metadata.csv.gz)",
     "mimic_split": "the split (mimic-cxr-2.0.0-split.csv.gz)",
-    "annotations": "R2Gen's split (annotation.json)",
+    "annotations": "R2Gen's split (annotation.json; where it lies elsewhere --set mimic_cxr.annotation=PATH)",
 }
 _TABLES = (
     ("avoid", re.compile(r"images_to_avoid\.csv(\.gz)?")),

@@ -43,10 +43,14 @@ def read_items(path: Path) -> list[Item]:
     spaces: one unknown key is the one that is missing.
     """
     try:
-        content = {key: [_trimmed(item) for item in listed] for key, listed in json.loads(decode(path.read_bytes())).items()}
+        text = decode(path.read_bytes())
+    except OSError as error:
+        raise BadAnnotation(f"{path}: R2Gen's annotation.json cannot be read ({error.strerror or error}); check the path") from error
+    try:
+        content = {key: [_trimmed(item) for item in listed] for key, listed in json.loads(text).items()}
         splits = _splits(path, list(content))
         return [_item(item, splits[key]) for key, listed in content.items() for item in listed]
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise BadAnnotation(
             f"{path}: was to be R2Gen's annotation.json, lists of items with an id under train, val and test; found something else "
             f"({type(error).__name__}: {error}); mend it, move it away, or choose another split_rule"

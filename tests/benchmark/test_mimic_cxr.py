@@ -222,6 +222,13 @@ def test_another_json_is_refused_with_what_it_holds(tree, content, words):
     assert words in str(caught.value)
 
 
+def test_a_file_that_is_not_where_it_is_said_to_be_is_refused(tree, tmp_path):
+    with pytest.raises(
+        BadAnnotation, match=r"elsewhere\.json: R2Gen's annotation\.json cannot be read \(No such file or directory\); check the path"
+    ):
+        MimicCXR(str(tree.root), split_rule="r2gen", annotation=tmp_path / "elsewhere.json").cases("test")
+
+
 def test_items_that_cannot_be_used_are_left_out_and_named(tree):
     bad = ("x-one", "10000032", "50000009", "Not on disk .")
     annotate(tree, {"train": [], "val": [], "test": [OLD, OLD, bad, (*LATERAL[:3], " ")]})
@@ -369,7 +376,7 @@ def test_a_root_without_a_part_says_what_is_there_and_what_is_missing(tree, remo
 
 
 def test_a_root_without_r2gens_file_says_so(tree):
-    with pytest.raises(NoSuchTree, match=r"found radiographs, but not R2Gen's split \(annotation\.json\)"):
+    with pytest.raises(NoSuchTree, match=r"found radiographs, but not R2Gen's split \(annotation\.json; .*--set mimic_cxr\.annotation=PATH\)"):
         MimicCXR(str(tree.root), split_rule="r2gen").cases("test")
 
 
