@@ -19,6 +19,8 @@ from typing import Literal, NamedTuple
 
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows, read_table_text
+from benchmark.datasets.dicom_pixels import DICOM_SUFFIXES
+from benchmark.datasets.dicom_studies import LATERAL_VIEWS, view_of_file
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.lesion_columns import lesion_columns, lesions_of
@@ -33,6 +35,8 @@ DEEPEST = 4
 """levels below the root that are looked into"""
 BIGGEST_ARCHIVE_MEMBER = 2**24
 """bytes; a report has a few thousand"""
+MOST_BYTES = 2**29
+"""what an archive of reports may unpack to; the collection's has 21 million"""
 Target = Literal["findings", "impression", "findings+impression"]
 MISSING_TARGET = {"findings": "no findings", "impression": "no impression", "findings+impression": "neither findings nor impression"}
 BY_RULE = frozenset(("no image", "not in annotation.json", "no pair of views", *MISSING_TARGET.values()))
@@ -95,8 +99,8 @@ class IUXRay:
 
     The folder is named as argument, ``iu_xray:/data/iu_xray``. In it, at any of a few levels: the XML reports (a folder, or NLMCXR_reports.tgz, which
     is read in place), Kaggle's indiana_reports.csv, or R2Gen's annotation.json alone (its reports are the FINDINGS, word for word); PNG or DICOM
-    images under their own names, Kaggle's, or R2Gen's; and if there are any: indiana_projections.csv (frontal or lateral; without it images keep the
-    report's order), R2Gen's annotation.json, a table of labels by experts (a CSV with ``filename`` and the 14 lesions).
+    images under their own names, Kaggle's, or R2Gen's; and if there are any: indiana_projections.csv (frontal or lateral; without it DICOM headers say, and
+    PNG images keep the report's order), R2Gen's annotation.json, a table of labels by experts (a CSV with ``filename`` and the 14 lesions).
 
     split_rule   "auto": R2Gen's split where its annotation.json is there, else everything is test. "r2gen": that split or nothing. "all": everything
                  is test
@@ -159,8 +163,8 @@ class IUXRay:
         """(id, images) of each case that a study makes."""
         if self.unit == "study":
             return [(study.uid, study.images)]
-        lateral = tuple(image for image in study.images if image.view == "LATERAL")
-        frontal = [image for image in study.images if image.view != "LATERAL"]
+        lateral = tuple(image for image in study.images if image.view in LATERAL_VIEWS)
+        frontal = [image for image in study.images if image.view not in LATERAL_VIEWS]
         return [(image.id, (image, *lateral)) for image in frontal] or [(lateral[0].id, lateral)]
 
     def fingerprint(self, split: str) -> str:
@@ -314,7 +318,7 @@ def without_blanks(text: str) -> str:
 
 def _is_pair(images: Sequence[ImageFile]) -> bool:
     """Whether a study has a frontal and a lateral image, or two of which nobody says what they are."""
-    views = {image.view == "LATERAL" for image in images if image.view}
+    views = {image.view in LATERAL_VIEWS for image in images if image.view}
     return len(images) > 1 and (len(views) == 2 or any(not image.view for image in images))
 
 
@@ -378,11 +382,19 @@ def _xml_files(places: list[Path]) -> Iterator[tuple[str, bytes]]:
             continue
         try:
             with tarfile.open(place) as archive:
+                unpacked = 0
                 for member in archive:
-                    if member.isfile() and member.name.endswith(".xml") and member.size < BIGGEST_ARCHIVE_MEMBER:
-                        content = archive.extractfile(member)
-                        if content is not None:
-                            yield member.name.rsplit("/", 1)[-1], content.read()
+                    if not member.isfile() or not member.name.endswith(".xml"):
+                        continue
+                    content = archive.extractfile(member) if member.size < BIGGEST_ARCHIVE_MEMBER else None
+                    report = content.read() if content else b""  # nothing is no XML, and counted as that
+                    unpacked += len(report)
+                    if unpacked > MOST_BYTES:
+                        raise NoSuchCollection(
+                            f"iu_xray: {place} unpacks to more than {MOST_BYTES >> 20} MiB of reports, twenty times the collection; check the file, "
+                            "it may be made to fill the memory"
+                        )
+                    yield member.name.rsplit("/", 1)[-1], report
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise NoSuchCollection(f"iu_xray: {place} cannot be read to its end ({error}); it may be half a download: fetch it again") from error
 
@@ -421,10 +433,15 @@ def _kaggle_reports(found: _Found) -> Iterator[tuple[str, dict[str, str], list[t
 
 def _images(uid: str, listed: list[tuple[str, str]], lateral: Mapping[str, bool], found: _Found) -> list[ImageFile]:
     """The study's images on disk, frontal before lateral, else in the report's order."""
-    files = [ImageFile(found.images[key].path, _view(lateral.get(key), caption), key) for key, caption in listed if key in found.images]
+    files = []
+    for key, caption in listed:
+        if key in found.images:
+            path = found.images[key].path
+            stated = view_of_file(path) if key not in lateral and path.suffix.lower() in DICOM_SUFFIXES else ""
+            files.append(ImageFile(path, stated or _view(lateral.get(key), caption), key))
     if not files:  # R2Gen's copy: 0.png and 1.png, of which nobody says which is frontal
         files = [ImageFile(image.path, "", f"{uid}/{image.path.stem}") for image in sorted(found.r2gen.get(uid, ()))]
-    return sorted(files, key=lambda image: image.view == "LATERAL")
+    return sorted(files, key=lambda image: image.view in LATERAL_VIEWS)
 
 
 def _view(is_lateral: bool | None, caption: str) -> str:

@@ -10,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
+from benchmark.datasets import iu_xray
 from benchmark.datasets.columns import BadTable
 from benchmark.datasets.iu_xray import IUXRay, NoSuchCollection, StoppedAtProblem, without_blanks
 from benchmark.datasets.r2gen_annotation import BadAnnotation, read_items
@@ -94,6 +96,18 @@ def test_without_projections_the_reports_order_holds_and_no_view_is_claimed(coll
     (collection / "indiana_projections.csv").unlink()
     _, (_, ten), _ = read(collection)
     assert [(image.id, image.view) for image in ten.images] == [("10_IM-0002-2001", ""), ("10_IM-0002-1001", "")]
+
+
+def test_open_is_dicom_files_say_their_view_themselves(collection):
+    (collection / "indiana_projections.csv").unlink()
+    for name, view in (("CXR10_IM-0002-2001", "LL"), ("CXR10_IM-0002-1001", "PA")):
+        path = collection / "images" / f"{name}.png"
+        data = pydicom.dcmread(Path(pydicom.__file__).parent / "data" / "test_files" / "MR_small.dcm")
+        data.ViewPosition = view
+        data.save_as(path.with_name(f"{name.removeprefix('CXR')}.dcm"))
+        path.unlink()
+    _, (_, ten), _ = read(collection)
+    assert [(image.id, image.view) for image in ten.images] == [("10_IM-0002-1001", "PA"), ("10_IM-0002-2001", "LL")]
 
 
 def test_indication_is_filled_and_an_empty_comparison_stays_empty(collection):
@@ -254,6 +268,21 @@ def test_pairs_are_a_frontal_and_a_lateral_or_two_of_which_nobody_says_what_they
     assert read(collection, pairs=True, strict=False)[0].fingerprint("test") != read(collection)[0].fingerprint("test")
     (collection / "indiana_projections.csv").unlink()
     assert [case.id for case in read(collection, pairs=True)[1]] == ["CXR10"]
+
+
+@pytest.mark.parametrize(("limit", "kind"), [("MOST_BYTES", ""), ("BIGGEST_ARCHIVE_MEMBER", "unreadable report")])
+def test_an_archive_that_would_fill_the_memory_is_refused_and_a_giant_in_it_left_out(collection, monkeypatch, limit, kind):
+    monkeypatch.setattr(iu_xray, limit, 2**16)  # the real limits would take the test as long as the attack
+    giant = collection / "ecgen-radiology" / "9.xml"
+    giant.write_text(xml(9, [], findings="a" * 2**17))
+    with tarfile.open(collection / "NLMCXR_reports.tgz", "w:gz") as archive:
+        archive.add(giant, "9.xml")
+    giant.unlink()
+    if kind:
+        assert kinds(read(collection)[0])[kind] == 1
+    else:
+        with pytest.raises(NoSuchCollection, match="may be made to fill the memory"):
+            read(collection)
 
 
 def test_an_xml_bomb_is_an_unreadable_report(collection):
