@@ -99,8 +99,8 @@ class IUXRay:
 
     The folder is named as argument, ``iu_xray:/data/iu_xray``. In it, at any of a few levels: the XML reports (a folder, or NLMCXR_reports.tgz, which
     is read in place), Kaggle's indiana_reports.csv, or R2Gen's annotation.json alone (its reports are the FINDINGS, word for word); PNG or DICOM
-    images under their own names, Kaggle's, or R2Gen's; and if there are any: indiana_projections.csv (frontal or lateral; without it DICOM headers say, and
-    PNG images keep the report's order), R2Gen's annotation.json, a table of labels by experts (a CSV with ``filename`` and the 14 lesions).
+    images under their own names, Kaggle's, or R2Gen's; and if there are any: indiana_projections.csv (frontal or lateral; without it DICOM headers
+    say, and PNG images keep the report's order), R2Gen's annotation.json, a table of labels by experts (a CSV with ``filename`` and the 14 lesions).
 
     split_rule   "auto": R2Gen's split where its annotation.json is there, else everything is test. "r2gen": that split or nothing. "all": everything
                  is test
