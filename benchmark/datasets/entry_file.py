@@ -193,7 +193,7 @@ def load(path: Path) -> list[Entry] | None:
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table: pa.Table = file.read(use_threads=False)
+            table: pa.Table = file.read()
     except (OSError, pa.ArrowException):
         return None
     if set(table.column_names) != {f.name for f in fields(Entry)}:

@@ -163,16 +163,17 @@ def say_growth(found: list[dict[str, Any]], fat: dict[str, Any]) -> None:
     print(f"Extrapolated, not measured, to the {total:,} images of the real lists, on {cores} cores:")
     for name, one in (("scene graphs like these", most), (f"of {GRAPH_BYTES / 1e6:.1f} MB", fat)):
         print(f"  reading, {name}: {one['cpu'] / one['images'] * total / cores / 60:.1f} min")
+    print(f"  memory of the parent, all splits read: {straight(found, 'images', 'parent', total):.0f} MB")
     for split in ("test", "train"):
-        seconds, memory = (two_points(found, split, what) for what in ("seconds", "memory"))
-        print(f"  opening {split} ({LISTED[split]:,} images): {seconds:.1f} s, {memory:.0f} MB")
+        opened = [one["open"][split] for one in found]
+        seconds, cpu, memory = (straight(opened, "cases", what, LISTED[split]) for what in ("seconds", "cpu", "memory"))
+        print(f"  opening {split} ({LISTED[split]:,} images): {seconds:.1f} s, of CPU {cpu:.1f} s, {memory:.0f} MB")
 
 
-def two_points(found: list[dict[str, Any]], split: str, what: str) -> float:
-    """A straight line through the smallest and the largest tree, at the real number of images: opening has a constant part, the imports."""
-    few, many = (one["open"][split] for one in (found[0], found[-1]))
-    slope = (many[what] - few[what]) / (many["cases"] - few["cases"])
-    return float(many[what] + slope * (LISTED[split] - many["cases"]))
+def straight(found: list[dict[str, Any]], along: str, what: str, at: int) -> float:
+    """A line through the smallest and the largest tree: there is a constant part, the imports."""
+    few, many = found[0], found[-1]
+    return float(many[what] + (many[what] - few[what]) / (many[along] - few[along]) * (at - many[along]))
 
 
 def say_directory(path: Path) -> None:
