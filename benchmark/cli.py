@@ -148,6 +148,8 @@ def run(
     python -m benchmark run --models constant,retrieval,clala
 
     python -m benchmark run --models clala,mine=command:'./my-model --fast' --dataset chest_imagenome:/data/physionet --limit 200
+
+    python -m benchmark run --models all --dataset chest_imagenome:/data/physionet --sample 500 --seed 7 --context indication
     """
     from benchmark import evaluator
 
