@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import math
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -78,7 +79,7 @@ def _first_line(path: Path) -> str:
             is_packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if is_packed else path.open("rb") as file:
             return decode(file.readline(LONGEST_HEADER)).strip()
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return ""
 
 
@@ -106,11 +107,10 @@ def stamp_patients(digest: hashlib._Hash, tree: MimicTree, subjects: Iterable[st
     """
     places = list(dict.fromkeys(str(place) for place in (tree.images, *tree.reports) if place.is_dir()))
     for subject in sorted(set(subjects)):
-        digest.update(f"p{subject}\n".encode())
-        for place in places:
+        for number, place in enumerate(places):
             lines: list[str] = []
             _list(f"{place}/{patient_folder(subject)}", "", lines)
-            digest.update("\n".join(sorted(lines)).encode(errors="surrogateescape"))
+            digest.update("\n".join([f"p{subject} {number}", *sorted(lines), ""]).encode(errors="surrogateescape"))
 
 
 def _list(folder: str, below: str, lines: list[str]) -> None:
@@ -176,7 +176,9 @@ class Patient:
     def add_context(self, entry: Entry, image: OnDisk) -> None:
         """Fill in what a model may see beside the image: sections of its report, the study's other images, the study before."""
         entry.image = image.relative
-        text, _ = self._text(entry.study)
+        text, fault = self._text(entry.study)
+        if text is None and self.tree.reports:
+            entry.problems.append((BAD_REPORT if fault else NO_REPORT, f"p{entry.subject}/s{entry.study}.txt", fault or "the case has no context"))
         if text is not None:
             parts = self._parts(entry.study, text)
             entry.indication = mimic_reports.indication(parts)
@@ -196,7 +198,11 @@ class Patient:
         if not earlier:
             return
         before = max(earlier, key=lambda study: (self.when[study][0], -math.inf if math.isnan(self.when[study][1]) else self.when[study][1], study))
-        text, _ = self._text(before)
+        text, fault = self._text(before)
+        where = f"p{entry.subject}/s{before}.txt"
+        if fault and where not in self._told:
+            self._told.add(where)
+            entry.problems.append((BAD_REPORT, where, fault))
         entry.prior_report = mimic_reports.narrative(text, f"s{before}") if text is not None else ""
         frontal = [(_rank(self.view(dicom)), dicom) for dicom in self.on_disk.get(before, {}) if self.view(dicom) in FRONTAL_FIRST]
         for _, dicom in sorted(frontal):
