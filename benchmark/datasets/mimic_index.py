@@ -17,7 +17,7 @@ from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, read_items
 from benchmark.datasets.split import SPLITS
 from benchmark.datasets.stores import Store
 
-VERSION = 1
+VERSION = 2
 """raise it whenever a row would come out otherwise from the same files"""
 OTHER_VIEW = "other view"
 NO_IMPRESSION, NEITHER = "no impression", "neither findings nor impression"

@@ -196,6 +196,27 @@ def test_r2gen_needs_images_and_its_file_alone(tree):
     assert kinds(dataset) == {"missing metadata": 1, "missing reports": 1}
 
 
+def test_a_report_that_is_missing_from_the_context_is_named(tree):
+    annotate(tree, {"train": [], "val": [], "test": [OLD, LATERAL]})
+    tree.report_file("10000032", "50000001").unlink()
+    dataset = MimicCXR(str(tree.root), split_rule="r2gen")
+    assert [(case.id, case.indication) for case in dataset.cases("test")] == [("b-lat", ""), ("b-old", "Fever.")]
+    (problem,) = dataset.problems()
+    assert (problem.kind, problem.where, problem.what) == ("missing report", "p10000032/s50000001.txt", "the case has no context")
+
+
+def test_a_prior_report_that_cannot_be_read_is_named_once(tree):
+    """Its study is not listed; a folder where the file should be is what a careless copy leaves."""
+    tree.image("b-also", "10000032", "50000001", day=5)
+    tree.official |= {"b-old": "none"}
+    tree.write()
+    tree.report_file("10000032", "50000002").unlink()
+    tree.report_file("10000032", "50000002").mkdir()
+    dataset = MimicCXR(str(tree.root))
+    assert [(case.id, case.prior_report) for case in dataset.cases("test")] == [("b-also", ""), ("b-new", "")]
+    assert [problem.where for problem in dataset.problems() if problem.kind == "unreadable report"] == ["p10000032/s50000002.txt"]
+
+
 def test_the_file_can_lie_elsewhere_and_has_to_be_named_if_there_are_two(tree, tmp_path):
     annotate(tree, {"train": [], "val": [], "test": [OLD]})
     (tree.root / "iu").mkdir()
@@ -320,10 +341,12 @@ def test_an_image_that_is_cut_off_goes_beside_no_other(tree):
     assert kinds(dataset) == {"unreadable context image": 2, "unreadable image": 1, "other view": 1}
 
 
-def test_half_a_table_is_refused_with_what_to_do(tree):
-    path = tree.root / "mimic-cxr-2.0.0-split.csv.gz"
-    path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(BadTable, match=r"split\.csv\.gz: the table cannot be read .*fetch the file again"):
+@pytest.mark.parametrize("table", ["split", "metadata"])
+@pytest.mark.parametrize("spoil", [lambda packed: packed[:-30], lambda packed: packed[:40] + b"\xff" * 20 + packed[60:]])
+def test_half_a_table_is_refused_with_what_to_do(tree, table, spoil):
+    path = tree.root / f"mimic-cxr-2.0.0-{table}.csv.gz"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(BadTable, match=rf"{table}\.csv\.gz: the table cannot be read .*fetch the file again"):
         MimicCXR(str(tree.root)).cases("test")
 
 
