@@ -16,6 +16,12 @@ def register_models(register: Register) -> None:
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
     register(
+        "cvt2distilgpt2",
+        "adapters.cvt2distilgpt2.model:CvT2DistilGPT2",
+        summary="CvT2DistilGPT2 (Nicolson et al., Artificial Intelligence in Medicine 2023)",
+        trainer="adapters.cvt2distilgpt2.training:train",
+    )
+    register(
         "rgrg", "adapters.rgrg.model:RGRG", summary="RGRG (Tanida et al., CVPR 2023): a sentence per region", trainer="adapters.rgrg.training:train"
     )
 

@@ -28,16 +28,16 @@ from benchmark.datasets.images import UnreadableImage, read_radiograph
 from benchmark.records import Case, Reference, TrainingData, UserError
 
 DEMO = Sizes(
-    resize_px=124,
-    image_px=112,
-    stage_widths=(24, 64, 128),
-    stage_depths=(1, 2, 3),
-    stage_heads=(1, 2, 4),
+    resize_px=106,
+    image_px=96,
+    stage_widths=(16, 48, 96),
+    stage_depths=(1, 1, 2),
+    stage_heads=(1, 2, 3),
     words=512,
     places=192,
-    width=128,
+    width=96,
     layers=2,
-    heads=4,
+    heads=3,
 )
 """so small that it learns in minutes, and travels in a repository"""
 PRESETS = {"demo": DEMO, "published": Sizes()}

@@ -252,4 +252,4 @@ def _sha256(path: Path) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return ": ".join((type(error).__name__, *str(error).splitlines()[:1]))
+    return ": ".join((type(error).__name__, *(line.partition(". ")[0] for line in str(error).splitlines()[:1])))
