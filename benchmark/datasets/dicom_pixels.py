@@ -192,7 +192,7 @@ def _first_number(value: Any) -> float | None:
 def guarded(path: Path, step: Callable[[], Found], compression: str = "") -> Found:
     """What a step of DICOM reading returns, its failure put into words that quote nothing of the header. Looking up an element is such a step too."""
     try:
-        with _silent():
+        with silent():
             return step()
     except (UnreadableImage, MemoryError):
         raise
@@ -208,7 +208,7 @@ def guarded(path: Path, step: Callable[[], Found], compression: str = "") -> Fou
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """pydicom's warnings and log, which quote the values that they complain of, go nowhere."""
     log = logging.getLogger("pydicom")
     nowhere, propagate = logging.NullHandler(), log.propagate

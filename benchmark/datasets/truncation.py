@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from benchmark.datasets.dicom_pixels import silent
+
 CUT_OFF = "the file ends too early; fetch it again"
 END_BYTES = 4096
 """looked at; some programs write a few bytes behind the end of the picture"""
@@ -43,16 +45,16 @@ def _is_cut_off_dicom(path: Path, size: int, end: bytes) -> bool:
 
     asked = ["Rows", "Columns", "BitsAllocated", "SamplesPerPixel", "NumberOfFrames", "PhotometricInterpretation"]
     try:
-        with path.open("rb") as file:
+        with silent(), path.open("rb") as file:
             header: Any = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=asked)
             left = size - file.tell()  # from the tag of the pixels on
-        syntax = header.file_meta.TransferSyntaxUID
-        if syntax.is_deflated:
-            return False
-        if syntax.is_compressed:
-            return END_OF_FRAMES not in end
-        samples = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else int(header.get("SamplesPerPixel") or 1)
-        pixels = int(header.Rows) * int(header.Columns) * samples * int(header.get("NumberOfFrames") or 1)
-        return left < pixels * int(header.BitsAllocated) // 8
+            syntax = header.file_meta.TransferSyntaxUID
+            if syntax.is_deflated:
+                return False
+            if syntax.is_compressed:
+                return END_OF_FRAMES not in end
+            samples = 2 if header.get("PhotometricInterpretation") == "YBR_FULL_422" else int(header.get("SamplesPerPixel") or 1)
+            pixels = int(header.Rows) * int(header.Columns) * samples * int(header.get("NumberOfFrames") or 1)
+            return left < pixels * int(header.BitsAllocated) // 8
     except Exception:  # pydicom raises whatever it likes at a header, or a deflated file, that breaks off
         return True
