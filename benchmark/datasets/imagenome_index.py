@@ -21,7 +21,7 @@ from benchmark.datasets.region_sentences import region_sentence
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
-VERSION = 6
+VERSION = 7
 """raise it whenever a row would come out otherwise from the same files"""
 
 # Kinds of problems beside those of every dataset; all but the last two keep the image out.

@@ -1,7 +1,8 @@
 """What a report says about one region: from the phrases of Chest ImaGenome to one clean text.
 
-The rule is RGRG's (Tanida et al., CVPR 2023) with two departures. Their list of headings is used there as a regular expression with bare dots, so
-that "5. " also eats the end of "25% "; ours matches letter by letter. And sentences are found by rules here, not by spaCy.
+The rule is RGRG's (Tanida et al., CVPR 2023) with departures. Their list of 147 headings is used there as a regular expression with bare dots, so
+that "5. " also eats the end of "25% ", and "IMPRESSION: AP" the first word of a sentence; ours are made of the words of headings, and numbers go
+where a list has them. Sentences are found by rules here, not by spaCy, end where a phrase ends, and are the same whatever their case.
 """
 
 from __future__ import annotations
@@ -12,65 +13,29 @@ from collections.abc import Iterable
 WET_READ = re.compile(r"\bWET READ\b.{0,160}?\b(?:AM|PM)\b", re.DOTALL)
 
 # Headings that ImaGenome's sentence cutter left inside phrases. Upper case on purpose: "findings:" in lower case is somebody's sentence.
-_HEADINGS = (
-    "FINAL REPORT",
-    "FINAL ADDENDUM",
-    "ADDENDUM",
-    "WET READ",
-    "PRELIMINARY REPORT",
-    "FINDINGS AND IMPRESSION",
-    "FINDINGS/IMPRESSION",
-    "IMPRESSION AND FINDINGS",
-    "IMPRESSION",
-    "IMPRESSIONS",
-    "FINDINGS",
-    "FINDING",
-    "CONCLUSION",
-    "INDICATION",
-    "HISTORY",
-    "CLINICAL HISTORY",
-    "REASON FOR EXAM",
-    "REASON FOR EXAMINATION",
-    "EXAMINATION",
-    "EXAM",
-    "TYPE OF EXAMINATION",
-    "STUDY",
-    "TECHNIQUE",
-    "COMPARISON",
-    "COMPARISONS",
-    "RECOMMENDATION",
-    "RECOMMENDATIONS",
-    "NOTIFICATION",
-    "REPORT",
-    "AP CHEST",
-    "PA CHEST",
-    "CHEST",
-    "PORTABLE CHEST",
-    "SINGLE PORTABLE VIEW OF THE CHEST",
-    "PORTABLE AP CHEST",
-    "PORTABLE AP CHEST RADIOGRAPH",
-    "PORTABLE CHEST RADIOGRAPH",
-    "PORTABLE UPRIGHT AP CHEST RADIOGRAPH",
-    "PORTABLE SEMI-ERECT CHEST RADIOGRAPH",
-    "AP CHEST RADIOGRAPH",
-    "CHEST RADIOGRAPH",
-    "CHEST RADIOGRAPHS",
-    "FRONTAL CHEST RADIOGRAPH",
-    "PA AND LATERAL CHEST",
-    "PA AND LATERAL CHEST RADIOGRAPH",
-    "PA AND LATERAL CHEST RADIOGRAPHS",
-    "PA AND LATERAL VIEWS OF THE CHEST",
-    "FRONTAL AND LATERAL CHEST RADIOGRAPHS",
-    "FRONTAL AND LATERAL VIEWS OF THE CHEST",
-    "SINGLE FRONTAL VIEW OF THE CHEST",
-    "CHEST, SINGLE VIEW",
-    "CHEST, TWO VIEWS",
-    "TWO VIEWS OF THE CHEST",
+_SECTIONS = (
+    "FINDINGS AND IMPRESSION|FINDINGS/IMPRESSION|IMPRESSION AND FINDINGS|IMPRESSIONS?|IMPRESSON|FINDINGS?|FINIDNGS|FINDNGS|CONCLUSION|INDICATION|"
+    "CLINICAL HISTORY|HISTORY|REASON FOR EXAM(?:INATION)?|TYPE OF EXAMINATION|EXAMINATION|EXAM|STUDY|TECHNIQUE|COMPARISONS?|RECOMMENDATIONS?|"
+    "NOTIFICATION|TECHNOLOGIST'S NOTE|PRELIMINARY REPORT|REPORT|ADDENDUM"
 )
-_LONGEST_FIRST = "|".join(re.escape(heading).replace(r"\ ", r"\s+") for heading in sorted(_HEADINGS, key=len, reverse=True))
-HEADING = re.compile(rf"(?<![A-Za-z])(?:(?:{_LONGEST_FIRST})\s*:|(?:FINAL REPORT|COMPARISON\.|IMPRESSION\.|FINDINGS\.))")
+# What a heading may say of the films, in any order: "SEMI-UPRIGHT PORTABLE AP RADIOGRAPH OF THE CHEST:".
+_OF_THE_FILMS = (
+    "AP|PA|LAT|LATERAL|FRONTAL|CHEST|ABDOMEN|ABDOMINAL|UPPER|RIBS?|RADIOGRAPHS?|RADIOGRAPHY|X-RAYS?|VIEWS?|FILMS?|IMAGES?|PORTABLES?|BEDSIDE|"
+    "SUPINE|UPRIGHT|ERECT|SEMI-?UPRIGHT|SEMI-?ERECT|SINGLE|ONE|TWO|THREE|[1-4]|AND|OF|THE|WITH|PATIENT|IN|POSITIONS?"
+)
+# Without a colon only where a sentence of another case follows: an upper-case report may end in "NO ACUTE FINDINGS.".
+_BARE = (
+    r"FINAL REPORT(?: (?:FINDINGS|IMPRESSION)\b)?|FINAL ADDENDUM(?:[ *]+ADDENDUM\b[*]*)?|WET READ(?: VERSION)?(?: #\d)?|"
+    r"(?<![A-Z] )(?:FRONTAL|IMPRESSION|FINDINGS|COMPARISON)(?:\.|(?=\s+(?:[A-Z]?[a-z]|A\s|[\d_])|\s*$))"
+)
+HEADING = re.compile(
+    # What stands behind EXAMINATION: in upper case is the order that was typed there.
+    r"(?<![A-Za-z])(?:EXAMINATION:\s*(?:[A-Z0-9/()#-]+\s+)*[A-Z0-9/()#-]{2,}(?=\s|$)|"
+    rf"(?:{_SECTIONS})\s*:|(?:(?:{_OF_THE_FILMS})(?:[,/]\s*|\s+))*(?:{_OF_THE_FILMS})\s*:|(?:^|(?<=[.:]\s))AP,|(?:{_BARE})(?![A-Za-z]):?)",
+    re.MULTILINE,
+)
 UNDERSCORE_LINE = re.compile(r"_{10,}")  # divides an addendum from the report; de-identification blanks are three long
-LIST_NUMBER = re.compile(r"(?:^|(?<=[.:;!?]\s))[ ]*\(?\d{1,2}[.)]\s+(?=[A-Za-z])", re.MULTILINE)
+LIST_NUMBER = re.compile(r"(?:^|(?<=[.:;!?]\s))[ ]*(?:\(?\d{1,2}[.)]|#\d)\s+(?=[A-Za-z])", re.MULTILINE)
 
 _ABBREVIATION = re.compile(
     r"drs?|mrs?|ms|prof|st|vs|approx|e\.g|i\.e|cf|etc|fig|nos?|ca|resp|incl|excl|[ap]\.m|inf|sup|ant|post|lat|r\.n|m\.d|p\.a|a\.p", re.IGNORECASE

@@ -41,6 +41,50 @@ def test_a_heading_cuts_only_itself():
     assert region_sentence(["Incidental findings: none in the chest."]) == "Incidental findings: none in the chest."
 
 
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "SEMI-UPRIGHT PORTABLE AP RADIOGRAPH OF THE CHEST:",
+        "UPRIGHT AP AND LATERAL VIEWS OF THE CHEST:",
+        "CHEST, AP PORTABLE, UPRIGHT:",
+        "CHEST/ABDOMEN RADIOGRAPHS:",
+        "FRONTAL CHEST RADIOGRAPH WITH THE PATIENT IN SUPINE AND UPRIGHT POSITIONS:",
+        "FRONTAL UPPER ABDOMINAL RADIOGRAPH, TWO IMAGES:",
+        "IMPRESSION: AP CHEST:",
+        "FINAL REPORT EXAMINATION: DX CHEST PORT LINE/TUBE PLCMT 1 EXAM INDICATION:",
+        "FINAL ADDENDUM **********ADDENDUM***********",
+        "WET READ VERSION #2",
+        "FINAL REPORT FINDINGS",
+        "IMPRESSION",
+        "TECHNOLOGIST'S NOTE:",
+        "FINIDNGS:",
+        "AP:",
+        "#1",
+    ],
+)
+def test_headings_of_every_make_are_cut_whole(heading):
+    """Of the kinds that RGRG's list has; what is left of half a heading would begin the sentence."""
+    assert region_sentence([f"{heading} the lungs are clear."]) == "The lungs are clear."
+    assert region_sentence([f"Heart is normal. {heading} The lungs are clear."]) == "Heart is normal. The lungs are clear."
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "AP view shows a large heart.",
+        "PICC: tip in the SVC.",
+        "NO ACUTE FINDINGS.",
+        "FINDINGS CONSISTENT WITH EDEMA.",
+        "NO CHANGE FROM PRIOR STUDY.",
+        "Seen on AP, not on lateral.",
+        "FRONTAL CHEST RADIOGRAPH demonstrates edema.",
+        "IMPRESSIONS of clothing overlie the lung.",
+    ],
+)
+def test_words_of_headings_within_sentences_stay(sentence):
+    assert region_sentence([sentence]) == sentence
+
+
 def test_list_numbers_are_cut():
     assert region_sentence(["IMPRESSION: 1. No pneumothorax. 2. Small effusion."]) == "No pneumothorax. Small effusion."
 
