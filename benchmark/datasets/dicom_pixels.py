@@ -205,6 +205,10 @@ def guarded(path: Path, step: Callable[[], Found], compression: str = "") -> Fou
                 "pip install 'clala-benchmark[dicom]'"
             ) from None
         raise _damaged(path, error) from None
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # of decoders in Rust; it is no Exception, and would end the run
+            raise _damaged(path, error) from None
+        raise
 
 
 @contextmanager

@@ -353,6 +353,24 @@ def test_a_deflated_file_that_would_fill_the_memory_is_refused(tmp_path, monkeyp
             read(path)
 
 
+def test_a_decoder_that_panics_is_a_damaged_file_and_an_interrupt_stays_one(tmp_path):
+    """pylibjpeg-rle 2.1 ends so at run lengths that run out of the picture."""
+
+    class PanicException(BaseException):
+        pass
+
+    def panic():
+        raise PanicException("index out of bounds: the len is 8192 but the index is 8192")
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(UnreadableImage, match=r"truncated or damaged \(index out of bounds"):
+        dicom_pixels.guarded(tmp_path, panic)
+    with pytest.raises(KeyboardInterrupt):
+        dicom_pixels.guarded(tmp_path, interrupt)
+
+
 def test_half_a_deflated_file_is_refused(tmp_path):
     data = header(deep(), BitsStored=12)
     data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
