@@ -24,6 +24,15 @@ def register_models(register: Register) -> None:
     register(
         "rgrg", "adapters.rgrg.model:RGRG", summary="RGRG (Tanida et al., CVPR 2023): a sentence per region", trainer="adapters.rgrg.training:train"
     )
+    register(
+        "r2gen", "adapters.r2gen.model:R2Gen", summary="R2Gen (Chen et al., EMNLP 2020): a relational memory", trainer="adapters.r2gen.training:train"
+    )
+    register(
+        "tsget",
+        "adapters.tsget.model:TSGET",
+        summary="TSGET (Yi et al., JBHI 2024): the whole image at every layer; no weights are published",
+        trainer="adapters.tsget.training:train",
+    )
 
 
 @hookimpl
