@@ -26,6 +26,13 @@ from benchmark.records import Case, Problem, Reference, UserError
 SplitRule = Literal["official", "r2gen"]
 NEEDS = {"official": ("images", "reports", "metadata", "mimic_split"), "r2gen": ("images",)}
 FRONTAL = "PA,AP"
+# Stands under every table where the references are not the FINDINGS that most numbers are measured against.
+NOTES = {
+    "findings": "",
+    "impression": "References are the IMPRESSION of MIMIC-CXR's reports.",
+    "findings+impression": "References are FINDINGS and IMPRESSION of MIMIC-CXR's reports, or the one of them that there is.",
+}
+R2GEN_NOTE = "References are the texts of R2Gen's annotation.json, and its split."
 
 
 class NoRoot(UserError):
@@ -86,7 +93,7 @@ class MimicCXR:
         self.split_rule, self.annotation, self.unit, self.strict, self.workers = split_rule, annotation, unit, strict, workers
         self.asked = index.Asked(target, wanted if split_rule == "official" else ())
         self.is_credentialed = is_credentialed
-        self.note = note
+        self.note = note or (R2GEN_NOTE if split_rule == "r2gen" else NOTES[target])
         self._tree: MimicTree | None = None
         self._lists: dict[str, list[index.Listed]] = {}
         self._who: index.Patients | None = None

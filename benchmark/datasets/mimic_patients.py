@@ -18,6 +18,7 @@ from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan, size_of
+from benchmark.datasets.slow_disks import look_at
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 from benchmark.records import Problem
@@ -106,11 +107,18 @@ def stamp_patients(digest: hashlib._Hash, tree: MimicTree, subjects: Iterable[st
     was written over.
     """
     places = list(dict.fromkeys(str(place) for place in (tree.images, *tree.reports) if place.is_dir()))
-    for subject in sorted(set(subjects)):
-        for number, place in enumerate(places):
-            lines: list[str] = []
-            _list(f"{place}/{patient_folder(subject)}", "", lines)
-            digest.update("\n".join([f"p{subject} {number}", *sorted(lines), ""]).encode(errors="surrogateescape"))
+    for listing in look_at(sorted(set(subjects)), lambda subject: _listing(subject, places)):
+        digest.update(listing.encode(errors="surrogateescape"))
+
+
+def _listing(subject: str, places: Sequence[str]) -> str:
+    """A patient's files in each of the places."""
+    found: list[str] = []
+    for number, place in enumerate(places):
+        lines: list[str] = []
+        _list(f"{place}/{patient_folder(subject)}", "", lines)
+        found += [f"p{subject} {number}", *sorted(lines)]
+    return "\n".join([*found, ""])
 
 
 def _list(folder: str, below: str, lines: list[str]) -> None:
@@ -184,7 +192,9 @@ class Patient:
             entry.indication = mimic_reports.indication(parts)
             entry.technique, entry.comparison = (mimic_reports.one_line(parts.get(name, "")) for name in ("technique", "comparison"))
         others = sorted(self.on_disk.get(entry.study, {}).items(), key=lambda one: (_rank(self.view(one[0])), one[0]))
-        entry.others = [(other.relative, self.view(dicom), dicom) for dicom, other in others if dicom != entry.dicom and self._is_whole(entry, other)]
+        entry.others = [
+            (other.relative, self.view(dicom), dicom) for dicom, other in others if other.relative != image.relative and self._is_whole(entry, other)
+        ]
         self._add_prior(entry)
 
     def _add_prior(self, entry: Entry) -> None:

@@ -106,6 +106,7 @@ def test_a_case_carries_context_laterals_and_the_study_before(tree):
 def test_the_target_says_which_section_is_the_reference(tree, target, test, validate):
     dataset = MimicCXR(str(tree.root), target=target)
     assert (texts(dataset), texts(dataset, "validate")) == (test, validate)
+    assert [word in dataset.note for word in ("FINDINGS", "IMPRESSION")] == [target == "findings+impression", target != "findings"]
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,7 @@ def test_r2gens_items_decide_which_images_which_split_and_which_text(tree):
     lateral = dataset.cases("test")[0]
     assert (lateral.images[0].view, lateral.indication, lateral.prior_report) == ("LATERAL", "Cough.", "Old findings. Impression of 50000002.")
     assert dataset.problems() == []
+    assert dataset.note == "References are the texts of R2Gen's annotation.json, and its split."
 
 
 @pytest.mark.parametrize("keys", [("train", "val", "    "), (" train", "val ", "test"), ("TRAIN", "validate", "test")])
