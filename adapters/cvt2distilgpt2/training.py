@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ DEMO = Sizes(
 """so small that it learns in minutes, and travels in a repository"""
 PRESETS = {"demo": DEMO, "published": Sizes()}
 EPOCHS = {"demo": 12, "published": 10}
+RATES = {"demo": 2e-3, "published": 5e-4}
+SLOWER: dict[str, dict[str, float]] = {"demo": {}, "published": {"encoder.": 0.1}}
+"""the published learning rates are 5e-5 for the encoder and 5e-4 for the rest (its configuration, train_*.yaml)"""
 BRIGHTENED = 0.1
 """how far brightness and contrast of a training image may be off, as a share"""
 NO_PIECE = -100
@@ -100,26 +103,26 @@ def train(
     training: TrainingData,
     *,
     out: Path,
-    preset: str = "demo",
+    preset: Literal["demo", "published"] = "demo",
     seed: int = 42,
     device: str = "auto",
     command: str = "",
     epochs: int | None = None,
     batch_size: int = 8,
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     dropout: float = 0.1,
     words: int | None = None,
     save_every: int = 0,
     half: bool = True,
-    sizes: Sizes | None = None,
 ) -> Path:
     """Train from nothing on a dataset's train split, keep the best epoch by its validate split, and return the folder of the weights.
 
-    preset      demo = a small network, minutes on one core; published = the sizes of the paper, for a GPU, and without its warm start
-    dropout     of the decoder
-    words       a longer report is cut to so many; the authors have 60 of Chen et al.'s tokens
-    save_every  steps between two saved states within an epoch; 0 = after each epoch alone
-    half        store float16
+    preset         demo = a small network, minutes on one core; published = the sizes of the paper, for a GPU, and without its warm start
+    epochs         None = the preset's, as of learning_rate
+    dropout        of the decoder
+    words          a longer report is cut to so many; the authors have 60 of Chen et al.'s tokens
+    save_every     steps between two saved states within an epoch; 0 = after each epoch alone
+    half           store float16
 
     Raises UserError for a preset that does not exist, and what the common trainer raises.
     """
@@ -127,26 +130,37 @@ def train(
         raise UserError(f"train cvt2distilgpt2: no preset {preset!r}; known: {', '.join(PRESETS)}")
     if words is not None and words < 1:
         raise UserError(f"train cvt2distilgpt2: words is {words}; a report is cut to 1 at least, or leave it out")
-    sizes = sizes or PRESETS[preset]
+    return train_at(
+        PRESETS[preset],
+        training,
+        out=out,
+        epochs=EPOCHS[preset] if epochs is None else epochs,
+        batch_size=batch_size,
+        learning_rate=RATES[preset] if learning_rate is None else learning_rate,
+        times=SLOWER[preset],
+        dropout=dropout,
+        words=words,
+        half=half,
+        seed=seed,
+        device=device,
+        command=command,
+        save_every=save_every,
+        preset=preset,
+    )
+
+
+def train_at(
+    sizes: Sizes, training: TrainingData, *, out: Path, dropout: float, words: int | None, half: bool, seed: int, preset: str = "", **settings: Any
+) -> Path:
+    """``train`` for a network of any sizes; ``settings`` go to the common trainer."""
     pieces = Pieces.learn((said(reference.report, words) for _, reference in pairs_of(training, "train", has_image_and_report)), sizes.words)
     torch.manual_seed(seed)
     network = Network(replace(sizes, words=len(pieces)), dropout=dropout)
     begin(network)
     weights = sum(parameter.numel() for parameter in network.parameters())
-    return learn(
-        ReportLearner(network, pieces, words=words, half=half),
-        training,
-        out,
-        epochs=EPOCHS[preset] if epochs is None else epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        device=device,
-        command=command,
-        name="cvt2distilgpt2",
-        save_every=save_every,
-        about={"preset": preset, "dropout": dropout, "words": words, "weights": weights},
-    )
+    about = {"preset": preset, "dropout": dropout, "words": words, "weights": weights}
+    learner = ReportLearner(network, pieces, words=words, half=half)
+    return learn(learner, training, out, seed=seed, name="cvt2distilgpt2", about=about, **settings)
 
 
 def said(report: str, words: int | None) -> str:

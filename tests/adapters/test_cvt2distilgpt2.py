@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from adapters.cvt2distilgpt2 import encoder
-from adapters.cvt2distilgpt2.model import CvT2DistilGPT2
+from adapters.cvt2distilgpt2.model import DEMO_WEIGHTS, CvT2DistilGPT2
 from adapters.cvt2distilgpt2.network import Network, normalised
 from adapters.cvt2distilgpt2.pieces import BadVocabulary, Pieces
 from adapters.cvt2distilgpt2.pixels import middle
 from adapters.cvt2distilgpt2.sizes import Sizes
-from adapters.cvt2distilgpt2.training import train
+from adapters.cvt2distilgpt2.training import train, train_at
 from adapters.cvt2distilgpt2.weights import DECODER, WrongWeights, fill, load_checkpoint, load_folder, published_names
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import Case, ImageFile, Reference, UserError
@@ -308,7 +308,7 @@ def weights(dataset: FakeDataset, tmp_path_factory: pytest.TempPathFactory) -> P
     out = tmp_path_factory.mktemp("weights")
     command = "python -m benchmark train cvt2distilgpt2 --dataset phantom"
     where: dict[str, Any] = {"out": out, "device": "cpu", "command": command}
-    return train(dataset, **where, epochs=9, batch_size=4, learning_rate=1e-2, dropout=0.0, sizes=TRAINABLE)
+    return train_at(TRAINABLE, dataset, **where, epochs=9, batch_size=4, learning_rate=1e-2, dropout=0.0, words=None, half=True, seed=42)
 
 
 @pytest.fixture(scope="module")
@@ -417,3 +417,18 @@ def test_everything_learns(weights: Path, dataset: FakeDataset) -> None:
     learner.losses(learner.batch(dataset.cases("train"), dataset.references("train")))["words"].backward()  # type: ignore[no-untyped-call]
     without = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.abs().sum()]
     assert without == []
+
+
+@pytest.mark.skipif(not DEMO_WEIGHTS.is_dir(), reason="no demo weights in this checkout")
+def test_the_demo_weights_are_small_and_say_that_they_know_phantoms_alone(images: Tensor, tmp_path: Path) -> None:
+    demo = CvT2DistilGPT2(device="cpu")
+    assert sum(file.stat().st_size for file in DEMO_WEIGHTS.iterdir()) < 4e6
+    assert "train cvt2distilgpt2 --preset demo --dataset phantom" in demo.provenance()["made_by"]
+    card = demo.card()
+    assert "Trained on phantoms alone" in card.remarks[0]
+    assert card.leak("phantom", "train")
+    assert card.leak("phantom", "test") == ""
+    for number, image in enumerate(images[:2]):
+        Image.fromarray(image.numpy()).save(tmp_path / f"{number}.png")
+    reports = list(demo.generate([Case(str(n), "p", "s", (ImageFile(tmp_path / f"{n}.png"),)) for n in range(2)]))
+    assert all(report.text.endswith(".") and not report.details["stopped_at_max_length"] for report in reports)
