@@ -13,7 +13,10 @@ OURS = "Apache-2.0 (code)"
 IN_MIMIC_TRAIN = "at least 39,243 of Chest ImaGenome's 47,393 test images are in the training split of MIMIC-CXR, which it learnt from"
 
 LEAKS_OF: Mapping[str, Mapping[str, str]] = {
-    "mimic_cxr": {"chest_imagenome": IN_MIMIC_TRAIN},
+    "mimic_cxr": {
+        "chest_imagenome": IN_MIMIC_TRAIN,
+        "chest_imagenome_gold": "Chest ImaGenome's gold images were not kept out of the training split of MIMIC-CXR, which it learnt from",
+    },
     "chest_imagenome": {"mimic_cxr": "Chest ImaGenome shares out MIMIC-CXR's images anew, so that images of any split may be in its training split"},
 }
 """dataset that was learnt from -> dataset that is measured -> what of it the model has then seen"""
@@ -45,9 +48,16 @@ def learnt_by_command(about: Mapping[str, Any]) -> Learnt:
     if "train" not in words:
         return Learnt("", None)
     named = "phantom"  # the default of the command
+    split_rule = ""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in ("--dataset", "-d"):
             named = following
         elif word.startswith("--dataset="):
             named = word.partition("=")[2]
-    return learnt_from(named)
+        elif ".split_rule=" in word:
+            split_rule = word.rpartition("=")[2]
+    learnt = learnt_from(named)
+    if learnt.leaks is None or split_rule in ("", "official"):
+        return learnt
+    own = f"its training split is one of our own (split_rule={split_rule}), with images of other splits unless they go by the same rule"
+    return Learnt(f"{learnt.training}, split_rule={split_rule}", {**learnt.leaks, named.partition(":")[0]: own})

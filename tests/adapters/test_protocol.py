@@ -64,6 +64,14 @@ def test_what_weights_learnt_from_is_read_from_the_command_that_made_them(comman
     assert (learnt.leaks is None) == (training == ""), "not known is not clean"
 
 
+def test_a_split_of_our_own_is_marked_where_that_dataset_is_measured() -> None:
+    """Which rule the measured split goes by, a card cannot know: a mark too many is read, a leak without one is not."""
+    command = "python -m benchmark train clala --dataset chest_imagenome:/data --set chest_imagenome.split_rule="
+    for rule, is_marked in (("stratified", True), ("official", False)):
+        card = ProtocolCard(leaks=learnt_by_command({"command": command + rule}).leaks)
+        assert bool(card.leak("chest_imagenome", "test")) == is_marked
+
+
 def test_the_demo_of_clala_learnt_from_phantoms() -> None:
     learnt = learnt_by_command(json.loads((DEMO / "about.json").read_text()))
     assert learnt.training.startswith("phantom, train split")
