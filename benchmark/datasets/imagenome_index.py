@@ -18,6 +18,7 @@ from benchmark.datasets.entry_file import Task, portions
 from benchmark.datasets.mimic_patients import Patient, Shot, by_subject, is_usable, read_metadata, stamp_patients
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.region_sentences import region_sentence
+from benchmark.datasets.slow_disks import look_at
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
@@ -83,8 +84,8 @@ def stamp(tree: MimicTree, split: str) -> str:
     images = [row for _, row in read_cells(tree.splits[split], ["subject_id", "dicom_id"])]
     stamp_patients(digest, tree, (subject.removeprefix("p") for subject, _ in images))
     if graphs.folders:
-        names = (scene_graphs.file_name(dicom.removesuffix(".dcm")) for dicom in sorted(dicom for _, dicom in images))
-        digest.update("".join(f"{name} {graphs.size(name)}\n" for name in names).encode())
+        names = sorted(scene_graphs.file_name(dicom.removesuffix(".dcm")) for _, dicom in images)
+        digest.update("".join(f"{name} {size}\n" for name, size in zip(names, look_at(names, graphs.size), strict=True)).encode())
     return digest.hexdigest()
 
 
