@@ -70,7 +70,8 @@ class TSGET:
             (
                 False,
                 "weights of patients: none are published (nor is a licence stated); train some with the program, "
-                "https://github.com/SKD-HPC/TSGET, about 1 GB with the optimizer's state, and name them and the annotation.json: tsget:PATH, --set tsget.vocab=PATH",
+                "https://github.com/SKD-HPC/TSGET (about 1 GB with the optimizer's state), and name them and the annotation.json: tsget:PATH, "
+                "--set tsget.vocab=PATH",
             ),
         ]
 

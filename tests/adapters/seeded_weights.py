@@ -12,7 +12,6 @@ import torch
 
 from adapters.r2gen.network import places
 
-
 RESNET_101 = (3, 4, 23, 3)
 WIDTHS = (64, 128, 256, 512)
 
