@@ -19,7 +19,7 @@ pytest.importorskip("transformers")
 from adapters.rgrg.model import DEMO_WEIGHTS, NO_SENTENCE, RGRG  # noqa: E402
 from adapters.rgrg.network import Network  # noqa: E402
 from adapters.rgrg.sizes import Sizes  # noqa: E402
-from adapters.rgrg.training import NO_WORD, RegionLearner, train  # noqa: E402
+from adapters.rgrg.training import NO_WORD, RegionLearner, train, train_sizes  # noqa: E402
 from adapters.rgrg.weights import WrongWeights, load  # noqa: E402
 from adapters.rgrg.words import Words, WrongWords  # noqa: E402
 from benchmark.records import BoxXYXY, Case, ImageFile, Reference, Report, UserError  # noqa: E402
@@ -87,7 +87,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Phantoms:
 @pytest.fixture(scope="module")
 def folder(phantoms: Phantoms, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = "python -m benchmark train rgrg --dataset phantom"
-    return train(phantoms, out=tmp_path_factory.mktemp("weights"), epochs=1, batch=2, device="cpu", sizes=TINY, command=command)
+    return train_sizes(phantoms, TINY, out=tmp_path_factory.mktemp("weights"), epochs=1, batch=2, device="cpu", command=command)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,17 @@ def test_the_weights_of_a_folder_are_those_that_were_trained(folder: Path, tmp_p
     save(network, tmp_path)
     assert (tmp_path / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
     assert network.detector.box_head.fc6.weight.dtype == torch.float32
+
+
+def test_what_cannot_be_learnt_from_is_refused(phantoms: Phantoms, tmp_path: Path) -> None:
+    class Mute(Phantoms):
+        def reference(self, number: int) -> Reference:
+            return Reference(f"c{number}", "The lungs are clear.", {}, BOXES)
+
+    with pytest.raises(UserError, match="no preset 'large'; known: demo"):
+        train(phantoms, out=tmp_path, preset="large")
+    with pytest.raises(UserError, match="no training image with boxes and sentences of regions"):
+        train(Mute(tmp_path), out=tmp_path)
 
 
 def test_a_batch_holds_what_is_to_be_learnt(phantoms: Phantoms, folder: Path) -> None:
