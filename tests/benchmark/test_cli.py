@@ -332,7 +332,7 @@ def test_what_cannot_be_labelled_is_told_in_one_line(folder: Path, words: list[s
 
 def test_what_can_be_trained_is_listed_and_shows_its_own_settings(folder: Path) -> None:
     listed = benchmark_command("list", "trainers", folder=folder).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == ["trainers:", "clala", "classifier", "detector"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["trainers:", "clala", "classifier", "cvt2distilgpt2", "detector", "r2gen", "rgrg", "tsget"]
     shown = benchmark_command("train", "clala", "--help", folder=folder).stdout
     assert "Settings of clala, written --name value:" in shown
     assert any(line.split() == ["--precision", "auto", "|", "no", "|", "bf16", "|", "fp16", "[auto]"] for line in shown.splitlines())
@@ -343,8 +343,8 @@ def test_what_can_be_trained_is_listed_and_shows_its_own_settings(folder: Path) 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["clalla"], "no trainer named 'clalla' (did you mean 'clala'?); known: clala, classifier, detector"),
-        (["constant"], "model 'constant' cannot be trained here; these can: clala, classifier, detector"),
+        (["clalla"], "no trainer named 'clalla' (did you mean 'clala'?); known: clala, classifier, cvt2distilgpt2, detector, r2gen, rgrg, tsget"),
+        (["constant"], "model 'constant' cannot be trained here; these can: clala, classifier, cvt2distilgpt2, detector, r2gen, rgrg, tsget"),
         (["clala", "--epoch", "3"], "trainer 'clala' has no setting 'epoch'; it has: preset, labels, "),
     ],
 )
