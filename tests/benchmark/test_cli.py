@@ -332,7 +332,8 @@ def test_what_cannot_be_labelled_is_told_in_one_line(folder: Path, words: list[s
 
 def test_what_can_be_trained_is_listed_and_shows_its_own_settings(folder: Path) -> None:
     listed = benchmark_command("list", "trainers", folder=folder).stdout
-    assert [line.split()[0] for line in listed.splitlines()] == ["trainers:", "clala", "classifier", "cvt2distilgpt2", "detector", "r2gen", "rgrg", "tsget"]
+    names = ["trainers:", "clala", "classifier", "cvt2distilgpt2", "detector", "r2gen", "rgrg", "tsget"]
+    assert [line.split()[0] for line in listed.splitlines()] == names
     shown = benchmark_command("train", "clala", "--help", folder=folder).stdout
     assert "Settings of clala, written --name value:" in shown
     assert any(line.split() == ["--precision", "auto", "|", "no", "|", "bf16", "|", "fp16", "[auto]"] for line in shown.splitlines())
