@@ -38,63 +38,90 @@ class NoNetwork(UserError):
     """A network is not on this machine, or a folder holds none; the message says where it was looked for, and how to get it."""
 
 
-def network_folder(name: str, setting: str, *, download: bool = False, files: Sequence[str] = FILES) -> Path:
-    """The folder of a network that is named by its path or by its name on the hub.
+def network_folder(name: str, setting: str, *, download: bool = False, files: Sequence[str] = FILES, wanted: Sequence[str] = ()) -> Path:
+    """The folder of a network that is named by its path or by its name on the hub, which may go on with ``@`` and a revision.
 
     setting   what the user would type to name another: ``bertscore.model``
-    download  fetch from the hub what is not on this machine: the rest of the version that was begun, else the newest
+    download  fetch from the hub what is not on this machine: that revision; without one the rest of the version that was begun, else the newest
+    files     patterns of what is fetched
+    wanted    files that must be there, where the network is not one as transformers' save_pretrained leaves it
 
     Raises ``NoNetwork``.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _checked(folder, f"{setting}={folder.name}", "name one as transformers' save_pretrained leaves it")
+        remedy = f"name one with {', '.join(wanted)}" if wanted else "name one as transformers' save_pretrained leaves it"
+        return _checked(folder, f"{setting}={folder.name}", remedy, wanted)
+    name, _, revision = name.partition("@")
     if folder.exists() or not _HUB_NAME.fullmatch(name) or "--" in name or ".." in name:  # the hub gives no such names
         raise NoNetwork(
             f"{setting}={name}: is no folder, nor the name of a model on the Hugging Face hub; name a folder with config.json and weights"
         )
     if importlib.util.find_spec("huggingface_hub") is None:
         raise NoNetwork(f"{setting}={name}: is no folder here, and huggingface_hub is not installed: pip install 'clala-benchmark[models]'")
-    cached = _in_cache(name, setting)
+    cached = _in_cache(name, setting, revision)
     fetch = f"fetch it, --set {setting.partition('.')[0]}.download=yes"
     if download:
-        return _fetched(name, setting, cached, files)
+        return _fetched(name, setting, cached, files, revision, wanted)
     if cached is None:
-        raise NoNetwork(f"{setting}={name}: is neither a folder nor in the Hugging Face hub's cache; name a folder, --set {setting}=PATH, or {fetch}")
-    return _checked(cached, f"{setting}={name}", f"it was not fetched whole: name another folder, --set {setting}=PATH, or {fetch}")
+        which = f"{name} (revision {revision[:12]})" if revision else name
+        raise NoNetwork(
+            f"{setting}={which}: is neither a folder nor in the Hugging Face hub's cache; name a folder, --set {setting}=PATH, or {fetch}"
+        )
+    return _checked(cached, f"{setting}={name}", f"it was not fetched whole: name another folder, --set {setting}=PATH, or {fetch}", wanted)
 
 
-def _in_cache(name: str, setting: str) -> Path | None:
+def _in_cache(name: str, setting: str, revision: str = "") -> Path | None:
     """The folder in the hub's cache, whole or begun; None if there is none with a config.json."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
         # Of a folder that was fetched in part snapshot_download says in some versions that it is there, in others that it is not.
-        found = try_to_load_from_cache(name, CONFIG)
+        found = try_to_load_from_cache(name, CONFIG, revision=revision or None)
     except HFValidationError as error:
         raise NoNetwork(f"{setting}={name}: is no folder, nor a name as the Hugging Face hub gives them; name a folder, or mend the name") from error
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _fetched(name: str, setting: str, cached: Path | None, files: Sequence[str]) -> Path:
+def _fetched(name: str, setting: str, cached: Path | None, files: Sequence[str], revision: str, wanted: Sequence[str]) -> Path:
     """The folder with all that the hub has; nothing is fetched twice. Raises ``NoNetwork``."""
     from huggingface_hub import snapshot_download
 
-    revision = cached.name if cached else None  # a network that was begun stays the one that it is
+    if cached is not None and revision and not _lacking(cached, wanted):
+        return cached  # a revision does not change: there is nothing to ask the hub
+    which = revision or (cached.name if cached else None)  # a network that was begun stays the one that it is
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
-        if not weights_files(folder):
-            folder = Path(snapshot_download(name, revision=revision, allow_patterns=[*files, OLD_WEIGHTS]))
+        folder = Path(snapshot_download(name, revision=which, allow_patterns=list(files)))
+        if not wanted and not weights_files(folder):
+            folder = Path(snapshot_download(name, revision=which, allow_patterns=[*files, OLD_WEIGHTS]))
     except Exception as error:  # of the hub, of its client and of the disk, and between versions of the client they are other ones
-        if cached is None or _lacking(cached):
-            raise NoNetwork(
-                f"{setting}={name}: could not be fetched from the hub ({type(error).__name__}); get it where there is a network and name its "
-                f"folder, --set {setting}=PATH"
-            ) from error
+        if cached is None or _lacking(cached, wanted):
+            raise NoNetwork(f"{setting}={name}: {_why_not_fetched(error, name, setting, which)}") from error
         return cached
-    return _checked(
-        folder, f"{setting}={name}", f"the rest could not be fetched: get it where there is a network, or name another folder, --set {setting}=PATH"
+    remedy = f"the rest could not be fetched: get it where there is a network, or name another folder, --set {setting}=PATH"
+    return _checked(folder, f"{setting}={name}", remedy, wanted)
+
+
+def _why_not_fetched(error: Exception, name: str, setting: str, revision: str | None) -> str:
+    """What the hub said, and what to do about it."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return (
+            "is given only to those who have accepted its licence, and this machine has not shown that it may; accept it on the page of the model, "
+            f"then log in (hf auth login, or $HF_TOKEN) and run this again, or name a folder that has it, --set {setting}=PATH"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"the hub has no revision {revision!r} of it; name one of its page's, --set {setting}={name}@REVISION, or a folder, {setting}=PATH"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"the hub has no such model, or not for you; mend the name, log in (hf auth login, or $HF_TOKEN), or name a folder, --set {setting}=PATH"
+        )
+    kind = type(error).__name__
+    return (
+        f"could not be fetched from the hub ({kind}); get it where there is a network and name its folder, --set {setting}=PATH; "
+        "what has come is kept, and the same command goes on from there"
     )
 
 
@@ -167,6 +194,16 @@ def config_digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def file_digests(files: Sequence[Path]) -> dict[str, str]:
+    """File name -> sha256: what made a report, told apart file by file. A file in the hub's cache is known by its name there, and not read for it."""
+    return {file.name: _kept_sha256(file, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(files)}
+
+
+@lru_cache(maxsize=256)
+def _kept_sha256(file: Path, size: int, modified_ns: int) -> str:
+    return _sha256(file)
+
+
 def _digest_of(files: Sequence[Path]) -> str:
     return _digest(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
 
@@ -184,14 +221,16 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _checked(folder: Path, asked: str, remedy: str) -> Path:
-    if lacking := _lacking(folder):
+def _checked(folder: Path, asked: str, remedy: str, wanted: Sequence[str] = ()) -> Path:
+    if lacking := _lacking(folder, wanted):
         raise NoNetwork(f"{asked}: that folder holds no {lacking}; {remedy}")
     return folder
 
 
-def _lacking(folder: Path) -> str:
+def _lacking(folder: Path, wanted: Sequence[str] = ()) -> str:
     """What of a network is not there, empty if all is."""
+    if wanted:
+        return next((name for name in wanted if not (folder / name).is_file()), "")
     if not (folder / CONFIG).is_file():
         return CONFIG
     for whole, index in _WHOLE_OR_INDEX:
