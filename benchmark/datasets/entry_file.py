@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 TEXTS = tuple(f.name for f in fields(Entry) if f.type == "str")
 """columns of one text each"""
+OFTEN_SAME = frozenset(("subject", "study", "view", "left_out", "technique", "comparison"))
+"""those in which one text stands in many rows: it is made once"""
 STRUCTS = {
     "problems": ("kind", "where", "what"),
     "others": ("path", "view", "dicom"),
@@ -46,6 +48,7 @@ WORTH_A_POOL = 5_000
 ABANDONED_S = 24 * 3600
 """age from which on a file that was never finished is nobody's any more"""
 _PART = re.compile(r"\d+-of-\d+-by-\d+\.parquet")
+Value = TypeVar("Value")
 Patient = TypeVar("Patient", bound="tuple[str, Sequence[Any]]")
 """with the images that are listed of it"""
 
@@ -59,22 +62,21 @@ class Task(NamedTuple):
     """of the function that reads"""
 
 
-class Boxes(Mapping[str, BoxXYXY]):
-    """Region -> box of one image. The numbers stay in the array of the file: as tuples, those of 166,521 images would fill a gigabyte."""
+class ByRegion(Mapping[str, Value]):
+    """Region -> box, or sentence, of one image. They stay in the columns of the file: as objects, those of 166,521 images would fill gigabytes."""
 
-    __slots__ = ("_corners", "_regions", "_start")
+    __slots__ = ("_regions", "_start", "_values")
 
-    def __init__(self, regions: tuple[str, ...], corners: np.ndarray[Any, np.dtype[np.float64]], start: int) -> None:
-        """``corners`` (n, 4) of many images; those of this one begin at ``start``."""
-        self._regions, self._corners, self._start = regions, corners, start
+    def __init__(self, regions: tuple[str, ...], values: Callable[[int, int], list[Value]], start: int) -> None:
+        """``values`` makes those from one row of the column to before another; the image's own begin at ``start``."""
+        self._regions, self._values, self._start = regions, values, start
 
-    def __getitem__(self, region: str) -> BoxXYXY:
+    def __getitem__(self, region: str) -> Value:
         try:
             row = self._start + self._regions.index(region)
         except ValueError:
             raise KeyError(region) from None
-        left, top, right, bottom = self._corners[row].tolist()
-        return left, top, right, bottom
+        return self._values(row, row + 1)[0]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._regions)
@@ -82,16 +84,16 @@ class Boxes(Mapping[str, BoxXYXY]):
     def __len__(self) -> int:
         return len(self._regions)
 
-    def items(self) -> ItemsView[str, BoxXYXY]:
+    def items(self) -> ItemsView[str, Value]:
         """All at once, which is faster than one by one."""
-        corners = self._corners[self._start : self._start + len(self._regions)].tolist()
-        return {region: (box[0], box[1], box[2], box[3]) for region, box in zip(self._regions, corners, strict=True)}.items()
+        values = self._values(self._start, self._start + len(self._regions))
+        return dict(zip(self._regions, values, strict=True)).items()
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self.items()),)  # not with the boxes of all the other images
+        return dict, (dict(self.items()),)  # not with those of all the other images
 
 
 def gather(
@@ -199,7 +201,7 @@ def load(path: Path) -> list[Entry] | None:
     if set(table.column_names) != {f.name for f in fields(Entry)}:
         return None
     with _without_collections():
-        columns = {name: _texts(table.column(name)) for name in TEXTS}
+        columns = {name: (_known if name in OFTEN_SAME else _texts)(table.column(name).combine_chunks()) for name in TEXTS}
         for name, parts in STRUCTS.items():
             starts, values = _flat(table.column(name), parts)
             columns[name] = list(_OF_ROWS[name](starts, values))
@@ -271,20 +273,22 @@ def _flat(column: pa.ChunkedArray, parts: Sequence[str]) -> tuple[list[int], lis
     return lists.offsets.to_pylist(), [lists.values.field(name) for name in parts]
 
 
-def _texts(column: pa.ChunkedArray | pa.Array) -> list[str]:
+def _texts(column: pa.Array) -> list[str]:
     """Cut from the buffer: to_pylist makes a scalar of Arrow for each."""
+    content, ends = _content(column)
+    if content.isascii():
+        text = content.decode("ascii")
+        return [text[start:stop] for start, stop in itertools.pairwise(ends.tolist())]
+    return [content[start:stop].decode() for start, stop in itertools.pairwise(ends.tolist())]
+
+
+def _content(column: pa.Array) -> tuple[bytes, np.ndarray[Any, np.dtype[np.int32]]]:
+    """All texts of a column one after another in UTF-8, and where each begins and the last one ends."""
     import numpy as np
 
-    array = column if not hasattr(column, "chunks") else column.combine_chunks()
-    _, starts, content = array.buffers()
-    if not len(array) or content is None:
-        return [""] * len(array)
-    ends = np.frombuffer(starts, np.int32)[array.offset : array.offset + len(array) + 1].tolist()
-    data = content.to_pybytes()
-    if data.isascii():
-        text = data.decode("ascii")
-        return [text[start:stop] for start, stop in itertools.pairwise(ends)]
-    return [data[start:stop].decode() for start, stop in itertools.pairwise(ends)]
+    _, starts, content = column.buffers()
+    ends = np.frombuffer(starts or b"", np.int32)[column.offset : column.offset + len(column) + 1]
+    return content.to_pybytes() if content is not None else b"", ends
 
 
 def _tuples(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
@@ -297,26 +301,41 @@ def _lesions(starts: list[int], values: list[pa.Array]) -> Iterator[list[str]]:
     return (names[start:stop] for start, stop in itertools.pairwise(starts))
 
 
-def _sentences(starts: list[int], values: list[pa.Array]) -> Iterator[dict[str, str]]:
-    regions, texts = _known(values[0]), _texts(values[1])
-    return (dict(zip(regions[start:stop], texts[start:stop], strict=True)) for start, stop in itertools.pairwise(starts))
+def _sentences(starts: list[int], values: list[pa.Array]) -> Iterator[ByRegion[str]]:
+    texts, ends = _content(values[1])
+
+    def sentences(start: int, stop: int) -> list[str]:
+        return [texts[begin:end].decode() for begin, end in itertools.pairwise(ends[start : stop + 1].tolist())]
+
+    return _by_region(starts, values[0], sentences)
 
 
-def _boxes(starts: list[int], values: list[pa.Array]) -> Iterator[Boxes]:
+def _boxes(starts: list[int], values: list[pa.Array]) -> Iterator[ByRegion[BoxXYXY]]:
     import numpy as np
 
-    coded = values[0].dictionary_encode()
+    corners = np.stack([_numbers(value, np.float64) for value in values[1:]], axis=1)
+
+    def boxes(start: int, stop: int) -> list[BoxXYXY]:
+        return [(left, top, right, bottom) for left, top, right, bottom in corners[start:stop].tolist()]
+
+    return _by_region(starts, values[0], boxes)
+
+
+def _by_region(starts: list[int], regions: pa.Array, values: Callable[[int, int], list[Value]]) -> Iterator[ByRegion[Value]]:
+    """One mapping per image. Many have the same regions in the same order: one tuple for them."""
+    import numpy as np
+
+    coded = regions.dictionary_encode()
     names = [_REGION.get(name, name) for name in coded.dictionary.to_pylist()]
     codes = _numbers(coded.indices, np.int32)
     key_of, width = codes.tobytes(), codes.itemsize
-    corners = np.stack([_numbers(value, np.float64) for value in values[1:]], axis=1)
-    known: dict[bytes, tuple[str, ...]] = {}  # most images have the 29 regions in one order: one tuple for them
+    known: dict[bytes, tuple[str, ...]] = {}
     for start, stop in itertools.pairwise(starts):
         key = key_of[start * width : stop * width]
-        regions = known.get(key)
-        if regions is None:
-            regions = known[key] = tuple(names[code] for code in codes[start:stop])
-        yield Boxes(regions, corners, start)
+        own = known.get(key)
+        if own is None:
+            own = known[key] = tuple(names[code] for code in codes[start:stop])
+        yield ByRegion(own, values, start)
 
 
 _OF_ROWS: Mapping[str, Callable[[list[int], list[pa.Array]], Iterator[Any]]] = {
