@@ -1,0 +1,51 @@
+"""Where a network runs, in which precision and how many cases at once: asked for or worked out, and refused in words before anything is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from adapters.running import device_named
+from adapters.vision_language.loading import check_precision
+from adapters.vision_language.memory import Sizes, batch_that_fits, free_bytes
+from adapters.vision_language.published import missing_packages
+from benchmark.records import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Fitted(NamedTuple):
+    """What was settled."""
+
+    device: torch.device
+    precision: str
+    batch_size: int
+
+
+def check_packages(who: str) -> None:
+    """Raise ``UserError`` with the remedy unless what the networks stand on is installed."""
+    if lacking := missing_packages():
+        raise UserError(f"{who} needs {', '.join(lacking)}, not installed here; install the extra: pip install 'clala-benchmark[models]'")
+
+
+def device_and_precision(who: str, device: str, precision: str, usual: str = "bf16") -> tuple[torch.device, str]:
+    """Both, with ``auto`` replaced: a GPU if there is one; ``usual`` there (what the authors ran), bf16 on a CPU. Raises ``UserError``."""
+    found = device_named(device, who)
+    if precision == "auto" and found.type != "cpu":
+        precision = usual
+    return found, check_precision(precision, found, who)
+
+
+def fitted(sizes: Sizes, who: str, *, device: torch.device, precision: str, batch_size: int, at_most: int, is_spread: bool = False) -> Fitted:
+    """With a batch that fits: ``batch_size``, or as many up to ``at_most`` if that is 0. Raises ``UserError``.
+
+    is_spread  the network is spread over devices by a map, and nobody can say beforehand what each has to hold
+    """
+    if batch_size < 0:
+        raise UserError(f"{who}: batch_size is {batch_size}; it must be at least 1, or 0 for as many as fit")
+    if is_spread:
+        return Fitted(device, precision, batch_size or 1)
+    free = free_bytes(device)
+    where = str(device) if device.type != "cpu" else "this machine"
+    fits = batch_that_fits(sizes, who, precision=precision, batch_size=batch_size, at_most=at_most, free=free, where=where)
+    return Fitted(device, precision, fits)
