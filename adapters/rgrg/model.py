@@ -250,7 +250,7 @@ class RGRG:
         shared = ProtocolCard(
             target="sentences of regions",
             inputs=("frontal image",) if self.boxes == "predicted" else ("frontal image", "boxes"),
-            decoding=f"{decoding}, at most {self.max_tokens} tokens a sentence",
+            decoding=f"{decoding}, at most {min(self.max_tokens, self.network.sizes.places)} tokens a sentence",
             remarks=(
                 SAID_ONCE[self.dedup],
                 "Where no region is found and chosen, as in most lateral images, the report is empty and scored as such.",
@@ -261,7 +261,12 @@ class RGRG:
             learnt = learnt_by_command(self.about)
             size = "At the size of a demonstration and trained from nothing: it says nothing about the published model."
             return replace(
-                shared, training=learnt.training, leaks=learnt.leaks, licence=OURS, weights="trained here", remarks=(*shared.remarks, size)
+                shared,
+                training=learnt.training,
+                leaks=learnt.leaks,
+                licence=OURS,
+                weights="the demo's, which ship with the project" if self.path == DEMO_WEIGHTS else "trained here",
+                remarks=(*shared.remarks, size),
             )
         learnt = learnt_from("chest_imagenome")
         whole = "Its authors measured it on the images of Chest ImaGenome's test split whose reports have a findings section."
