@@ -56,7 +56,7 @@ def train(
     seed: int = 42,
     device: str = "auto",
     command: str = "",
-    epochs: int = 12,
+    epochs: int = 10,
     batch_size: int = 16,
     learning_rate: float = 1e-3,
     threshold: int = THRESHOLD,

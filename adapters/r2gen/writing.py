@@ -140,7 +140,7 @@ def squared(path: Path, size_px: int) -> np.ndarray:
     if min(grey.shape) < SMALLEST_PX:
         height, width = grey.shape
         raise TooSmall(f"radiograph {path}: is {width} x {height} pixels, which shows nothing; give an image of {SMALLEST_PX} on a side at least")
-    return np.asarray(Image.fromarray(grey).resize((size_px, size_px), Image.Resampling.BILINEAR))
+    return np.array(Image.fromarray(grey).resize((size_px, size_px), Image.Resampling.BILINEAR))
 
 
 def normalised(grey: Tensor) -> Tensor:

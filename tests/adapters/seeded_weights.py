@@ -6,6 +6,7 @@ So the weights of a fixture need not be kept, and a tensor that is loaded into t
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +58,20 @@ def published(
         shapes |= linear(f"{model}rm.mlp.0", width, width) | linear(f"{model}rm.mlp.2", width, width)
         shapes |= linear(f"{model}rm.W", 2 * width, width) | linear(f"{model}rm.U", 2 * width, width)
     return {name: places(5000, width) if name.endswith(".pe") else torch.from_numpy(seeded(name, shape)) for name, shape in shapes.items()}
+
+
+class Sees:
+    """A network that was shown its images already: a ResNet-101 is most of the work of these tests."""
+
+    def __init__(self, network: Any, patches: torch.Tensor) -> None:
+        self.sizes, self.begin, self.step, self.patches = network.sizes, network.begin, network.step, patches
+
+    def to(self, device: torch.device) -> Sees:
+        return self
+
+    def read(self, images: torch.Tensor) -> torch.Tensor:
+        """Whatever the images."""
+        return self.patches
 
 
 def linear(name: str, out: int, into: int) -> dict[str, tuple[int, ...]]:

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent))
-from seeded_weights import listing, published
+from seeded_weights import Sees, listing, published
 
 from adapters.beam_search import Kept
-from adapters.chen_text import Manner, Vocabulary
+from adapters.chen_text import Manner
 from adapters.r2gen.network import Backbone, Sizes
 from adapters.r2gen.training import train_family
 from adapters.r2gen.weights import Loaded, Manners, WrongWeights, load
@@ -66,19 +66,6 @@ def test_log_probabilities_are_the_program_s(dataset: Manner, golden: Loaded, se
         scores = golden.network(seen[dataset], torch.tensor([GOLDEN["token_rows"]] * 3))
     expected = GOLDEN[dataset]["log_probs"]
     np.testing.assert_allclose(scores[:, -len(expected[0]) :], expected, atol=1e-4)
-
-
-class Sees:
-    """A network that was shown its images already."""
-
-    def __init__(self, network: Any, patches: Tensor) -> None:
-        self.sizes, self.begin, self.step, self.patches = network.sizes, network.begin, network.step, patches
-
-    def to(self, device: torch.device) -> Sees:
-        return self
-
-    def read(self, images: Tensor) -> Tensor:
-        return self.patches
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -160,19 +147,21 @@ class Two:
         return [Reference(path.stem, text) for path, text in zip(IMAGES, texts, strict=False)] if split == "train" else []
 
 
-def test_two_reports_are_learnt_by_heart(tmp_path: Path) -> None:
+def test_a_training_leaves_a_folder_that_is_a_model(tmp_path: Path) -> None:
     sizes = Sizes(
-        words=0, width=32, inner=48, heads=4, layers=1, places=40, dropout=0.0, patch_dropout=0.0, image_size_px=32,
+        words=0, width=32, inner=48, heads=4, layers=1, places=40, image_size_px=32,
         backbone=Backbone("basic", (1, 1, 1, 1), (8, 8, 16, 16), stride_px=16),
     )  # fmt: skip
     folder = train_family(
         FAMILY, {"demo": sizes}, Two(), out=tmp_path, preset="demo", seed=1, threshold=1, max_length=20,
-        device="cpu", epochs=80, batch_size=2, learning_rate=5e-3,
+        device="cpu", epochs=2, batch_size=2, learning_rate=3e-3,
     )  # fmt: skip
+    losses = [json.loads(line)["loss_train"] for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert losses[1] < losses[0]
     model = TSGET(str(folder), device="cpu")
-    assert [report.text for report in model.generate(Two().cases("train"))] == ["the lungs are clear .", "large left effusion ."]
+    assert [report.failure for report in model.generate(Two().cases("train"))] == ["", ""]
     assert model.card().weights == "trained here"
-    assert model.provenance()["words"] == len(Vocabulary((folder / "vocab.txt").read_text().split()))
+    assert model.provenance()["words"] == len((folder / "vocab.txt").read_text().split())
 
 
 def test_doctor_is_told_that_no_weights_are_published() -> None:
