@@ -266,7 +266,7 @@ def test_doctor_is_told_what_is_needed() -> None:
     assert any("vocab.json, merges.txt" in text for _, text in rows)
 
 
-def test_the_demo_finds_regions_and_says_more_than_one_thing() -> None:
+def test_the_demo_has_learnt_to_find_regions_and_is_small() -> None:
     if not (DEMO_WEIGHTS / "weights.safetensors").is_file():
         pytest.skip("the demo weights are not here: python -m benchmark train rgrg --out adapters/rgrg/weights/demo")
     about = json.loads((DEMO_WEIGHTS / "about.json").read_text())
