@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 DEMO_WEIGHTS = Path(__file__).resolve().parent / "weights" / "demo"
 PACKAGES = ("torch", "tokenizers", "safetensors")
+PUBLISHED_LENGTH = 128  # its configuration, decoder_max_len
 LATERAL = ("LATERAL", "LL", "RL")
 COLLAPSE = "The authors' own output for IU X-Ray, 590 studies, has 4 distinct reports: its scores are those of what most reports say."
 CUT = (
@@ -55,7 +56,7 @@ class CvT2DistilGPT2:
         weights: Path | None = None,
         tokenizer: Path | None = None,
         beams: int = 4,
-        max_length: int = 128,
+        max_length: int | None = None,
         views: int = 1,
         lateral: bool = False,
         batch_size: int = 8,
@@ -66,7 +67,7 @@ class CvT2DistilGPT2:
 
         tokenizer     folder with GPT-2's vocab.json and merges.txt, for a .ckpt; None = beside it, or in the Hugging Face hub's cache
         beams         1 = greedy; the authors' evaluation has 4
-        max_length    pieces of a report, the start among them
+        max_length    pieces of a report, the start among them; None = 128 as the authors have it, for our own weights as many as they have places for
         views         images of a case that are read: 1 for the weights trained on MIMIC-CXR, 2 for those trained on IU X-Ray
         lateral       read a first image that is said to be lateral, too
         precision     of products on a GPU; a CPU computes in fp32
@@ -75,7 +76,7 @@ class CvT2DistilGPT2:
         Raises UserError for what is not there or does not fit.
         """
         _needs_packages()
-        if beams < 1 or batch_size < 1 or max_length < 2 or views < 1:
+        if beams < 1 or batch_size < 1 or views < 1 or (max_length is not None and max_length < 2):
             raise UserError(
                 f"cvt2distilgpt2: beams is {beams}, batch_size {batch_size}, max_length {max_length}, views {views}; "
                 "at least 1, 1, 2 and 1 are needed"
@@ -95,7 +96,8 @@ class CvT2DistilGPT2:
         else:
             self.loaded = load_folder(self.path)
         self.network = self.loaded.network.to(self.device)
-        self.max_length = min(max_length, self.network.sizes.places)
+        places = self.network.sizes.places
+        self.max_length = min(max_length or (PUBLISHED_LENGTH if self.is_published else places), places)
         self.beams, self.views, self.lateral, self.batch_size = beams, views, lateral, batch_size
         self.precision = precision if self.device.type == "cuda" else "fp32"
 
