@@ -14,6 +14,7 @@ def register_models(register: Register) -> None:
     )
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
+    register("api", "adapters.api_model:ApiModel", summary="a model that reads images behind an endpoint, asked in words: api:openai/gpt-4o-mini")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
     register(
         "cvt2distilgpt2",
@@ -32,6 +33,11 @@ def register_models(register: Register) -> None:
         "adapters.tsget.model:TSGET",
         summary="TSGET (Yi et al., JBHI 2024): the whole image at every layer; no weights are published",
         trainer="adapters.tsget.training:train",
+    )
+    register(
+        "llava_rad",
+        "adapters.llava_rad.model:LLaVARad",
+        summary="LLaVA-Rad (Zambrano Chaves et al., Nature Communications 2025): needs its 15 GB of files",
     )
 
 

@@ -71,7 +71,7 @@ class Network(nn.Module):
             hidden_size=tower.width,
             num_hidden_layers=tower.layers,
             num_attention_heads=tower.width // HEAD,
-            mlp_ratio=tower.inner / tower.width,
+            mlp_ratio=tower.inner // tower.width,
             image_size=tower.image_px,
             patch_size=tower.patch_px,
             layer_norm_eps=1e-6,

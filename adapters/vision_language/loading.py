@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from adapters.vision_language.stored import Stored, WrongWeights
@@ -50,11 +50,13 @@ def load(
     device: torch.device,
     small: str = "",
     device_map: str = "",
+    exact: Sequence[str] = (),
 ) -> Network:
     """Fill a network that ``empty`` made; it comes back ready to be asked, and not to be trained.
 
     precision   as ``check_precision`` gives it
     small       the part whose matrices 8 and 4 bits are for: ``language.model``
+    exact       parts, and tensors, that keep 32 bits whatever the precision: ``vqgan``, whose codes would be others
     device_map  how accelerate shall spread it over devices (auto, balanced, ...) in place of ``device``; empty = all of it on ``device``
 
     Raises ``WrongWeights`` before anything is read if a tensor is missing, left over, or of another shape.
@@ -71,6 +73,7 @@ def load(
         _make_small(network, matrices, precision, number)
     for name, one in stored.items():
         owner, leaf = _owner(network, name)
+        kept = torch.float32 if any(name == part or name.startswith(f"{part}.") for part in exact) else number
         where = _place_of(name, places, device)
         try:
             tensor = one.read()
@@ -80,9 +83,9 @@ def load(
         if name in matrices:
             owner._parameters[leaf] = _small(tensor.to(number), precision).to(where)
         elif leaf in owner._parameters:
-            owner._parameters[leaf] = torch.nn.Parameter(tensor.to(where, number, copy=True), requires_grad=False)
+            owner._parameters[leaf] = torch.nn.Parameter(tensor.to(where, kept, copy=True), requires_grad=False)
         else:
-            owner._buffers[leaf] = tensor.to(where, number if tensor.is_floating_point() else tensor.dtype, copy=True)
+            owner._buffers[leaf] = tensor.to(where, kept if tensor.is_floating_point() else tensor.dtype, copy=True)
     for name, buffer in list(network.named_buffers()):
         if name not in stored:  # what follows from the sizes keeps its 32 bits, as transformers has it
             owner, leaf = _owner(network, name)

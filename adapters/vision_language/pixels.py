@@ -5,11 +5,12 @@ Grey is worked on and then said three times, which is the same to the last bit a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmark.datasets.grey import Grey
+if TYPE_CHECKING:
+    from benchmark.datasets.grey import Grey
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI's CLIP
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)

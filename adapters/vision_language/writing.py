@@ -36,6 +36,8 @@ class Asked(NamedTuple):
     """reads them, each (3, H, W) float32; may raise ``UserError``, and the case has failed"""
     image_tokens: int = 0
     """of each image, to sort by"""
+    seed: int = 0
+    """where tokens are drawn: a case draws alike alone and in any batch"""
 
     @property
     def length(self) -> int:
@@ -59,8 +61,8 @@ class Drawn(NamedTuple):
 
     top_p: float
     temperature: float = 1.0
-    seed: int = 0
-    """of each batch: the same cases in the same batches give the same reports"""
+    top_k: int = 0
+    """among so many of the likeliest; 0 = of all. What transformers draws among, if nothing is said, is 50"""
 
 
 @dataclass
@@ -139,57 +141,49 @@ class Writer:
                 coming = reader.submit(_read, [asked[place] for place in batches[number + 1]]) if number + 1 < len(batches) else None
                 answers |= {place: why for place, why in zip(batch, images, strict=True) if isinstance(why, str)}
                 usable = [(place, found) for place, found in zip(batch, images, strict=True) if not isinstance(found, str)]
-                written = self._batch([asked[place].chunks for place, _ in usable], [found for _, found in usable]) if usable else []
+                written = self._batch([asked[place] for place, _ in usable], [found for _, found in usable]) if usable else []
                 answers |= {place: one for (place, _), one in zip(usable, written, strict=True)}
         return [answers[place] for place in range(len(asked))]
 
-    def _batch(self, chunks: Sequence[Sequence[Sequence[int]]], images: Sequence[Sequence[np.ndarray]]) -> list[Written]:
+    def _batch(self, asked: Sequence[Asked], images: Sequence[Sequence[np.ndarray]]) -> list[Written]:
         """Halved, and halved again, where the memory that was estimated is not there."""
         import torch
 
         started = time.perf_counter()
         try:
             with torch.inference_mode():
-                written = self._ask(chunks, images)
+                written = self._ask(asked, images)
         except torch.OutOfMemoryError as error:
-            if len(chunks) == 1:
+            if len(asked) == 1:
                 raise TooLittleMemory(
                     f"{self.who}: one case alone did not fit into memory; end what else uses the device, or name --set {self.who}.precision=4bit"
                 ) from error
             written = []
         if not written:  # outside of the handler, which would keep the failed batch's tensors
             torch.cuda.empty_cache()
-            half = (len(chunks) + 1) // 2
-            return [*self._batch(chunks[:half], images[:half]), *self._batch(chunks[half:], images[half:])]
+            half = (len(asked) + 1) // 2
+            return [*self._batch(asked[:half], images[:half]), *self._batch(asked[half:], images[half:])]
         self.rate.seconds += time.perf_counter() - started
         self.rate.reports += len(written)
         self.rate.tokens += sum(len(one.ids) + (not one.is_cut) for one in written)
         self.rate.cut += sum(one.is_cut for one in written)
         return written
 
-    def _ask(self, chunks: Sequence[Sequence[Sequence[int]]], images: Sequence[Sequence[np.ndarray]]) -> list[Written]:
-        import torch
-        from transformers import StoppingCriteriaList
+    def _ask(self, asked: Sequence[Asked], images: Sequence[Sequence[np.ndarray]]) -> list[Written]:
+        from transformers import LogitsProcessorList, StoppingCriteriaList
 
-        embeddings, seen = self.embedded(chunks, images)
-        how: dict[str, Any] = {"do_sample": False}
-        if self.drawn:
-            how = {"do_sample": True, "top_p": self.drawn.top_p, "top_k": 0, "temperature": self.drawn.temperature}
-        stopping = StoppingCriteriaList([_ends_with(self.stops)]) if self.stops else None
-        devices = [embeddings.device] if embeddings.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            if self.drawn:
-                torch.manual_seed(self.drawn.seed)
-            found = self.language.generate(
-                inputs_embeds=embeddings,
-                attention_mask=seen,
-                max_new_tokens=self.most,
-                eos_token_id=self.end,
-                pad_token_id=self.end[0],
-                use_cache=True,
-                stopping_criteria=stopping,
-                **how,
-            )
+        embeddings, seen = self.embedded([one.chunks for one in asked], images)
+        found = self.language.generate(
+            inputs_embeds=embeddings,
+            attention_mask=seen,
+            max_new_tokens=self.most,
+            eos_token_id=self.end,
+            pad_token_id=self.end[0],
+            use_cache=True,
+            do_sample=False,
+            stopping_criteria=StoppingCriteriaList([_ends_with(self.stops)]) if self.stops else None,
+            logits_processor=LogitsProcessorList(_draws(self.drawn, [one.seed for one in asked])) if self.drawn else None,
+        )
         return [self._written(row) for row in found.tolist()]
 
     def embedded(self, chunks: Sequence[Sequence[Sequence[int]]], images: Sequence[Sequence[np.ndarray]]) -> tuple[Tensor, Tensor]:
@@ -271,6 +265,23 @@ def _read(asked: Sequence[Asked]) -> list[Any]:
         except UserError as error:
             found.append(str(error))
     return found
+
+
+def _draws(how: Drawn, seeds: Sequence[int]) -> list[Any]:
+    """Makes the likeliest token one that is drawn, for each row by a seed of its own: with Gumbel's noise the largest is a draw from the softmax."""
+    import torch
+    from transformers import LogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+    class Noise(LogitsProcessor):  # type: ignore[misc,unused-ignore]
+        """Adds what is drawn anew at each step, on the CPU: the same on every device."""
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            waits = [torch.empty(scores.shape[-1]).exponential_(generator=one) for one in generators]
+            return scores - torch.stack(waits).log().to(scores.device)
+
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    few = [TopKLogitsWarper(how.top_k)] if how.top_k else []
+    return [TemperatureLogitsWarper(how.temperature), *few, TopPLogitsWarper(how.top_p), Noise()]
 
 
 def _ends_with(stops: Sequence[Sequence[int]]) -> Any:

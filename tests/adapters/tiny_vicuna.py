@@ -9,10 +9,15 @@ from pathlib import Path
 
 import torch
 
-WORDS = (
-    "▁the ▁a ▁heart ▁lung ▁lungs ▁is ▁are ▁normal ▁clear ▁no ▁pleural ▁effusion ▁findings ▁image ▁radiology ▁Provide ▁description ▁of ▁in ▁given "
-    "▁following ▁indication ▁USER ▁ASSISTANT ing er en or ar ▁c ▁s on an"
-).split()
+SAID = (
+    "▁the ▁a ▁heart ▁lung ▁lungs ▁is ▁are ▁normal ▁clear ▁no ▁pleural ▁effusion ▁findings ▁image ▁radiology ▁Provide ▁description ▁of ▁in "
+    "▁given ▁following ▁indication ▁USER ▁ASSISTANT ing er en or ar ▁c ▁s on an"
+)
+WORDS = SAID.split()
+BPE_WITH_BYTES = b"\x12\x05\x18\x02\x98\x02\x01"
+"""how it was trained: field 3, the kind, is 2; field 35, unknown letters become bytes, is true"""
+NOTHING_MENDED = b"\x1a\x02\x20\x00"
+"""how texts are normalised: field 4, whether blanks are taken out, is false"""
 
 
 def varint(value: int) -> bytes:
@@ -44,7 +49,7 @@ def vocabulary() -> list[tuple[str, float, int]]:
 def write_vocabulary(folder: Path, extra: Sequence[tuple[str, float, int]] = ()) -> int:
     """``tokenizer.model``; how many pieces it has."""
     pieces = [*vocabulary(), *extra]
-    (folder / "tokenizer.model").write_bytes(b"".join(piece(*one) for one in pieces) + b"\x12\x02\x08\x01")  # and a message that is not ours to read
+    (folder / "tokenizer.model").write_bytes(b"".join(piece(*one) for one in pieces) + BPE_WITH_BYTES + NOTHING_MENDED)
     return len(pieces)
 
 
