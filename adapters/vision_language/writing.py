@@ -6,6 +6,7 @@ the weights, and one writer serves every guest, with images or without.
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections import Counter
@@ -254,6 +255,11 @@ def reports(
             answer = next(answers) if isinstance(question, Asked) else question
             yield Report(case.id, failure=answer) if isinstance(answer, str) else finish(case, answer)
     print(f"{writer.who}: {writer.rate.in_words()}", file=sys.stderr)
+
+
+def seed_of(seed: int, case: Case) -> int:
+    """The seed of a case, of a run's: another case draws other tokens, whatever else is in the run."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {case.id}".encode("utf-8", "surrogatepass")).digest()[:7], "big")
 
 
 def _read(asked: Sequence[Asked]) -> list[Any]:
