@@ -43,7 +43,7 @@ def read_pieces(folder: Path, who: str) -> Any:
 def number_of(pieces: Any, sign: str, who: str) -> int:
     """The id of a sign that the model was trained with. Raises ``NoNetwork``."""
     number = pieces.token_to_id(sign)
-    if number is None:
+    if number is None or ids_of(pieces, f"a{sign}b").count(number) != 1:  # in the list, but cut up where it stands in a text, it would be none
         raise NoNetwork(f"{who}: the vocabulary has no {sign}, which the model was trained with; take the one that was published with it")
     return int(number)
 
