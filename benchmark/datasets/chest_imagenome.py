@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from benchmark.datasets import entry_file, imagenome_account
+from benchmark.datasets import gathering, imagenome_account
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
 from benchmark.datasets.imagenome_index import Listed
 from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
-from benchmark.datasets.mimic_patients import missing_columns
+from benchmark.datasets.mimic_metadata import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, ShareErrors, check_disjoint, share_errors, stratify
 from benchmark.datasets.stores import Store
@@ -191,12 +191,12 @@ class ChestImaGenome:
         shared = self.tree, Store(self.tree.reports), Store(self.tree.scene_graphs)
         how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
         try:
-            return entry_file.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
+            return gathering.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
         except OSError as error:
             self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
-            return entry_file.read_all(self._tasks(split), index.read_patients, **how)
+            return gathering.read_all(self._tasks(split), index.read_patients, **how)
 
-    def _tasks(self, split: str) -> list[entry_file.Task]:
+    def _tasks(self, split: str) -> list[gathering.Task]:
         check_disjoint({name: (one.subject for one in listed if one.reason != BAD_ROW) for name, listed in self._listed().items()})
         return index.tasks(self.tree, self._listed()[split])
 

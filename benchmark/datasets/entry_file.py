@@ -1,24 +1,17 @@
-"""The entries of one split in a folder of Parquet files, written by as many processes as there are, opened in a second or two.
-
-Typed columns, so that opening is no parsing: nested ones are lists of structs, boxes stay numbers until somebody asks for one.
-"""
+"""Entries in a Parquet file of typed columns, so that opening is no parsing: lists of structs, and boxes that stay numbers until asked for."""
 
 from __future__ import annotations
 
 import gc
 import itertools
 import os
-import re
-import time
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.datasets.entries import Entry
-from benchmark.engine import each
-from benchmark.progress import progress
 from benchmark.records import BoxXYXY
 from benchmark.vocabulary import REGIONS
 
@@ -39,27 +32,7 @@ STRUCTS = {
 }
 """columns of a list each -> the parts of what is in the list"""
 CORNERS = STRUCTS["boxes"][1:]
-IMAGES_PER_PART = 2_000
-"""what one worker reads and writes at a time, and what a killed reading loses per worker"""
-ATTEMPTS = 3
-"""at a part that is damaged as soon as it is written"""
-WORTH_A_POOL = 5_000
-"""images from which on several processes read; below, starting them costs more than it saves"""
-ABANDONED_S = 24 * 3600
-"""age from which on a file that was never finished is nobody's any more"""
-_PART = re.compile(r"\d+-of-\d+-by-\d+\.parquet")
 Value = TypeVar("Value")
-Patient = TypeVar("Patient", bound="tuple[str, Sequence[Any]]")
-"""with the images that are listed of it"""
-
-
-class Task(NamedTuple):
-    """What one part is made from."""
-
-    images: int
-    """that it will have, for the progress bar"""
-    arguments: tuple[Any, ...]
-    """of the function that reads"""
 
 
 class ByRegion(Mapping[str, Value]):
@@ -94,81 +67,6 @@ class ByRegion(Mapping[str, Value]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self.items()),)  # not with those of all the other images
-
-
-def gather(
-    folder: Path, tasks: Callable[[], Sequence[Task]], read: Callable[..., list[Entry]], *, label: str, workers: int, shared: tuple[Any, ...] = ()
-) -> list[Entry]:
-    """The entries in a folder; what is not there yet is read by ``read(*arguments, *shared)`` and kept, a part per task, in their order.
-
-    The tasks must follow from the folder's name, and are asked for only if something is missing. A reading that was killed goes on where it was; a
-    damaged part is made again. Workers write what they read: however many images there are, none of them waits in memory. Raises OSError if the
-    folder cannot be written to.
-    """
-    for _ in range(ATTEMPTS):
-        if (entries := load_parts(folder)) is not None:
-            return entries
-        todo = tasks()
-        if not todo:
-            return []
-        # Report text under a data use agreement: for this user's eyes.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths = [folder / f"{number:05d}-of-{len(todo):05d}-by-{IMAGES_PER_PART}.parquet" for number in range(len(todo))]
-        missing = [(path, task) for path, task in zip(paths, todo, strict=True) if not path.exists()]
-        for other in folder.glob("*.parquet"):
-            if other not in paths:  # cut otherwise, by another version
-                other.unlink(missing_ok=True)
-        total = sum(task.images for task in todo)
-        done = total - sum(task.images for _, task in missing)
-        jobs = [(read, path, task.arguments) for path, task in missing]
-        with progress(label, total, done=done, unit="images") as advance:
-            for index, _ in each(_make_part, jobs, workers=workers if total - done >= WORTH_A_POOL else 1, shared=shared):
-                advance(missing[index][1].images)
-        _sweep(folder)
-    raise OSError(f"what was written to {folder} could not be read again; is the disk in order?")
-
-
-def read_all(tasks: Sequence[Task], read: Callable[..., list[Entry]], *, label: str, workers: int, shared: tuple[Any, ...] = ()) -> list[Entry]:
-    """The entries without keeping them, for where nothing can be written."""
-    total = sum(task.images for task in tasks)
-    parts: dict[int, list[Entry]] = {}
-    with progress(label, total, unit="images") as advance:
-        for index, entries in each(read, [task.arguments for task in tasks], workers=workers if total >= WORTH_A_POOL else 1, shared=shared):
-            parts[index] = entries
-            advance(tasks[index].images)
-    return [entry for index in range(len(tasks)) for entry in parts[index]]
-
-
-def portions(patients: Iterable[Patient]) -> Iterator[list[Patient]]:
-    """Patients by as many as have about IMAGES_PER_PART listed images together."""
-    portion: list[Patient] = []
-    images = 0
-    for patient in patients:
-        portion.append(patient)
-        images += len(patient[1])
-        if images >= IMAGES_PER_PART:
-            yield portion
-            portion, images = [], 0
-    if portion:
-        yield portion
-
-
-def load_parts(folder: Path) -> list[Entry] | None:
-    """The entries of all parts in order; None if any is missing or damaged. A damaged one is removed."""
-    try:
-        found = sorted(path for path in folder.iterdir() if _PART.fullmatch(path.name))
-    except OSError:
-        return None
-    if not found or len(found) != int(found[0].name.split("-")[2]):
-        return None
-    entries: list[Entry] = []
-    for path in found:
-        part = load(path)
-        if part is None:
-            path.unlink(missing_ok=True)
-            return None
-        entries += part
-    return entries
 
 
 def save(entries: Sequence[Entry], path: Path) -> None:
@@ -206,21 +104,6 @@ def load(path: Path) -> list[Entry] | None:
             starts, values = _flat(table.column(name), parts)
             columns[name] = list(_OF_ROWS[name](starts, values))
         return [Entry(*row) for row in zip(*(columns[f.name] for f in fields(Entry)), strict=True)]
-
-
-def _make_part(read: Callable[..., list[Entry]], path: Path, arguments: tuple[Any, ...], *shared: Any) -> None:
-    """In a worker: what it read stays out of the parent's memory."""
-    save(read(*arguments, *shared), path)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed readings left behind."""
-    for old in folder.glob(".*.part"):
-        try:
-            if time.time() - old.stat().st_mtime > ABANDONED_S:
-                old.unlink()
-        except FileNotFoundError:
-            continue
 
 
 @contextmanager

@@ -21,7 +21,9 @@ from benchmark.datasets.entries import NO_FINDINGS, NO_IMAGE, Entry, problems_of
 from benchmark.datasets.imagenome_account import IMAGENOME, radiographs, reports
 from benchmark.datasets.imagenome_index import BOX_CLIPPED, BOX_DROPPED, BY_RULE, NO_BOX
 from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study, stop_at_faults
-from benchmark.datasets.mimic_patients import Patient, Shot, missing_columns, read_metadata, stamp_patients
+from benchmark.datasets.mimic_listing import stamp_patients
+from benchmark.datasets.mimic_metadata import Shot, missing_columns, read_metadata
+from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, NoSuchTree, locate
 from benchmark.datasets.region_sentences import region_sentence
 from benchmark.datasets.split import SPLITS

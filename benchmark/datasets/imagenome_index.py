@@ -1,4 +1,4 @@
-"""What Chest ImaGenome, the reports and the radiographs say about every image of a split, gathered once and kept (see ``entry_file``).
+"""What Chest ImaGenome, the reports and the radiographs say about every image of a split, gathered once and kept (see ``gathering``).
 
 A row per listed image, kept or not: why it was left out and what else was wrong with it are columns, so that counts never need a second reading.
 """
@@ -14,8 +14,11 @@ from benchmark.datasets import mimic_reports, scene_graphs
 from benchmark.datasets.boxes import mend_boxes
 from benchmark.datasets.columns import read_cells
 from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.entry_file import Task, portions
-from benchmark.datasets.mimic_patients import Patient, Shot, by_subject, is_usable, read_metadata, stamp_patients
+from benchmark.datasets.gathering import Task, portions
+from benchmark.datasets.listed_rows import by_subject, is_usable
+from benchmark.datasets.mimic_listing import stamp_patients
+from benchmark.datasets.mimic_metadata import Shot, read_metadata
+from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.region_sentences import region_sentence
 from benchmark.datasets.slow_disks import look_at

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.datasets.entries import Entry
-from benchmark.datasets.mimic_patients import FRONTAL_FIRST
+from benchmark.datasets.mimic_metadata import view_rank
 from benchmark.records import Case, ImageFile, Problem, UserError
 
 Unit = Literal["image", "study"]
@@ -51,7 +51,7 @@ def one_per_study(entries: Sequence[Entry]) -> list[Entry]:
     first: dict[str, Entry] = {}
     for entry in entries:
         known = first.get(entry.study)
-        if known is None or _rank(entry.view) < _rank(known.view):
+        if known is None or view_rank(entry.view) < view_rank(known.view):
             first[entry.study] = entry
     return list(first.values())
 
@@ -62,7 +62,3 @@ def stop_at_faults(dataset: str, problems: Sequence[Problem], by_rule: Collectio
     if faults:
         first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
         raise StoppedAtProblem(f"{dataset} was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off")
-
-
-def _rank(view: str) -> int:
-    return FRONTAL_FIRST.index(view) if view in FRONTAL_FIRST else len(FRONTAL_FIRST)

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from benchmark.datasets import entry_file
+from benchmark.datasets import gathering
 from benchmark.datasets import mimic_index as index
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
 from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
-from benchmark.datasets.mimic_patients import missing_columns
+from benchmark.datasets.mimic_metadata import missing_columns
 from benchmark.datasets.mimic_tree import MimicTree, locate
 from benchmark.datasets.split import SPLITS, check_disjoint
 from benchmark.datasets.stores import Store
@@ -155,12 +155,12 @@ class MimicCXR:
         shared = self.tree, Store(self.tree.reports), self.asked
         how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
         try:
-            return entry_file.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
+            return gathering.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
         except OSError as error:
             self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
-            return entry_file.read_all(self._tasks(split), index.read_patients, **how)
+            return gathering.read_all(self._tasks(split), index.read_patients, **how)
 
-    def _tasks(self, split: str) -> list[entry_file.Task]:
+    def _tasks(self, split: str) -> list[gathering.Task]:
         check_disjoint({name: filter(str.isdigit, subjects) for name, subjects in self._patients().of.items()})
         return index.tasks(self.tree, self._listed()[split], self.asked)
 

@@ -10,8 +10,11 @@ from typing import Literal, NamedTuple
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.columns import read_cells
 from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.entry_file import Task, portions
-from benchmark.datasets.mimic_patients import REQUIRED_COLUMNS, Patient, Shot, by_subject, is_usable, read_metadata, stamp_patients
+from benchmark.datasets.gathering import Task, portions
+from benchmark.datasets.listed_rows import by_subject, is_usable
+from benchmark.datasets.mimic_listing import stamp_patients
+from benchmark.datasets.mimic_metadata import REQUIRED_COLUMNS, Shot, read_metadata
+from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, read_items
 from benchmark.datasets.split import SPLITS

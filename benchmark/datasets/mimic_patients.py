@@ -2,133 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import math
-import re
-import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
 
 from benchmark.datasets import mimic_reports
-from benchmark.datasets.columns import read_cells
 from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
-from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
-from benchmark.datasets.mimic_tree import MimicTree, OnDisk, patient_folder, report_file, scan, size_of
-from benchmark.datasets.slow_disks import look_at
+from benchmark.datasets.images import UnreadableImage, image_size_px
+from benchmark.datasets.mimic_metadata import FRONTAL_FIRST, Shot, view_rank
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_file
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import CUT_OFF, is_cut_off
-from benchmark.records import Problem
 
-FRONTAL_FIRST = ("PA", "AP")
 UNKNOWN = (math.nan, math.nan)
 """of a study without a date"""
-LONGEST_HEADER = 65_536
-"""bytes"""
-STAMPED = (*IMAGE_SUFFIXES, ".txt")
-"""what a change of is noticed; other files beside them, of the desktop or of a download, are not read"""
-REQUIRED_COLUMNS = ("dicom_id", "subject_id", "study_id")
-OPTIONAL_COLUMNS = {
-    "ViewPosition": "images are without their view",
-    "Columns": "boxes are taken for the size of the files",
-    "Rows": "boxes are taken for the size of the files",
-    "StudyDate": "no study has a prior",
-    "StudyTime": "of two studies on one day neither is the other's prior",
-}
-"""columns of the metadata -> what follows if one is missing"""
-
-
-class Shot(NamedTuple):
-    """One row of MIMIC-CXR-JPG's metadata."""
-
-    dicom: str
-    study: str
-    view: str
-    size_px: tuple[float, float] | None
-    """width and height of the original image; None where the table does not say"""
-    when: tuple[float, float]
-    """date and time of the study, shifted as all of MIMIC's; only their order means something. NaN where the table does not say"""
-
-
-def read_metadata(path: Path, subjects: set[str], required: Sequence[str] = REQUIRED_COLUMNS) -> dict[str, list[Shot]]:
-    """subject -> its images in the order of the file. Raises BadTable."""
-    shots: dict[str, list[Shot]] = defaultdict(list)
-    names = ("ViewPosition", "Columns", "Rows", "StudyDate", "StudyTime")
-    for _, row in read_cells(path, (*REQUIRED_COLUMNS, *required), names):
-        dicom, subject_id, study_id = row[: len(REQUIRED_COLUMNS)]
-        if (subject := subject_id.removeprefix("p")) in subjects:
-            view, columns, rows, date, clock = row[-len(names) :]
-            width, height = _number(columns), _number(rows)
-            size = (width, height) if width > 0 and height > 0 else None
-            shots[subject].append(Shot(dicom, study_id.removeprefix("s"), view.upper(), size, (_number(date), _number(clock))))
-    return dict(shots)
-
-
-def missing_columns(path: Path) -> list[Problem]:
-    """Columns of the metadata that this copy lacks, and what follows."""
-    header = {name.strip(' "') for name in re.split(r"[,;\t]", _first_line(path))}
-    return [Problem("missing column", f"{path.name}: {name}", what) for name, what in OPTIONAL_COLUMNS.items() if name not in header]
-
-
-def _first_line(path: Path) -> str:
-    """Without reading the rest; empty if it cannot be read, which whoever reads the table will be told."""
-    try:
-        with path.open("rb") as file:
-            is_packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            return decode(file.readline(LONGEST_HEADER)).strip()
-    except (OSError, EOFError, zlib.error):
-        return ""
-
-
-def is_usable(subject: str, study: str, dicom: str) -> bool:
-    """Whether a row names an image: numbers of patient and study, and a name that is no path. The last row of half a table often does not."""
-    return len(subject) > 2 and (subject + study).isascii() and subject.isdigit() and study.isdigit() and bool(dicom) and not set(dicom) & set("/\\")
-
-
-Named = TypeVar("Named", bound="tuple[str, ...]")
-
-
-def by_subject(listed: Iterable[Named]) -> Iterator[tuple[str, list[Named]]]:
-    """Patients in order, each with its images in order; a row begins with its patient."""
-    grouped: dict[str, list[Named]] = {}
-    for one in listed:
-        grouped.setdefault(one[0], []).append(one)
-    yield from grouped.items()
-
-
-def stamp_patients(digest: hashlib._Hash, tree: MimicTree, subjects: Iterable[str]) -> None:
-    """Add names and sizes of all images and reports in the patients' folders: a prior study or another view may come from any of them.
-
-    A listing of each folder, and nothing that is remembered from the last one: the date of a folder tells that a file came or went, but not that one
-    was written over.
-    """
-    places = list(dict.fromkeys(str(place) for place in (tree.images, *tree.reports) if place.is_dir()))
-    for listing in look_at(sorted(set(subjects)), lambda subject: _listing(subject, places)):
-        digest.update(listing.encode(errors="surrogateescape"))
-
-
-def _listing(subject: str, places: Sequence[str]) -> str:
-    """A patient's files in each of the places."""
-    found: list[str] = []
-    for number, place in enumerate(places):
-        lines: list[str] = []
-        _list(f"{place}/{patient_folder(subject)}", "", lines)
-        found += [f"p{subject} {number}", *sorted(lines)]
-    return "\n".join([*found, ""])
-
-
-def _list(folder: str, below: str, lines: list[str]) -> None:
-    """A line per file that may matter, in the folder and in those in it."""
-    # Called for every study: text instead of Path, and no more than one call of the system per folder and file.
-    for entry in scan(folder):
-        if entry.name.lower().endswith(STAMPED):
-            lines.append(f"{below}{entry.name} {size_of(entry)}")
-        elif not below and entry.is_dir():
-            _list(entry.path, f"{entry.name}/", lines)
 
 
 class Patient:
@@ -191,7 +79,7 @@ class Patient:
             parts = self._parts(entry.study, text)
             entry.indication = mimic_reports.indication(parts)
             entry.technique, entry.comparison = (mimic_reports.one_line(parts.get(name, "")) for name in ("technique", "comparison"))
-        others = sorted(self.on_disk.get(entry.study, {}).items(), key=lambda one: (_rank(self.view(one[0])), one[0]))
+        others = sorted(self.on_disk.get(entry.study, {}).items(), key=lambda one: (view_rank(self.view(one[0])), one[0]))
         entry.others = [
             (other.relative, self.view(dicom), dicom) for dicom, other in others if other.relative != image.relative and self._is_whole(entry, other)
         ]
@@ -214,7 +102,7 @@ class Patient:
             self._told.add(where)
             entry.problems.append((BAD_REPORT, where, fault))
         entry.prior_report = mimic_reports.narrative(text, f"s{before}") if text is not None else ""
-        frontal = [(_rank(self.view(dicom)), dicom) for dicom in self.on_disk.get(before, {}) if self.view(dicom) in FRONTAL_FIRST]
+        frontal = [(view_rank(self.view(dicom)), dicom) for dicom in self.on_disk.get(before, {}) if self.view(dicom) in FRONTAL_FIRST]
         for _, dicom in sorted(frontal):
             image = self.on_disk[before][dicom]
             if self._is_whole(entry, image):
@@ -267,14 +155,3 @@ def _begin(times: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def _is_before(one: tuple[float, float], other: tuple[float, float]) -> bool:
     """Strictly; nothing that is unknown is before or after anything."""
     return one[0] < other[0] or (one[0] == other[0] and one[1] < other[1])
-
-
-def _rank(view: str) -> int:
-    return FRONTAL_FIRST.index(view) if view in FRONTAL_FIRST else len(FRONTAL_FIRST)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

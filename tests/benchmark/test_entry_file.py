@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mimic_trees import SILVER, Tree
 
-from benchmark.datasets import entry_file
+from benchmark.datasets import gathering
 from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.entries import Entry
-from benchmark.datasets.entry_file import Task, gather, load, load_parts, portions, read_all, save
+from benchmark.datasets.entry_file import load, save
+from benchmark.datasets.gathering import Task, gather, load_parts, portions, read_all
 from benchmark.vocabulary import REGIONS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", "\0", '"', "\r\n", "_x0041_", "None", "𝄞", "e\u0301"])
@@ -168,7 +169,7 @@ def test_only_the_damaged_part_is_made_again(tmp_path):
 def test_parts_that_were_cut_otherwise_are_not_mixed_in(tmp_path, monkeypatch):
     gathered(tmp_path, todo=tasks(["a"], ["b", "c"], ["d"]))
     next(path for path in tmp_path.iterdir() if path.name.startswith("00002")).unlink()
-    monkeypatch.setattr(entry_file, "IMAGES_PER_PART", 3)
+    monkeypatch.setattr(gathering, "IMAGES_PER_PART", 3)
     assert gathered(tmp_path, todo=tasks(["a", "b"], ["c"], ["d"])) == ["a", "b", "c", "d"]
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -178,7 +179,7 @@ def test_an_empty_split_is_no_endless_loop(tmp_path):
 
 
 def test_a_disk_that_gives_back_something_else_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(entry_file, "save", lambda entries, path: path.write_bytes(b"rubbish"))
+    monkeypatch.setattr(gathering, "save", lambda entries, path: path.write_bytes(b"rubbish"))
     with pytest.raises(OSError, match="could not be read again"):
         gathered(tmp_path)
 
@@ -202,7 +203,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from benchmark.datasets.entries import Entry
-from benchmark.datasets.entry_file import Task, gather
+from benchmark.datasets.gathering import Task, gather
 def read(name):
     if name == "c":
         time.sleep(60)
@@ -234,7 +235,7 @@ def test_what_a_killed_reading_left_is_swept_a_day_later(tmp_path):
 
 
 def test_a_patient_is_not_cut_in_two(monkeypatch):
-    monkeypatch.setattr(entry_file, "IMAGES_PER_PART", 3)
+    monkeypatch.setattr(gathering, "IMAGES_PER_PART", 3)
     patients = [("a", [1, 2]), ("b", [3, 4]), ("c", [5]), ("d", [6, 7, 8, 9]), ("e", [])]
     assert [[name for name, _ in portion] for portion in portions(patients)] == [["a", "b"], ["c", "d"], ["e"]]
 

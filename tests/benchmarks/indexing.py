@@ -24,7 +24,7 @@ import numpy as np
 from machine import facts, table
 
 from benchmark.datasets.chest_imagenome import ChestImaGenome
-from benchmark.datasets.entry_file import IMAGES_PER_PART, load_parts
+from benchmark.datasets.gathering import IMAGES_PER_PART, load_parts
 from benchmark.datasets.mimic_cases import case_of
 from benchmark.datasets.split import SPLITS
 from benchmark.datasets.stores import Store
