@@ -24,12 +24,15 @@ from benchmark.records import UserError
 IMAGENOME_PARTS = frozenset(("images", "reports", "scene_graphs", "splits"))
 """what Chest ImaGenome cannot be read without"""
 SPLIT_FILES = {"train": "train.csv", "validate": "valid.csv", "test": "test.csv"}
+METADATA_FILE = "mimic-cxr-2.0.0-metadata.csv.gz"
+"""in 2.1.0 too"""
 DEEPEST = 6
 """levels below the root: physionet.org/files/mimic-cxr-jpg/2.1.0/files is the fifth"""
 MOST_FOLDERS = 20_000
 """folders looked into before we say that this is no data folder"""
 _GROUP = re.compile(r"p\d\d")
 _PATIENT = re.compile(r"p\d{8}")
+_VERSION = re.compile(r"(?<![\d.])(\d+\.\d+\.\d+)(?![\d.])")
 
 
 class NoSuchTree(UserError):
@@ -41,8 +44,6 @@ class OnDisk(NamedTuple):
 
     relative: str
     """path below the folder of images"""
-    size: int
-    """bytes"""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class MimicTree:
     """MIMIC-CXR-JPG's own split; beside Chest ImaGenome's for counting what other models have seen"""
     annotations: tuple[Path, ...] = ()
     """files that are called annotation.json, as R2Gen's is"""
+    passed_over: tuple[Path, ...] = ()
+    """other folders of radiographs, of which nothing is read"""
 
     def studies_of(self, subject: str) -> dict[str, dict[str, OnDisk]]:
         """study -> dicom id -> radiograph, of what lies in the patient's folder (nothing where there is none).
@@ -78,14 +81,14 @@ class MimicTree:
         found: dict[str, dict[str, OnDisk]] = {}
         folder = patient_folder(subject)
         for study in scan(f"{self.images}/{folder}"):  # text, not Path: a listing of all patients spends its time on making paths
-            if study.name.startswith("s") and study.is_dir():
+            if study.name.startswith("s") and is_folder(study):
                 shown = found[study.name[1:]] = {}
                 for entry in sorted(scan(study.path), key=lambda entry: entry.name):
-                    if not entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.name.startswith(".") or (size := size_of(entry)) is None:
+                    if not entry.name.lower().endswith(IMAGE_SUFFIXES) or entry.name.startswith(".") or size_of(entry) is None:
                         continue
                     dicom = entry.name.rpartition(".")[0]
                     if dicom not in shown or entry.name.lower().endswith(".jpg"):
-                        shown[dicom] = OnDisk(f"{folder}/{study.name}/{entry.name}", size)
+                        shown[dicom] = OnDisk(f"{folder}/{study.name}/{entry.name}")
         return found
 
 
@@ -102,16 +105,18 @@ def report_file(subject: str, study: str) -> str:
 def locate(root: Path, *, dataset: str = "chest_imagenome", needs: Collection[str] = IMAGENOME_PARTS) -> MimicTree:
     """The parts of the dataset below ``root``. Raises NoSuchTree naming what is there and what is missing of what it ``needs`` (fields of the tree).
 
-    Of several folders of radiographs the one beside a table of metadata is taken, then the one with more of the groups p10 ... p19, then the last by
-    name, which of two versions is the newer.
+    Of several folders of radiographs one with JPGs is taken (people keep the DICOM files beside them), then the one with more patients, then the one
+    beside a table of metadata, then the newest version. Of several copies of a table the one beside what it is about is taken, then the newest.
     """
     root = root.expanduser()
-    if not root.is_dir():
-        raise NoSuchTree(f"{dataset}: the root {root} is {'no folder' if root.exists() else 'not there'}; name the folder that holds MIMIC-CXR-JPG")
+    if fault := _fault_of_root(root):
+        raise NoSuchTree(f"{dataset}: the root {root} {fault}; name the folder that holds MIMIC-CXR-JPG")
     seen = _Seen()
     _walk(root, seen, dataset)
-    images = [folder for folder in seen.patients if _holds_images(folder)]
-    images.sort(key=lambda folder: (any(table.parent == folder.parent for table in seen.metadata), len(_groups(folder)), str(folder)), reverse=True)
+    images = [folder for folder in seen.patients if _suffixes(folder)]
+    if len(images) > 1:
+        beside = {table.parent for table in seen.metadata}
+        images.sort(key=lambda folder: (".jpg" in _suffixes(folder), patients_in(folder), folder.parent in beside, *_newness(folder)), reverse=True)
     tables = _silver(seen)
     found = {
         "images": images,
@@ -139,7 +144,17 @@ def locate(root: Path, *, dataset: str = "chest_imagenome", needs: Collection[st
         metadata=_beside(seen.metadata, {"images": images[0]}),
         mimic_split=_beside(seen.mimic_split, {"images": images[0]}),
         annotations=tuple(seen.annotations),
+        passed_over=tuple(images[1:]),
     )
+
+
+def _fault_of_root(root: Path) -> str:
+    """What is wrong with the folder that was named, or nothing."""
+    if not os.path.lexists(root):  # these calls answer False where Path's raise
+        return "is not there"
+    if not os.path.isdir(root):  # noqa: PTH112
+        return "is no folder, or cannot be reached"
+    return "" if os.access(root, os.R_OK | os.X_OK) else "may not be entered by this user"
 
 
 @dataclass
@@ -155,6 +170,16 @@ class _Seen:
     metadata: list[Path] = field(default_factory=list)
     mimic_split: list[Path] = field(default_factory=list)
     annotations: list[Path] = field(default_factory=list)
+    real: set[tuple[str, str]] = field(default_factory=set)
+    """part and place, links resolved, of what was noted or entered: reached over a link too, it is the same thing"""
+
+    def is_new(self, part: str, place: Path | str) -> bool:
+        """Whether nothing was noted for it yet, by whatever name."""
+        key = part, os.path.realpath(place)
+        if key in self.real:
+            return False
+        self.real.add(key)
+        return True
 
 
 _PARTS = {
@@ -162,7 +187,7 @@ _PARTS = {
     "reports": "the reports (s50414267.txt beside the radiographs, mimic-cxr-reports/ or mimic-cxr-reports.zip)",
     "scene_graphs": "the scene graphs (silver_dataset/scene_graph/ or scene_graph.zip)",
     "splits": "the split files (silver_dataset/splits/train.csv, valid.csv, test.csv)",
-    "metadata": "the metadata (mimic-cxr-2.0.0-metadata.csv.gz)",
+    "metadata": f"the metadata ({METADATA_FILE})",
     "mimic_split": "the split (mimic-cxr-2.0.0-split.csv.gz)",
     "annotations": "R2Gen's split (annotation.json; where it lies elsewhere --set mimic_cxr.annotation=PATH)",
 }
@@ -184,20 +209,22 @@ def _walk(root: Path, seen: _Seen, dataset: str) -> None:
     for _ in range(DEEPEST + 1):
         below: list[Path] = []
         for folder in level:
+            if not seen.is_new("folder", folder):
+                continue
             looked_into += 1
             if looked_into > MOST_FOLDERS:
                 raise NoSuchTree(f"{dataset}: {root} holds more than {MOST_FOLDERS:,} folders besides patients; name the data's own folder")
-            folders = [Path(entry.path) for entry in _sorted(folder, seen) if entry.is_dir() and not entry.name.startswith(".")]
+            folders = [Path(entry.path) for entry in _sorted(folder, seen) if is_folder(entry) and not entry.name.startswith(".")]
             if any(_GROUP.fullmatch(child.name) for child in folders):
                 seen.patients.append(folder)
                 if _holds_reports(folder):
                     seen.reports.append(folder)
             for child in folders:
                 if child.name == "scene_graph":
-                    seen.scene_graphs += _scene_graph_folders(child)
+                    seen.scene_graphs += [place for place in _scene_graph_folders(child) if seen.is_new("scene_graphs", place)]
                 elif not _GROUP.fullmatch(child.name):
                     below.append(child)
-        level = below
+        level = sorted(below, key=Path.is_symlink)  # a folder is called by its own name where it has one
     # Folders are tried before archives, wherever they lie.
     seen.reports.sort(key=lambda place: place.is_file())
     seen.scene_graphs.sort(key=lambda place: place.is_file())
@@ -207,7 +234,7 @@ def _sorted(folder: Path, seen: _Seen) -> Iterator[os.DirEntry[str]]:
     """The entries of a folder by name; the tables and archives among them are noted on the way."""
     for entry in sorted(scan(folder), key=lambda entry: entry.name):
         for part, pattern in _TABLES:
-            if pattern.fullmatch(entry.name) and entry.is_file():
+            if pattern.fullmatch(entry.name) and _is_file(entry) and seen.is_new(part, entry.path):
                 getattr(seen, part).append(Path(entry.path))
         yield entry
 
@@ -229,37 +256,69 @@ def _silver(seen: _Seen) -> dict[str, Path]:
 
 
 def _beside(found: list[Path], anchors: Mapping[str, Path]) -> Path | None:
-    """Of several files the one that lies beside an anchor; the last by name (the newest version) else."""
+    """Of several files one that lies beside an anchor, then the newest."""
     parents = {anchor.parent for anchor in anchors.values()}
-    return max(found, key=lambda path: (path.parent in parents, path.name), default=None)
+    return max(found, key=lambda path: (path.parent in parents, *_newness(path)), default=None)
 
 
-def _groups(folder: Path) -> list[str]:
-    return [entry.name for entry in scan(folder) if _GROUP.fullmatch(entry.name) and entry.is_dir()]
+def version_in(name: str) -> str:
+    """2.1.0 of mimic-cxr-jpg-2.1.0; empty where a name has none."""
+    return found[1] if (found := _VERSION.search(name)) else ""
 
 
-def _holds_images(folder: Path) -> bool:
-    return any(
-        image.name.lower().endswith(IMAGE_SUFFIXES)
-        for patient in _first_patients(folder)
-        for study in scan(patient)
-        if study.is_dir()
-        for image in scan(study.path)
-    )
+def _newness(path: Path) -> tuple[list[int], str]:
+    """Sorts newer versions behind older ones; by the lowest name of the path that has a version, since 2.1.0 kept the names of 2.0.0's tables."""
+    version = next(filter(None, (version_in(folder.name) for folder in path.parents)), "")
+    return [int(number) for number in version.split(".")] if version else [], str(path)
+
+
+def patients_in(folder: Path) -> int:
+    """Folders of patients below a folder of radiographs; names alone are looked at, there are 65,379 of them."""
+    return sum(bool(_PATIENT.fullmatch(entry.name)) for group in groups_in(folder) for entry in scan(f"{folder}/{group}"))
+
+
+def groups_in(folder: Path) -> list[str]:
+    """Those of p10 ... p19 that are in a folder of radiographs, in order."""
+    return sorted(entry.name for entry in scan(folder) if _GROUP.fullmatch(entry.name) and is_folder(entry))
+
+
+def _suffixes(folder: Path) -> set[str]:
+    """Of the images of the first patient who has any."""
+    for patient in _first_patients(folder):
+        found = {Path(image.name).suffix.lower() for study in scan(patient) if is_folder(study) for image in scan(study.path)}
+        if found := found & set(IMAGE_SUFFIXES):
+            return found
+    return set()
 
 
 def _holds_reports(folder: Path) -> bool:
-    return any(entry.name.endswith(".txt") for patient in _first_patients(folder) for entry in scan(patient))
+    return any(entry.name.lower().endswith(".txt") for patient in _first_patients(folder) for entry in scan(patient))
 
 
 def _first_patients(folder: Path, at_most: int = 50) -> list[Path]:
     """Some patient folders to look into: a few of each group, since half an archive may leave the first ones empty."""
     found: list[Path] = []
     for group in scan(folder):
-        if _GROUP.fullmatch(group.name) and group.is_dir():
+        if _GROUP.fullmatch(group.name) and is_folder(group):
             patients = (Path(entry.path) for entry in scan(group.path) if _PATIENT.fullmatch(entry.name))
             found += islice(patients, at_most)
     return found
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder that can be reached; a link to itself, or into what belongs to somebody else, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """The same of a file."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def size_of(entry: os.DirEntry[str]) -> int | None:
