@@ -11,31 +11,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from benchmark.datasets import gathering, imagenome_account
+from benchmark.datasets import imagenome_account, mimic_splits
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
+from benchmark.datasets.gathering import Task
 from benchmark.datasets.imagenome_index import Listed
-from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
-from benchmark.datasets.mimic_metadata import missing_columns
+from benchmark.datasets.mimic_cases import UNITS, Unit, case_id, case_of, check_settings, check_workers, one_per_study, root_of, stop_at_faults
+from benchmark.datasets.mimic_metadata import WITHOUT_WITH_BOXES, missing_metadata
 from benchmark.datasets.mimic_tree import MimicTree, locate
-from benchmark.datasets.split import SPLITS, ShareErrors, check_disjoint, share_errors, stratify
+from benchmark.datasets.split import SPLITS, ShareErrors, check_disjoint, check_split, share_errors, stratify
 from benchmark.datasets.stores import Store
-from benchmark.places import cache_folder
-from benchmark.records import Case, Problem, Reference, UserError
+from benchmark.records import Case, Problem, Reference
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS, REGIONS
-
-
-class NoRoot(UserError):
-    """The dataset was named without saying where it lies."""
-
-
-class UnknownSplit(UserError):
-    """A split that the dataset does not have."""
 
 
 class ChestImaGenome:
@@ -70,17 +62,11 @@ class ChestImaGenome:
         is_credentialed: bool = True,
         note: str = "",
     ) -> None:
-        if not argument and root is None:
-            raise NoRoot("chest_imagenome: no folder given; name the one that holds MIMIC-CXR-JPG and Chest ImaGenome: chest_imagenome:/path/to/it")
-        for setting, value, allowed in (
-            ("split_rule", split_rule, ("official", "stratified")),
-            ("boxes", boxes, ("none", "truth")),
-            ("unit", unit, ("image", "study")),
-            ("required", required, ("any", "all")),
-        ):
-            if value not in allowed:
-                raise UserError(f"chest_imagenome: {setting} was to be {value!r}; it can be {' or '.join(allowed)}")
-        self.root = Path(argument) if argument else Path(root or "")
+        self.root = root_of(self.name, argument, root, "MIMIC-CXR-JPG and Chest ImaGenome")
+        rules, any_or_all = ("official", "stratified"), ("any", "all")
+        settings = {"split_rule": (split_rule, rules), "boxes": (boxes, ("none", "truth")), "unit": (unit, UNITS), "required": (required, any_or_all)}
+        check_settings(self.name, settings)
+        check_workers(self.name, workers)
         self.split_rule, self.boxes, self.unit, self.required = split_rule, boxes, unit, required
         self.strict, self.split_seed, self.workers = strict, split_seed, workers
         self.is_credentialed = is_credentialed
@@ -104,14 +90,14 @@ class ChestImaGenome:
 
     def fingerprint(self, split: str) -> str:
         """Changes when a file of the split changes (see ``imagenome_index.stamp`` for what is noticed), or a setting of this reader."""
-        _check(split)
+        check_split(self.name, split)
         settings = f"{self.split_rule} {self.split_seed} {self.boxes} {self.unit} {self.required}"
         sources = SPLITS if self.split_rule == "stratified" else (split,)
         return hashlib.sha256("\n".join([split, settings, *(self._stamp(source) for source in sources)]).encode()).hexdigest()
 
     def problems(self) -> list[Problem]:
         """What was wrong with the files of the splits read so far: each image left out, each box dropped or clipped."""
-        return [*self._of_no_split(), *problems_of(entry for split in SPLITS for entry in self._official.get(split, ()))]
+        return [*self._of_no_split(), *(problem for split in SPLITS for problem in problems_of(self._official.get(split, ())))]
 
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the parts of the tree, and what the official lists of some splits name, used or not."""
@@ -129,10 +115,7 @@ class ChestImaGenome:
         """What was wrong that is not one image's."""
         if self._tree is None:
             return []
-        if self._tree.metadata is not None:
-            return [*missing_columns(self._tree.metadata), *self._not_kept]
-        what = "boxes are taken for the size of the files, and there are no views, priors or times"
-        return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.x.0-metadata.csv.gz", what), *self._not_kept]
+        return [*missing_metadata(self._tree, WITHOUT_WITH_BOXES), *self._not_kept]
 
     @property
     def tree(self) -> MimicTree:
@@ -143,7 +126,7 @@ class ChestImaGenome:
 
     def _entries(self, split: str) -> list[Entry]:
         """The entries that are cases, after the split rule, the required boxes and the unit."""
-        _check(split)
+        check_split(self.name, split)
         if split not in self._kept:
             if self.split_rule == "stratified":
                 self._kept |= self._stratified()
@@ -177,28 +160,21 @@ class ChestImaGenome:
     def _read(self, split: str) -> list[Entry]:
         """Every listed image of an official split, from the cache if its files are what they were."""
         if split not in self._official:
-            self._official[split] = self._gather(split, cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}")
+            # One of each for a worker's whole life: the directory of an archive of 240,000 files takes seconds to read.
+            shared = self.tree, Store(self.tree.reports), Store(self.tree.scene_graphs)
+            found = mimic_splits.gather(
+                self.name, split, self._stamp(split), lambda: self._tasks(split), index.read_patients, workers=self.workers, shared=shared
+            )
+            self._official[split] = found.entries
+            self._not_kept += found.not_kept
         if self.strict:
             read = self._official[split]
             stop_at_faults(self.name, [*self._of_no_split(), *problems_of(read)], imagenome_account.no_faults({split: read}))
         return self._official[split]
 
-    def _gather(self, split: str, folder: Path) -> list[Entry]:
-        """The entries of a split, from the cache or the files; a full or forbidden cache costs time at the next start, and nothing else."""
-        from benchmark.engine import cores
-
-        # One of each for a worker's whole life: the directory of an archive of 240,000 files takes seconds to read.
-        shared = self.tree, Store(self.tree.reports), Store(self.tree.scene_graphs)
-        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
-        try:
-            return gathering.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
-        except OSError as error:
-            self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
-            return gathering.read_all(self._tasks(split), index.read_patients, **how)
-
-    def _tasks(self, split: str) -> list[gathering.Task]:
+    def _tasks(self, split: str) -> list[Task]:
         check_disjoint({name: (one.subject for one in listed if one.reason != BAD_ROW) for name, listed in self._listed().items()})
-        return index.tasks(self.tree, self._listed()[split])
+        return mimic_splits.tasks(self.tree, self._listed()[split])
 
     def _listed(self) -> dict[str, list[Listed]]:
         if not self._lists:
@@ -209,8 +185,3 @@ class ChestImaGenome:
         if split not in self._stamps:
             self._stamps[split] = index.stamp(self.tree, split)
         return self._stamps[split]
-
-
-def _check(split: str) -> None:
-    if split not in SPLITS:
-        raise UnknownSplit(f"chest_imagenome has no split {split!r}; it has {', '.join(SPLITS)}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,6 +111,24 @@ def _content(path: Path) -> bytes:
         return unzipped(path, path.read_bytes())
     except OSError as error:
         raise _unreadable(path, "no such file" if isinstance(error, FileNotFoundError) else str(error)) from error
+
+
+def number(cell: str) -> float:
+    """The number in a cell, NaN where there is none."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def table_digest(path: Path | None) -> bytes:
+    """Digest of a table's bytes as they lie, for fingerprints; the same for every table that is not there. Raises BadTable if it cannot be read."""
+    if path is None:
+        return b"none"
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
 
 
 def unzipped(path: Path, content: bytes) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -26,6 +28,10 @@ Patient = TypeVar("Patient", bound="tuple[str, Sequence[Any]]")
 """with the images that are listed of it"""
 
 
+class NotKept(OSError):
+    """The cache could not be written to; nothing is said of the data by it."""
+
+
 class Task(NamedTuple):
     """What one part is made from."""
 
@@ -41,30 +47,34 @@ def gather(
     """The entries in a folder; what is not there yet is read by ``read(*arguments, *shared)`` and kept, a part per task, in their order.
 
     The tasks must follow from the folder's name, and are asked for only if something is missing. A reading that was killed goes on where it was; a
-    damaged part is made again. Workers write what they read: however many images there are, none of them waits in memory. Raises OSError if the
+    damaged part is made again. Workers write what they read: however many images there are, none of them waits in memory. Raises NotKept if the
     folder cannot be written to.
     """
     for _ in range(ATTEMPTS):
-        if (entries := load_parts(folder)) is not None:
+        with _keeping(folder):
+            entries = load_parts(folder)
+        if entries is not None:
             return entries
         todo = tasks()
         if not todo:
             return []
-        # Report text under a data use agreement: for this user's eyes.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths = [folder / f"{number:05d}-of-{len(todo):05d}-by-{IMAGES_PER_PART}.parquet" for number in range(len(todo))]
-        missing = [(path, task) for path, task in zip(paths, todo, strict=True) if not path.exists()]
-        for other in folder.glob("*.parquet"):
-            if other not in paths:  # cut otherwise, by another version
-                other.unlink(missing_ok=True)
+        with _keeping(folder):
+            # Report text under a data use agreement: for this user's eyes.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            missing = [(path, task) for path, task in zip(paths, todo, strict=True) if not path.exists()]
+            for other in folder.glob("*.parquet"):
+                if other not in paths:  # cut otherwise, by another version
+                    other.unlink(missing_ok=True)
         total = sum(task.images for task in todo)
         done = total - sum(task.images for _, task in missing)
         jobs = [(read, path, task.arguments) for path, task in missing]
         with progress(label, total, done=done, unit="images") as advance:
             for index, _ in each(_make_part, jobs, workers=workers if total - done >= WORTH_A_POOL else 1, shared=shared):
                 advance(missing[index][1].images)
-        _sweep(folder)
-    raise OSError(f"what was written to {folder} could not be read again; is the disk in order?")
+        with _keeping(folder):
+            _sweep(folder)
+    raise NotKept(errno.EIO, f"what was written to {folder} could not be read again; is the disk in order?")
 
 
 def read_all(tasks: Sequence[Task], read: Callable[..., list[Entry]], *, label: str, workers: int, shared: tuple[Any, ...] = ()) -> list[Entry]:
@@ -112,7 +122,18 @@ def load_parts(folder: Path) -> list[Entry] | None:
 
 def _make_part(read: Callable[..., list[Entry]], path: Path, arguments: tuple[Any, ...], *shared: Any) -> None:
     """In a worker: what it read stays out of the parent's memory."""
-    save(read(*arguments, *shared), path)
+    entries = read(*arguments, *shared)
+    with _keeping(path.parent):
+        save(entries, path)
+
+
+@contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    """What fails in here is the cache's fault."""
+    try:
+        yield
+    except OSError as error:
+        raise NotKept(error.errno, error.strerror or str(error), str(folder)) from error
 
 
 def _sweep(folder: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows
-from benchmark.datasets.entries import Entry
-from benchmark.datasets.mimic_cases import NOT_KEPT
+from benchmark.datasets.entries import NO_GRAPH, Entry
+from benchmark.datasets.mimic_splits import NOT_KEPT
 from benchmark.datasets.mimic_tree import MimicTree
 from benchmark.datasets.split import PAPER_IMAGES, SPLITS
 from benchmark.records import Problem
@@ -42,13 +42,13 @@ def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: M
 
 def no_faults(entries: Mapping[str, Sequence[Entry]]) -> frozenset[str]:
     """Kinds of problems that are no fault of this copy's files: the dataset's rules, a full cache, and scene graphs that all copies lack."""
-    return index.BY_RULE | {NOT_KEPT} | ({index.NO_GRAPH} if lacks_what_all_lack(entries) else frozenset())
+    return index.BY_RULE | {NOT_KEPT} | ({NO_GRAPH} if lacks_what_all_lack(entries) else frozenset())
 
 
 def lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
     """Whether the missing scene graphs are the 23 that are missing from the published archive, and so no fault of this copy."""
     lists = [(SPLITS.index(split), ones) for split, ones in entries.items()]
-    missing = [sum(entry.left_out == index.NO_GRAPH for entry in ones) for _, ones in lists]
+    missing = [sum(entry.left_out == NO_GRAPH for entry in ones) for _, ones in lists]
     return all(len(ones) == LISTED[n] and count <= NO_GRAPHS[n] for (n, ones), count in zip(lists, missing, strict=True))
 
 
@@ -91,7 +91,7 @@ def _counts(entries: Mapping[str, Sequence[Entry]]) -> list[Beside]:
             Beside("images listed", split, len(ones), LISTED[number], IMAGENOME),
             Beside("images used, required=any: a box of one of the 11 regions", split, len(used), PAPER_IMAGES[number], PAPER),
             Beside("images used, required=all: all 29 boxes in validate and test", split, chosen, PAPER_IMAGES[number], PAPER),
-            Beside("scene graphs missing", split, sum(entry.left_out == index.NO_GRAPH for entry in ones), NO_GRAPHS[number], "RGRG"),
+            Beside("scene graphs missing", split, sum(entry.left_out == NO_GRAPH for entry in ones), NO_GRAPHS[number], "RGRG"),
         ]
     order = list(dict.fromkeys(one.what for one in found))
     return sorted(found, key=lambda one: order.index(one.what))

@@ -16,20 +16,20 @@ from typing import Literal, NamedTuple
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.boxes import mend_boxes
-from benchmark.datasets.columns import read_rows
+from benchmark.datasets.columns import number, read_rows, table_digest
 from benchmark.datasets.entries import NO_FINDINGS, NO_IMAGE, Entry, problems_of
 from benchmark.datasets.imagenome_account import IMAGENOME, radiographs, reports
 from benchmark.datasets.imagenome_index import BOX_CLIPPED, BOX_DROPPED, BY_RULE, NO_BOX
-from benchmark.datasets.mimic_cases import Unit, case_id, case_of, one_per_study, stop_at_faults
+from benchmark.datasets.mimic_cases import UNITS, Unit, case_id, case_of, check_settings, one_per_study, root_of, stop_at_faults
 from benchmark.datasets.mimic_listing import stamp_patients
-from benchmark.datasets.mimic_metadata import Shot, missing_columns, read_metadata
+from benchmark.datasets.mimic_metadata import WITHOUT_WITH_BOXES, Shot, missing_metadata, read_metadata
 from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, NoSuchTree, locate
 from benchmark.datasets.region_sentences import region_sentence
-from benchmark.datasets.split import SPLITS
+from benchmark.datasets.split import check_split
 from benchmark.datasets.stores import Store
 from benchmark.progress import progress
-from benchmark.records import BoxXYXY, Case, Problem, Reference, UserError
+from benchmark.records import BoxXYXY, Case, Problem, Reference
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
 BOXES_FILE = "gold_bbox_coordinate_annotations_1000images.csv"
@@ -39,15 +39,10 @@ ATTRIBUTE_COLUMNS = ("patient_id", "study_id", "image_id", "row_id", "bbox", "re
 ABNORMAL = "nlp|yes|abnormal"
 MEDIASTINUM, ITS_PARTS = "mediastinum", ("upper mediastinum", "cardiac silhouette")
 """nobody drew the whole; MIMIC-Ext-MIMIC-CXR-VQA (Bae et al., NeurIPS 2023) takes what encloses the two, and so do we"""
+VERSION = 1
+"""raise it whenever a case would come out otherwise from the same files"""
+ALL_IS_TEST = ", of which all but test are empty"
 IMAGES, BOX_ROWS, ATTRIBUTE_ROWS = 1_000, 25_989, 15_688  # Chest ImaGenome 1.0.0
-
-
-class NoRoot(UserError):
-    """The dataset was named without saying where it lies."""
-
-
-class UnknownSplit(UserError):
-    """A split that no dataset has."""
 
 
 class Annotations(NamedTuple):
@@ -101,12 +96,8 @@ class ChestImaGenomeGold:
         is_credentialed: bool = True,
         note: str = "",
     ) -> None:
-        if not argument and root is None:
-            raise NoRoot(f"{self.name}: no folder given; name the one that holds MIMIC-CXR-JPG and Chest ImaGenome: {self.name}:/path/to/it")
-        for setting, value, allowed in (("boxes", boxes, ("none", "truth")), ("unit", unit, ("image", "study"))):
-            if value not in allowed:
-                raise UserError(f"{self.name}: {setting} was to be {value!r}; it can be {' or '.join(allowed)}")
-        self.root = Path(argument) if argument else Path(root or "")
+        self.root = root_of(self.name, argument, root, "MIMIC-CXR-JPG and Chest ImaGenome")
+        check_settings(self.name, {"boxes": (boxes, ("none", "truth")), "unit": (unit, UNITS)})
         self.boxes, self.unit, self.strict = boxes, unit, strict
         self.is_credentialed, self.note = is_credentialed, note
         self._tree: MimicTree | None = None
@@ -127,10 +118,10 @@ class ChestImaGenomeGold:
 
     def fingerprint(self, split: str) -> str:
         """Changes when a table changes, or the set of a patient's images and reports, or the size of one; or a setting of this reader."""
-        _check(split)
-        digest = hashlib.sha256(f"{split} {self.boxes} {self.unit}\n".encode())
+        check_split(self.name, split, ALL_IS_TEST)
+        digest = hashlib.sha256(f"{VERSION} {split} {self.boxes} {self.unit}\n".encode())
         for table in (*self._tables(), self.tree.metadata):
-            digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+            digest.update(table_digest(table))
         digest.update(f"{Store(self.tree.reports).archive_stamp()}\n".encode())
         stamp_patients(digest, self.tree, {entry.subject for entry in self._all() if entry.subject})
         return digest.hexdigest()
@@ -173,7 +164,7 @@ class ChestImaGenomeGold:
         return folder / BOXES_FILE, folder / ATTRIBUTES_FILE
 
     def _usable(self, split: str) -> list[Entry]:
-        _check(split)
+        check_split(self.name, split, ALL_IS_TEST)
         entries = [entry for entry in self._all() if not entry.left_out] if split == "test" else []
         return one_per_study(entries) if self.unit == "study" else entries
 
@@ -191,10 +182,7 @@ class ChestImaGenomeGold:
         """What was wrong that is not one image's."""
         if self._tree is None:
             return []
-        if self._tree.metadata is not None:
-            return missing_columns(self._tree.metadata)
-        what = "boxes are taken for the size of the files, and there are no views, priors or times"
-        return [Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", what)]
+        return missing_metadata(self._tree, WITHOUT_WITH_BOXES)
 
     def _sorts_of_rows(self) -> str:
         """How many sentences affirm, deny, or neither: whoever has the real tables sees whether they are what we take them for."""
@@ -222,7 +210,7 @@ def read_annotations(boxes: Path, attributes: Path) -> Annotations:
     found: dict[str, Annotated] = defaultdict(Annotated)
     rows = Counter[tuple[str, str]]()
     for _, row in read_rows(boxes, BOX_COLUMNS):
-        left, top, right, bottom = (_number(row[name]) for name in BOX_COLUMNS[2:])
+        left, top, right, bottom = (number(row[name]) for name in BOX_COLUMNS[2:])
         found[_dicom(row["image_id"])].boxes_xyxy.append((row["bbox_name"], (left, top, right, bottom)))
     for _, row in read_rows(attributes, ATTRIBUTE_COLUMNS):
         one = found[_dicom(row["image_id"])]
@@ -295,7 +283,7 @@ def _enclosing(one: BoxXYXY, other: BoxXYXY) -> BoxXYXY:
 
 def _in_order(phrases: Mapping[str, str]) -> list[str]:
     """Sentences as they stand in the report: by the number behind the bar of their id."""
-    return [phrases[row] for row in sorted(phrases, key=lambda row: (_number(row.rpartition("|")[2]), row))]
+    return [phrases[row] for row in sorted(phrases, key=lambda row: (number(row.rpartition("|")[2]), row))]
 
 
 def _relation(cell: str) -> str:
@@ -305,15 +293,3 @@ def _relation(cell: str) -> str:
 
 def _dicom(image_id: str) -> str:
     return image_id.removesuffix(".dcm")
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _check(split: str) -> None:
-    if split not in SPLITS:
-        raise UnknownSplit(f"chest_imagenome_gold has no split {split!r}; it has {', '.join(SPLITS)}, of which all but test are empty")

@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 from benchmark.datasets import mimic_reports, scene_graphs
 from benchmark.datasets.boxes import mend_boxes
-from benchmark.datasets.columns import read_cells
-from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.gathering import Task, portions
-from benchmark.datasets.listed_rows import by_subject, is_usable
+from benchmark.datasets.columns import read_cells, table_digest
+from benchmark.datasets.entries import BAD_CELL, BAD_GRAPH, BAD_ROW, DUPLICATE, NO_FINDINGS, NO_GRAPH, NOT_IN_METADATA, Entry
+from benchmark.datasets.listed_rows import dicom_id, fault_of_row, patient_id, study_id
 from benchmark.datasets.mimic_listing import stamp_patients
-from benchmark.datasets.mimic_metadata import Shot, read_metadata
+from benchmark.datasets.mimic_metadata import SIZE_COLUMNS, TIME_COLUMNS, Shot
 from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.region_sentences import region_sentence
@@ -25,12 +24,11 @@ from benchmark.datasets.slow_disks import look_at
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
-VERSION = 7
+VERSION = 8
 """raise it whenever a row would come out otherwise from the same files"""
 
-# Kinds of problems beside those of every dataset; all but the last two keep the image out.
+# Kinds of problems beside those of ``entries``; all but the last two keep the image out.
 AVOID, GOLD, NO_BOX = "image to avoid", "gold image", "no valid box"
-NO_GRAPH, BAD_GRAPH = "missing scene graph", "unreadable scene graph"
 BOX_DROPPED, BOX_CLIPPED = "box dropped", "box clipped"
 BY_RULE = frozenset((AVOID, GOLD, NO_FINDINGS, NO_BOX, BOX_DROPPED, BOX_CLIPPED))
 """kinds that are the dataset's stated rules at work, not faults of this copy of it"""
@@ -47,24 +45,27 @@ class Listed(NamedTuple):
     """file and line"""
     reason: str
     """why the lists alone rule it out, or empty"""
+    what: str = ""
+    """more of the reason"""
 
 
 def read_lists(tree: MimicTree) -> dict[str, list[Listed]]:
     """The images of each official split, in the order subject, study, dicom. Raises BadTable."""
-    avoid = {dicom.removesuffix(".dcm") for _, (dicom,) in read_cells(tree.avoid, ["dicom_id"])} if tree.avoid else set()
-    gold = {dicom.removesuffix(".dcm") for _, (dicom,) in read_cells(tree.gold, ["image_id"])} if tree.gold else set()
+    avoid = {dicom_id(cell) for _, (cell,) in read_cells(tree.avoid, ["dicom_id"])} if tree.avoid else set()
+    gold = {dicom_id(cell) for _, (cell,) in read_cells(tree.gold, ["image_id"])} if tree.gold else set()
     known: set[str] = set()
     lists: dict[str, list[Listed]] = {}
     for split, path in tree.splits.items():
         lists[split], file = [], path.name
-        for line, (subject_id, study_id, dicom_id, view) in read_cells(path, ["subject_id", "study_id", "dicom_id"], ["ViewPosition"]):
-            subject, study, dicom = subject_id.removeprefix("p"), study_id.removeprefix("s"), dicom_id.removesuffix(".dcm")
-            if not is_usable(subject, study, dicom):
+        for line, (*cells, view) in read_cells(path, ["subject_id", "study_id", "dicom_id"], ["ViewPosition"]):
+            subject, study, dicom = patient_id(cells[0]), study_id(cells[1]), dicom_id(cells[2])
+            reason, what = "", fault_of_row(subject, study, dicom)
+            if what:
                 reason = BAD_ROW
             else:
                 reason = DUPLICATE if dicom in known else AVOID if dicom in avoid else GOLD if dicom in gold else ""
-            known.add(dicom)
-            lists[split].append(Listed(subject, study, dicom, view.upper(), f"{file}, line {line}: {dicom}", reason))
+                known.add(dicom)
+            lists[split].append(Listed(subject, study, dicom, view.upper(), f"{file}, line {line}: {dicom}", reason, what))
         lists[split].sort(key=itemgetter(0, 1, 2))
     return lists
 
@@ -80,26 +81,16 @@ def stamp(tree: MimicTree, split: str) -> str:
     digest = hashlib.sha256(f"{VERSION} {split}\n".encode())
     # The lists of the other splits too: an image that is in two of them is a case of the first alone.
     for table in (*tree.splits.values(), tree.avoid, tree.gold, tree.metadata):
-        digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+        digest.update(table_digest(table))
     graphs = Store(tree.scene_graphs)
     digest.update(f"{Store(tree.reports).archive_stamp()} {graphs.archive_stamp()}\n".encode())
     graphs.archives = []  # their checksums are in by now
     images = [row for _, row in read_cells(tree.splits[split], ["subject_id", "dicom_id"])]
-    stamp_patients(digest, tree, (subject.removeprefix("p") for subject, _ in images))
+    stamp_patients(digest, tree, (patient_id(subject) for subject, _ in images))
     if graphs.folders:
-        names = sorted(scene_graphs.file_name(dicom.removesuffix(".dcm")) for _, dicom in images)
+        names = sorted(scene_graphs.file_name(dicom_id(dicom)) for _, dicom in images)
         digest.update("".join(f"{name} {size}\n" for name, size in zip(names, look_at(names, graphs.size), strict=True)).encode())
     return digest.hexdigest()
-
-
-def tasks(tree: MimicTree, listed: Sequence[Listed]) -> list[Task]:
-    """The patients of a split in portions, with their rows of the metadata. Raises BadTable."""
-    patients = list(by_subject(listed))
-    shots = read_metadata(tree.metadata, {subject for subject, _ in patients}) if tree.metadata else {}
-    return [
-        Task(sum(len(images) for _, images in portion), (portion, {subject: shots.get(subject, []) for subject, _ in portion}))
-        for portion in portions(patients)
-    ]
 
 
 def read_patients(
@@ -109,7 +100,9 @@ def read_patients(
     found: list[Entry] = []
     for subject, listed in patients:
         patient = Patient(tree, reports, subject, shots[subject])
-        found += [_entry(patient, graphs, one) for one in listed]
+        entries = [_entry(patient, graphs, one) for one in listed]
+        patient.tell_of_metadata(entries[0], TIME_COLUMNS)
+        found += entries
     return found
 
 
@@ -117,7 +110,11 @@ def _entry(patient: Patient, graphs: Store, listed: Listed) -> Entry:
     """Everything about the image, or the first reason why it is no case."""
     entry = Entry(listed.subject, listed.study, listed.dicom, patient.view(listed.dicom) or listed.view)
     if listed.reason:
-        return entry.leave_out(listed.reason, listed.where)
+        return entry.leave_out(listed.reason, listed.where, listed.what)
+    if not patient.is_known(listed.dicom):
+        return entry.leave_out(NOT_IN_METADATA, listed.where, "nobody knows how large the image was on which its boxes were drawn")
+    if faults := patient.faults(listed.dicom, SIZE_COLUMNS):
+        return entry.leave_out(BAD_CELL, *faults[0])
     graph_name = scene_graphs.file_name(entry.dicom)
     if not graphs.has(graph_name):
         return entry.leave_out(NO_GRAPH, graph_name)

@@ -9,7 +9,7 @@ from benchmark.datasets import mimic_index as index
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.entries import Entry
 from benchmark.datasets.imagenome_account import radiographs, reports
-from benchmark.datasets.mimic_cases import NOT_KEPT
+from benchmark.datasets.mimic_splits import NOT_KEPT
 from benchmark.datasets.mimic_tree import MimicTree
 from benchmark.datasets.split import SPLITS
 from benchmark.records import Problem

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmark.datasets.entries import Entry
 from benchmark.datasets.mimic_metadata import view_rank
@@ -12,14 +12,35 @@ from benchmark.records import Case, ImageFile, Problem, UserError
 
 Unit = Literal["image", "study"]
 """image: a case per image. study: one image stands for its study, and the case has the study's id"""
+UNITS = get_args(Unit)
 
 
-NOT_KEPT = "cache not written"
-"""kind of a problem that is none of the data"""
+class NoRoot(UserError):
+    """The dataset was named without saying where it lies."""
 
 
 class StoppedAtProblem(UserError):
     """Under ``strict``: the first fault of the files."""
+
+
+def root_of(dataset: str, argument: str, root: Path | None, holds: str) -> Path:
+    """The folder that was named, behind a colon or as an option. Raises NoRoot."""
+    if not argument and root is None:
+        raise NoRoot(f"{dataset}: no folder given; name the one that holds {holds}: {dataset}:/path/to/it")
+    return Path(argument) if argument else Path(root or "")
+
+
+def check_settings(dataset: str, settings: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+    """Nothing, if each setting (name -> value, what is allowed) is one of those. Raises UserError."""
+    for setting, (value, allowed) in settings.items():
+        if value not in allowed:
+            raise UserError(f"{dataset}: {setting} was to be {value!r}; it can be {' or '.join(allowed)}")
+
+
+def check_workers(dataset: str, workers: int) -> None:
+    """Nothing, if it is a number of processes. Raises UserError."""
+    if workers < 0:
+        raise UserError(f"{dataset}: workers was to be {workers}; give a number of processes, or 0 for one per core")
 
 
 def case_id(entry: Entry, unit: Unit) -> str:
@@ -61,4 +82,6 @@ def stop_at_faults(dataset: str, problems: Sequence[Problem], by_rule: Collectio
     faults = [problem for problem in problems if problem.kind not in by_rule]
     if faults:
         first = f"{faults[0].kind}: {faults[0].where}" + (f" ({faults[0].what})" if faults[0].what else "")
-        raise StoppedAtProblem(f"{dataset} was to be read strictly, and found {len(faults)} faults, first {first}; mend them or leave strict off")
+        count = sum(problem.count for problem in faults)
+        many, them = ("1 fault", "it") if count == 1 else (f"{count:,} faults", "them")
+        raise StoppedAtProblem(f"{dataset} was to be read strictly, and found {many}, first {first}; mend {them} or leave strict off")

@@ -9,23 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
-from benchmark.datasets import gathering
 from benchmark.datasets import mimic_index as index
+from benchmark.datasets import mimic_splits
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import BAD_ROW, Entry, problems_of
-from benchmark.datasets.mimic_cases import NOT_KEPT, Unit, case_id, case_of, one_per_study, stop_at_faults
-from benchmark.datasets.mimic_metadata import missing_columns
+from benchmark.datasets.gathering import Task
+from benchmark.datasets.mimic_cases import UNITS, Unit, case_id, case_of, check_settings, check_workers, one_per_study, root_of, stop_at_faults
+from benchmark.datasets.mimic_metadata import REQUIRED_COLUMNS, VIEW, WITHOUT, missing_metadata, view_counts
 from benchmark.datasets.mimic_tree import MimicTree, locate
-from benchmark.datasets.split import SPLITS, check_disjoint
+from benchmark.datasets.split import SPLITS, check_disjoint, check_split
 from benchmark.datasets.stores import Store
-from benchmark.places import cache_folder
 from benchmark.records import Case, Problem, Reference, UserError
 
 SplitRule = Literal["official", "r2gen"]
 NEEDS = {"official": ("images", "reports", "metadata", "mimic_split"), "r2gen": ("images",)}
-FRONTAL = "PA,AP"
+FRONTAL, USUAL_VIEWS = "PA,AP", ("PA", "AP", "LATERAL", "LL")
 # Stands under every table where the references are not the FINDINGS that most numbers are measured against.
 NOTES = {
     "findings": "",
@@ -35,12 +35,8 @@ NOTES = {
 R2GEN_NOTE = "References are the texts of R2Gen's annotation.json, and its split."
 
 
-class NoRoot(UserError):
-    """The dataset was named without saying where it lies."""
-
-
-class UnknownSplit(UserError):
-    """A split that the dataset does not have."""
+class UnknownView(UserError):
+    """A view that the metadata have of no image."""
 
 
 class AmbiguousAnnotation(UserError):
@@ -81,15 +77,16 @@ class MimicCXR:
         is_credentialed: bool = True,
         note: str = "",
     ) -> None:
-        if not argument and root is None:
-            raise NoRoot("mimic_cxr: no folder given; name the one that holds MIMIC-CXR-JPG and its reports: mimic_cxr:/path/to/it")
-        for setting, value, allowed in (("split_rule", split_rule, SplitRule), ("target", target, index.Target), ("unit", unit, Unit)):
-            if value not in get_args(allowed):
-                raise UserError(f"mimic_cxr: {setting} was to be {value!r}; it can be {' or '.join(get_args(allowed))}")
+        self.root = root_of(self.name, argument, root, "MIMIC-CXR-JPG and its reports")
+        rules, targets = get_args(SplitRule), get_args(index.Target)
+        check_settings(self.name, {"split_rule": (split_rule, rules), "target": (target, targets), "unit": (unit, UNITS)})
+        check_workers(self.name, workers)
+        if annotation is not None and split_rule == "official":
+            hint = "add --set mimic_cxr.split_rule=r2gen, or leave annotation away"
+            raise UserError(f"mimic_cxr: annotation was to be {annotation}, but split_rule is official, which does not read it; {hint}")
         wanted = tuple(sorted({view.strip().upper() for view in views.split(",")} - {""}))
         if not wanted:
             raise UserError(f"mimic_cxr: views was to be {views!r}, which names none; give those of the metadata: {FRONTAL} or PA,AP,LATERAL,LL")
-        self.root = Path(argument) if argument else Path(root or "")
         self.split_rule, self.annotation, self.unit, self.strict, self.workers = split_rule, annotation, unit, strict, workers
         self.asked = index.Asked(target, wanted if split_rule == "official" else ())
         self.is_credentialed = is_credentialed
@@ -115,7 +112,7 @@ class MimicCXR:
 
     def problems(self) -> list[Problem]:
         """What was wrong with the files of the splits read so far: each image left out, and why."""
-        return [*self._of_no_split(), *problems_of(entry for split in SPLITS for entry in self._read.get(split, ()))]
+        return [*self._of_no_split(), *(problem for split in SPLITS for problem in problems_of(self._read.get(split, ())))]
 
     def account(self, splits: Sequence[str]) -> Account:
         """For ``data check``: the parts of the tree, and what the lists of some splits name, used or not."""
@@ -141,38 +138,27 @@ class MimicCXR:
     def _all(self, split: str) -> list[Entry]:
         """Every listed image of a split, from the cache if its files are what they were."""
         if split not in self._read:
-            folder = cache_folder() / self.name / f"{split}-{self._stamp(split)[:32]}"
-            self._read[split] = self._gather(split, folder)
-            if self.strict:
-                stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE | {NOT_KEPT})
+            # One store for a worker's whole life: the directory of an archive of 227,835 files takes seconds to read.
+            shared = self.tree, Store(self.tree.reports), self.asked
+            found = mimic_splits.gather(
+                self.name, split, self._stamp(split), lambda: self._tasks(split), index.read_patients, workers=self.workers, shared=shared
+            )
+            self._read[split] = found.entries
+            self._not_kept += found.not_kept
+        if self.strict:
+            stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE | {mimic_splits.NOT_KEPT})
         return self._read[split]
 
-    def _gather(self, split: str, folder: Path) -> list[Entry]:
-        """The entries of a split, from the cache or the files; a full or forbidden cache costs time at the next start, and nothing else."""
-        from benchmark.engine import cores
-
-        # One store for a worker's whole life: the directory of an archive of 227,835 files takes seconds to read.
-        shared = self.tree, Store(self.tree.reports), self.asked
-        how: dict[str, Any] = {"label": f"read {self.name} {split}", "workers": cores(self.workers), "shared": shared}
-        try:
-            return gathering.gather(folder, lambda: self._tasks(split), index.read_patients, **how)
-        except OSError as error:
-            self._not_kept.append(Problem(NOT_KEPT, str(folder), f"{error.strerror or error}; the files will be read again next time"))
-            return gathering.read_all(self._tasks(split), index.read_patients, **how)
-
-    def _tasks(self, split: str) -> list[gathering.Task]:
+    def _tasks(self, split: str) -> list[Task]:
         check_disjoint({name: filter(str.isdigit, subjects) for name, subjects in self._patients().of.items()})
-        return index.tasks(self.tree, self._listed()[split], self.asked)
+        return mimic_splits.tasks(self.tree, self._listed()[split], (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())))
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
         if self._tree is None:
             return []
         found = [Problem(BAD_ROW, where, "without a split, or one that is not known") for where in self._patients().unplaced]
-        if self._tree.metadata is None:
-            found.append(Problem("missing metadata", f"{self.root}: mimic-cxr-2.0.0-metadata.csv.gz", "there are no views, priors or times"))
-        else:
-            found += missing_columns(self._tree.metadata)
+        found += missing_metadata(self._tree, WITHOUT)
         if not self._tree.reports:
             found.append(Problem("missing reports", str(self.root), "there is no context; references are R2Gen's"))
         return found + self._not_kept
@@ -203,9 +189,20 @@ class MimicCXR:
             raise AmbiguousAnnotation(f"mimic_cxr: split_rule r2gen needs one annotation.json, found {found}; give --set mimic_cxr.annotation=PATH")
         return self.tree.annotations[0]
 
+    def _check_views(self) -> None:
+        """Nothing, if there are such views. Raises UnknownView."""
+        # The usual ones are in every copy, or are missing from a small one: reading a table of 377,110 rows for them would cost a second.
+        if not (unusual := [view for view in self.asked.views if view not in USUAL_VIEWS]):
+            return
+        assert self.tree.metadata is not None  # the tree was asked for it
+        counts = view_counts(self.tree.metadata)
+        if unknown := [view for view in unusual if view not in counts]:
+            there = ", ".join(f"{view} ({count:,})" for view, count in counts.most_common() if view)
+            raise UnknownView(f"mimic_cxr: views was to name {unknown[0]!r}, which no image is; {self.tree.metadata.name} has {there}")
+
     def _stamp(self, split: str) -> str:
-        if split not in SPLITS:
-            raise UnknownSplit(f"mimic_cxr has no split {split!r}; it has {', '.join(SPLITS)}")
+        check_split(self.name, split)
         if split not in self._stamps:
+            self._check_views()
             self._stamps[split] = index.stamp(self.tree, self._patients().of[split], self.asked, self._list_file())
         return self._stamps[split]

@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmark.datasets import mimic_reports
-from benchmark.datasets.columns import read_cells
-from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, Entry
-from benchmark.datasets.gathering import Task, portions
-from benchmark.datasets.listed_rows import by_subject, is_usable
+from benchmark.datasets.columns import read_cells, table_digest
+from benchmark.datasets.entries import BAD_ROW, DUPLICATE, NO_FINDINGS, NOT_IN_METADATA, OTHER_VIEW, Entry
+from benchmark.datasets.listed_rows import dicom_id, fault_of_row, is_usable, patient_id, study_id
 from benchmark.datasets.mimic_listing import stamp_patients
-from benchmark.datasets.mimic_metadata import REQUIRED_COLUMNS, Shot, read_metadata
+from benchmark.datasets.mimic_metadata import TIME_COLUMNS, Shot
 from benchmark.datasets.mimic_patients import Patient
-from benchmark.datasets.mimic_tree import MimicTree, OnDisk
-from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, read_items
+from benchmark.datasets.mimic_tree import MimicTree
+from benchmark.datasets.r2gen_annotation import KEYS, BadAnnotation, Item, Place, place_of, read_items
 from benchmark.datasets.split import SPLITS
 from benchmark.datasets.stores import Store
 
-VERSION = 2
+VERSION = 4
 """raise it whenever a row would come out otherwise from the same files"""
-OTHER_VIEW = "other view"
 NO_IMPRESSION, NEITHER = "no impression", "neither findings nor impression"
 BY_RULE = frozenset((OTHER_VIEW, NO_FINDINGS, NO_IMPRESSION, NEITHER))
 """kinds that are the dataset's stated rules at work, not faults of this copy of it"""
@@ -43,8 +41,8 @@ class Listed(NamedTuple):
     """why the list alone rules it out, or empty"""
     report: str = ""
     """the reference, where the list brings it"""
-    path: str = ""
-    """of the file below the folder of images, where the list says"""
+    what: str = ""
+    """more of the reason"""
 
 
 class Patients(NamedTuple):
@@ -69,12 +67,18 @@ def read_official(path: Path) -> dict[str, list[Listed]]:
     lists: dict[str, list[Listed]] = {split: [] for split in SPLITS}
     known: set[str] = set()
     file = path.name
-    for line, (subject_id, study_id, dicom_id, word) in read_cells(path, ["subject_id", "study_id", "dicom_id", "split"]):
+    for line, (*cells, word) in read_cells(path, ["subject_id", "study_id", "dicom_id", "split"]):
         if not (split := KEYS.get(word.lower())):
             continue
-        subject, study, dicom = subject_id.removeprefix("p"), study_id.removeprefix("s"), dicom_id.removesuffix(".dcm")
-        lists[split].append(Listed(subject, study, dicom, f"{file}, line {line}: {dicom}", _reason(subject, study, dicom, known)))
+        subject, study, dicom = patient_id(cells[0]), study_id(cells[1]), dicom_id(cells[2])
+        reason, what = _reason(subject, study, dicom, known)
+        lists[split].append(Listed(subject, study, dicom, f"{file}, line {line}: {dicom}", reason, what=what))
     return {split: sorted(listed) for split, listed in lists.items()}
+
+
+def in_train(path: Path) -> set[str]:
+    """The images of the train split of MIMIC-CXR-JPG's table, from which most published models learnt. Raises BadTable."""
+    return {dicom_id(dicom) for _, (dicom, word) in read_cells(path, ["dicom_id", "split"]) if KEYS.get(word.lower()) == "train"}
 
 
 def read_patients_of(path: Path) -> Patients:
@@ -82,7 +86,7 @@ def read_patients_of(path: Path) -> Patients:
     found = Patients({split: set() for split in SPLITS}, [])
     for line, (subject, word) in read_cells(path, ["subject_id", "split"]):
         if split := KEYS.get(word.lower()):
-            found.of[split].add(subject.removeprefix("p"))
+            found.of[split].add(patient_id(subject))
         else:
             found.unplaced.append(f"{path.name}, line {line}")
     return found
@@ -94,10 +98,10 @@ def read_r2gen(path: Path) -> dict[str, list[Listed]]:
     known: set[str] = set()
     items = read_items(path)
     for number, item in enumerate(items, start=1):
-        reason = _reason(item.subject, item.study, item.id, known)
         where = f"{path.name}, item {number}: {item.id}"
-        report = mimic_reports.one_line(item.report)
-        lists[item.split].append(Listed(item.subject, item.study, item.id, where, reason, report, item.images[0] if item.images else ""))
+        elsewhere = _of_another_image(item)
+        reason, what = (BAD_ROW, elsewhere) if elsewhere else _reason(item.subject, item.study, item.id, known)
+        lists[item.split].append(Listed(item.subject, item.study, item.id, where, reason, mimic_reports.one_line(item.report), what))
     if items and not any(is_usable(item.subject, item.study, item.id) for item in items):
         raise BadAnnotation(
             f"{path}: was to be R2Gen's annotation.json of MIMIC-CXR, whose items have subject_id and study_id; found items such as {items[0].id!r}; "
@@ -106,33 +110,32 @@ def read_r2gen(path: Path) -> dict[str, list[Listed]]:
     return {split: sorted(listed) for split, listed in lists.items()}
 
 
-def _reason(subject: str, study: str, dicom: str, known: set[str]) -> str:
-    if not is_usable(subject, study, dicom):
-        return BAD_ROW
+def _of_another_image(item: Item) -> str:
+    """What is wrong if the item's path is that of another image than its ids say, of another study say: one of the two is not what it should be."""
+    place = place_of(item.images[0]) if item.images else None
+    if place is None or place == Place(item.subject, item.study, item.id):
+        return ""
+    said, found = (f"p{one.subject}/s{one.study}/{one.dicom}" for one in (Place(item.subject, item.study, item.id), place))
+    return f"its ids say {said}, its path {found}"
+
+
+def _reason(subject: str, study: str, dicom: str, known: set[str]) -> tuple[str, str]:
+    """Why the list alone rules an image out, and more of it; both empty if it does not."""
+    if fault := fault_of_row(subject, study, dicom):
+        return BAD_ROW, fault
     reason = DUPLICATE if dicom in known else ""
     known.add(dicom)
-    return reason
+    return reason, ""
 
 
 def stamp(tree: MimicTree, subjects: Iterable[str], asked: Asked, lists: Path) -> str:
     """Hex digest of everything that the entries of one split are read from; see ``imagenome_index.stamp`` for what is noticed."""
     digest = hashlib.sha256(f"{VERSION} {asked.target} {','.join(asked.views)}\n".encode())
     for table in (lists, tree.metadata):
-        digest.update(hashlib.sha256(table.read_bytes()).digest() if table else b"none")
+        digest.update(table_digest(table))
     digest.update(f"{Store(tree.reports).archive_stamp()}\n".encode())
     stamp_patients(digest, tree, subjects)
     return digest.hexdigest()
-
-
-def tasks(tree: MimicTree, listed: Sequence[Listed], asked: Asked) -> list[Task]:
-    """The patients of a split in portions, with their rows of the metadata. Raises BadTable."""
-    patients = list(by_subject(listed))
-    needed = (*REQUIRED_COLUMNS, *(("ViewPosition",) if asked.views else ()))
-    shots = read_metadata(tree.metadata, {subject for subject, _ in patients}, needed) if tree.metadata else {}
-    return [
-        Task(sum(len(images) for _, images in portion), (portion, {subject: shots.get(subject, []) for subject, _ in portion}))
-        for portion in portions(patients)
-    ]
 
 
 def read_patients(
@@ -142,7 +145,9 @@ def read_patients(
     found: list[Entry] = []
     for subject, listed in patients:
         patient = Patient(tree, reports, subject, shots[subject])
-        found += [_entry(patient, one, asked) for one in listed]
+        entries = [_entry(patient, one, asked) for one in listed]
+        patient.tell_of_metadata(entries[0], TIME_COLUMNS)
+        found += entries
     return found
 
 
@@ -150,21 +155,18 @@ def _entry(patient: Patient, listed: Listed, asked: Asked) -> Entry:
     """Everything about the image, or the first reason why it is no case."""
     entry = Entry(listed.subject, listed.study, listed.dicom, patient.view(listed.dicom))
     if listed.reason:
-        return entry.leave_out(listed.reason, listed.where)
+        return entry.leave_out(listed.reason, listed.where, listed.what)
+    if not patient.is_known(listed.dicom):
+        if asked.views:
+            return entry.leave_out(NOT_IN_METADATA, listed.where, "nobody knows which view it is")
+        entry.problems.append((NOT_IN_METADATA, listed.where, "the case has neither a view nor a prior"))
     if asked.views and entry.view not in asked.views:
-        return entry.leave_out(OTHER_VIEW, listed.where, entry.view or "the metadata do not say which")
-    image = _at(patient, listed.path) or patient.image(entry)
+        return entry.leave_out(OTHER_VIEW, entry.dicom, entry.view or "the metadata do not say which")
+    image = patient.image(entry)
     if image is None or not _has_reference(entry, patient, listed, asked) or patient.size_px(entry, image) is None:
         return entry
     patient.add_context(entry, image)
     return entry
-
-
-def _at(patient: Patient, path: str) -> OnDisk | None:
-    """The file that the list names, if it is there."""
-    if not path:
-        return None
-    return next((image for images in patient.on_disk.values() for image in images.values() if path.endswith(image.relative)), None)
 
 
 def _has_reference(entry: Entry, patient: Patient, listed: Listed, asked: Asked) -> bool:

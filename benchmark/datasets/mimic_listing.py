@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from benchmark.datasets.images import IMAGE_SUFFIXES
-from benchmark.datasets.mimic_tree import MimicTree, patient_folder, scan, size_of
+from benchmark.datasets.mimic_tree import MimicTree, is_folder, patient_folder, scan, size_of
 from benchmark.datasets.slow_disks import look_at
 
 STAMPED = (*IMAGE_SUFFIXES, ".txt")
@@ -40,5 +40,5 @@ def _list(folder: str, below: str, lines: list[str]) -> None:
     for entry in scan(folder):
         if entry.name.lower().endswith(STAMPED):
             lines.append(f"{below}{entry.name} {size_of(entry)}")
-        elif not below and entry.is_dir():
+        elif not below and is_folder(entry):
             _list(entry.path, f"{entry.name}/", lines)

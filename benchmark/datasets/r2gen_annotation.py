@@ -20,6 +20,14 @@ class BadAnnotation(UserError):
     """An annotation.json that is not R2Gen's."""
 
 
+class Place(NamedTuple):
+    """What the path of an image of MIMIC-CXR says."""
+
+    subject: str
+    study: str
+    dicom: str
+
+
 class Item(NamedTuple):
     """One line of it."""
 
@@ -50,7 +58,7 @@ def read_items(path: Path) -> list[Item]:
         content = {key: [_trimmed(item) for item in listed] for key, listed in json.loads(text).items()}
         splits = _splits(path, list(content))
         return [_item(item, splits[key]) for key, listed in content.items() for item in listed]
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise BadAnnotation(
             f"{path}: was to be R2Gen's annotation.json, lists of items with an id under train, val and test; found something else "
             f"({type(error).__name__}: {error}); mend it, move it away, or choose another split_rule"
@@ -64,10 +72,18 @@ def _trimmed(item: dict[str, object]) -> dict[str, object]:
 def _item(item: dict[str, object], split: str) -> Item:
     images = item.get("image_path") or ()
     paths = (images,) if isinstance(images, str) else tuple(str(image).strip() for image in images)  # type: ignore[attr-defined]
-    place = _PLACE.search(paths[0]) if paths else None
-    subject, study = (str(item.get(key, "")).strip() or (place[at] if place else "") for key, at in (("subject_id", 1), ("study_id", 2)))
+    place = place_of(paths[0]) if paths else None
+    subject, study = (str(item.get(key, "")).strip() for key in ("subject_id", "study_id"))
+    if place:
+        subject, study = subject or place.subject, study or place.study
     own = KEYS.get(str(item.get("split", "")).strip().lower(), split)
     return Item(str(item["id"]).strip(), own, str(item.get("report") or ""), paths, subject.removeprefix("p"), study.removeprefix("s"))
+
+
+def place_of(path: str) -> Place | None:
+    """What a path says of its image; None of one that is not MIMIC-CXR's."""
+    found = _PLACE.search(path)
+    return Place(*found.groups()) if found else None
 
 
 def _splits(path: Path, keys: list[str]) -> dict[str, str]:

@@ -24,6 +24,10 @@ MOST_MOVES = 500
 PAPER_IMAGES = (111_326, 15_640, 31_255)  # CLALA-Net, Sect. 4.1
 
 
+class UnknownSplit(UserError):
+    """A split that the dataset does not have."""
+
+
 class SharedPatient(UserError):
     """A patient whose images are in two splits: what is learned from one would be tested on the other."""
 
@@ -127,6 +131,12 @@ def _mended(folds: NDArray[np.int64], counts: NDArray[np.float64], wished: NDArr
         errors[fold] += weights[patient]
         folds[patient] = fold
     return folds
+
+
+def check_split(dataset: str, split: str, more: str = "") -> None:
+    """Nothing, if there is such a split. Raises UnknownSplit, with ``more`` of what there is."""
+    if split not in SPLITS:
+        raise UnknownSplit(f"{dataset} has no split {split!r}; it has {', '.join(SPLITS)}{more}")
 
 
 def check_disjoint(patients_of: Mapping[str, Iterable[str]]) -> None:

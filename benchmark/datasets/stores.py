@@ -73,11 +73,14 @@ class Store:
         """Hex digest that changes when a member of any archive does: of the archives' sizes and of their ends, where the checksums lie."""
         digest = hashlib.sha256()
         for archive in self.archives:
-            size = archive.stat().st_size
-            digest.update(f"{archive.name} {size}\n".encode())
-            with archive.open("rb") as file:
-                file.seek(max(0, size - DIRECTORY_AT_END))
-                digest.update(file.read())
+            try:
+                size = archive.stat().st_size
+                digest.update(f"{archive.name} {size}\n".encode())
+                with archive.open("rb") as file:
+                    file.seek(max(0, size - DIRECTORY_AT_END))
+                    digest.update(file.read())
+            except OSError as error:
+                raise BadArchive(f"{archive}: the archive cannot be read ({error.strerror or error}); check its permissions, and the disk") from error
         return digest.hexdigest()
 
     def _members(self, archive: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:

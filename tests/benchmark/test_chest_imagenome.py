@@ -15,12 +15,12 @@ import pytest
 from mimic_trees import BOX, REPORT, SILVER, Tree, dicom
 from PIL import Image
 
-from benchmark.datasets import imagenome_index
-from benchmark.datasets.chest_imagenome import ChestImaGenome, NoRoot, UnknownSplit
+from benchmark.datasets import mimic_splits
+from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.columns import BadTable
-from benchmark.datasets.mimic_cases import StoppedAtProblem
+from benchmark.datasets.mimic_cases import NoRoot, StoppedAtProblem
 from benchmark.datasets.mimic_tree import NoSuchTree, locate
-from benchmark.datasets.split import PAPER_IMAGES, SharedPatient
+from benchmark.datasets.split import PAPER_IMAGES, SharedPatient, UnknownSplit
 from benchmark.datasets.stores import BadArchive
 from benchmark.records import UserError
 from benchmark.vocabulary import REGIONS
@@ -292,7 +292,7 @@ def test_an_image_that_is_listed_twice_is_one_case(tree):
         (lead_nowhere, "missing image: p10000764/s50000003/a-one;"),
         (lambda tree: tree.report_file("10000764", "50000003").unlink(), r"missing report: p10000764/s50000003\.txt;"),
         (list_it_twice, r"duplicate image id: test\.csv, line 5: a-one;"),
-        (half_a_row, r"unusable row: test\.csv, line 4: ;"),
+        (half_a_row, r"unusable row: test\.csv, line 4:  \('' is no number of a study\);"),
         (lambda tree: rename_column(tree, "StudyDate"), r"missing column: mimic-cxr-2\.0\.0-metadata\.csv\.gz: StudyDate \(no study has a prior\);"),
         (lambda tree: next(tree.root.glob("*metadata*")).unlink(), "missing metadata: "),
     ],
@@ -300,7 +300,7 @@ def test_an_image_that_is_listed_twice_is_one_case(tree):
 def test_strict_stops_at_a_fault_and_names_it(tree, spoil, first):
     spoil(tree)
     with pytest.raises(
-        StoppedAtProblem, match=f"chest_imagenome was to be read strictly, and found 1 faults, first {first}.*mend them or leave strict off"
+        StoppedAtProblem, match=f"chest_imagenome was to be read strictly, and found 1 fault, first {first}.*mend it or leave strict off"
     ):
         ChestImaGenome(str(tree.root), strict=True).cases("test")
 
@@ -572,7 +572,7 @@ def test_the_second_opening_reads_the_cache_and_gives_the_same(tree, own_cache, 
     first = ChestImaGenome(str(tree.root), boxes="truth")
     expected = first.cases("test"), first.references("test"), first.problems()
     assert len(list(own_cache.rglob("*.parquet"))) == 1
-    monkeypatch.setattr(imagenome_index, "tasks", lambda *_, **__: pytest.fail("the files were read again"))
+    monkeypatch.setattr(mimic_splits, "tasks", lambda *_, **__: pytest.fail("the files were read again"))
     again = ChestImaGenome(str(tree.root), boxes="truth")
     assert (again.cases("test"), again.references("test"), again.problems()) == expected
 

@@ -15,10 +15,11 @@ from PIL import Image
 from benchmark.data_check import check_data
 from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.columns import BadTable
-from benchmark.datasets.imagenome_gold import ATTRIBUTES_FILE, BOXES_FILE, ChestImaGenomeGold, NoRoot, UnknownSplit
-from benchmark.datasets.mimic_cases import StoppedAtProblem
+from benchmark.datasets.imagenome_gold import ATTRIBUTES_FILE, BOXES_FILE, ChestImaGenomeGold
+from benchmark.datasets.mimic_cases import NoRoot, StoppedAtProblem
 from benchmark.datasets.mimic_tree import NoSuchTree
 from benchmark.datasets.phantom import generate
+from benchmark.datasets.split import UnknownSplit
 from benchmark.records import UserError
 
 GOLD = "chest-imagenome-dataset-1.0.0/gold_dataset"

@@ -16,12 +16,12 @@ from mimic_trees import Tree
 from PIL import Image
 
 from benchmark.datasets.columns import BadTable
-from benchmark.datasets.mimic_cases import StoppedAtProblem
-from benchmark.datasets.mimic_cxr import AmbiguousAnnotation, MimicCXR, NoRoot, UnknownSplit
+from benchmark.datasets.mimic_cases import NoRoot, StoppedAtProblem
+from benchmark.datasets.mimic_cxr import AmbiguousAnnotation, MimicCXR
 from benchmark.datasets.mimic_tree import NoSuchTree
 from benchmark.datasets.phantom.write import generate
 from benchmark.datasets.r2gen_annotation import BadAnnotation
-from benchmark.datasets.split import SharedPatient
+from benchmark.datasets.split import SharedPatient, UnknownSplit
 from benchmark.records import UserError
 
 
@@ -304,7 +304,7 @@ def test_what_cannot_be_used_is_left_out_and_named_or_stopped_at(tree, spoil, ki
     assert what in problem.what
     assert "\n" not in f"{problem.where}{problem.what}"
     with pytest.raises(
-        StoppedAtProblem, match=f"mimic_cxr was to be read strictly, and found 1 faults, first {kind}: .*; mend them or leave strict off"
+        StoppedAtProblem, match=f"mimic_cxr was to be read strictly, and found 1 fault, first {kind}: .*; mend it or leave strict off"
     ):
         MimicCXR(str(tree.root), strict=True).cases("test")
 
