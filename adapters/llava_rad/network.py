@@ -84,8 +84,7 @@ class Network(nn.Module):
 
     def see(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, T, D): a token for each patch, none for the class."""
-        number = self.projector[0].weight.dtype
-        features: Tensor = self.projector(self.tower(images.to(number)).last_hidden_state[:, 1:])
+        features: Tensor = self.projector(self.tower(images.to(self.language.dtype)).last_hidden_state[:, 1:])
         return features
 
 

@@ -38,7 +38,7 @@ from benchmark.records import Case, ImageFile, ProtocolCard, Report, UserError
 WEIGHTS = Published("microsoft/maira-2", "795a2b1cd4a310624b4e3d14b5a23e41fd273deb", "MSRLA, research only", 27.5, is_gated=True)
 PUBLISHED_SIZES = Sizes(
     matrices=6_476_005_376,  # 32 layers of 4 x 4096 x 4096 + 3 x 4096 x 11008
-    others=403_000_000,  # embeddings and head of 32,207 words, ViT-B, projector of four layers
+    others=404_179_456,  # embeddings and head of 32,207 words, ViT-B, projector of four layers
     cache=2 * 32 * 4096,
     work=6 * 4096 + 3 * 11008,
     eyes=1369 * (8 * 768 + 3072),

@@ -64,8 +64,9 @@ def load(
     import torch
 
     check_fit(network, stored, who)
-    number = {"fp32": torch.float32, "fp16": torch.float16}.get(precision, torch.bfloat16)
-    if precision in ("8bit", "4bit") and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+    # What is not made small is in bf16, but for 8 bits: bitsandbytes computes those with fp16, and would turn every number around twice.
+    number = {"fp32": torch.float32, "fp16": torch.float16, "8bit": torch.float16}.get(precision, torch.bfloat16)
+    if precision == "4bit" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         number = torch.float16
     matrices = _matrices(network, small) if precision in ("8bit", "4bit") else {}
     places = _spread(network, device_map, number) if device_map else {}

@@ -101,10 +101,10 @@ def batch_that_fits(sizes: Sizes, who: str, *, precision: str, batch_size: int, 
     )
     wider = [one for one in ("fp32", "bf16", "8bit", "4bit") if BYTES[one] <= BYTES[precision]]
     for other in dict.fromkeys([precision, *wider]):
-        if fits := sizes.most(other, free, max(batch, 1)):
-            told = f"--set {who}.precision={other} --set {who}.batch_size={fits}"
-            beside = " (with bitsandbytes)" if other in ("8bit", "4bit") else ""
-            raise TooLittleMemory(f"{wanted}; what fits: {told}{beside}, {sizes.bytes_at(other, fits) / GIB:.1f} GiB")
+        if fits := sizes.most(other, free, batch_size or at_most):
+            told = f"--set {who}.precision={other}" + (f" --set {who}.batch_size={fits}" if batch_size else "")
+            beside = ", with bitsandbytes" if other in ("8bit", "4bit") else ""
+            raise TooLittleMemory(f"{wanted}; what fits: {told} ({sizes.bytes_at(other, fits) / GIB:.1f} GiB{beside})")
     smallest = sizes.bytes_at("4bit", 1)
     raise TooLittleMemory(f"{wanted}; no setting fits, the smallest (4bit, batch_size=1) needs {smallest / GIB:.1f} GiB; take another device")
 
