@@ -12,7 +12,7 @@ from typing import Literal
 
 from benchmark import registry
 from benchmark.llm.data_use import DataUse, MayNotTravel, approved_hosts
-from benchmark.llm.models import TASKS, LanguageModels, check_key, check_use
+from benchmark.llm.models import SHOWS_IMAGES, TASKS, LanguageModels, check_key, check_use
 from benchmark.llm.routes import NoEndpoint, route_of
 from benchmark.places import cache_folder
 from benchmark.provenance import version_of
@@ -110,7 +110,7 @@ def _language_models() -> list[Finding]:
     llm = LanguageModels({}, DataUse(False, ""))
     try:
         hosts = approved_hosts()
-        endpoints = {task: llm.endpoint(task) for task in TASKS}
+        endpoints = {task: llm.endpoint(task) for task in TASKS if task != SHOWS_IMAGES}
     except NoEndpoint:
         what = "none named in benchmark.toml under [llm]; a command names one with --llm"
         return [Finding("language models", "model", "note", what)]

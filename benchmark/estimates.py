@@ -5,18 +5,19 @@ Reports that a model has not written yet are taken to be as long as the referenc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.evaluator import check_names, use_of_datasets, use_of_texts
+from benchmark.evaluator import HANDED, check_names, use_of_datasets, use_of_texts
 from benchmark.inputs import learning_side, open_dataset, read
 from benchmark.labelling.choose import labeller_named
 from benchmark.llm.estimate import Expected
 from benchmark.llm.models import LanguageModels, Manner
-from benchmark.records import Report, RunConfig
+from benchmark.records import Case, Report, RunConfig
 from benchmark.report_files import read_reports
 from benchmark.runs import RunFolder, opened
 from benchmark.scoring import asks, build_metric, statistics_of
@@ -45,11 +46,13 @@ def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool =
     llm = LanguageModels(config.options, use_of_datasets(dataset, learning_side(dataset, config, training)), replace(manner, mode="estimate"))
     data = read(dataset, config)
     references = [reference.report for reference in data.references]
-    notes, reports = [], {}
+    notes: list[str] = []
+    reports = {}
     # Held as a run holds it: half a line at the end of a file is cut off when it is read, and may be one that another process is writing.
     with opened(out) if out.exists() else nullcontext(RunFolder(out)) as folder:
         written = {spec.label: folder.model(spec.label).reports() for spec in registry.parse_specs(config.models)}
     for spec in registry.parse_specs(config.models):
+        _ask_as_it_writes(spec, config, llm, [case for case in data.cases if case.id not in {report.case_id for report in written[spec.label]}])
         there = {report.case_id: report for report in written[spec.label]}
         # A stand-in is another text than the reference: else it would count as a question that is asked already.
         reports[spec.label] = [
@@ -57,7 +60,16 @@ def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool =
         ]
         if missing := sum(reference.case_id not in there for reference in data.references):
             notes.append(f"{spec.label}: {missing:,} reports are not written yet; each is taken to be as long as its reference")
-    return _estimated(config, reports, references, llm, [*notes, "what models ask while they write (an aggregator) is not in it"])
+    return _estimated(config, reports, references, llm, [*notes, "what an aggregator asks while a model writes is not in it"])
+
+
+def _ask_as_it_writes(spec: registry.Spec, config: RunConfig, llm: LanguageModels, cases: Sequence[Case]) -> None:
+    """Let a model that asks for its reports, and says so (``asks``), ask; others are not even made."""
+    known = registry.load()
+    if getattr(registry.resolve(known.entry("models", spec.name).factory, f"model {spec.name!r}"), "asks", False):
+        available = {**dict.fromkeys(HANDED), "llm": llm, "device": config.device, "seed": config.seed}
+        model = known.build("models", spec, available=available, options=registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label))))
+        deque(model.generate(cases), maxlen=0)
 
 
 def estimate_scores(

@@ -66,11 +66,11 @@ class Kept(NamedTuple):
     cost: float | None
     """dollars; None where the price is unknown"""
     task: str
-    """label | judge | green | aggregate"""
+    """label | judge | green | aggregate | report"""
     model: str
     """as it was asked for"""
     prompt_characters: int = 0
-    """of all messages and the schema together: what an estimate learns from"""
+    """of all messages and the schema together: what an estimate learns from. Images have none"""
 
 
 class Size(NamedTuple):
@@ -95,13 +95,21 @@ def default_file() -> Path:
     return cache_folder() / "language_models" / "answers.sqlite"
 
 
-def key_of(model: str, parameters: Mapping[str, object], messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any] | None, sample: int) -> str:
-    """Hex digest of everything that decides an answer. A schema is taken for unchanging once it was seen."""
+def key_of(
+    model: str,
+    parameters: Mapping[str, object],
+    messages: Sequence[Mapping[str, str]],
+    schema: Mapping[str, Any] | None,
+    sample: int,
+    images: Sequence[str] = (),
+) -> str:
+    """Hex digest of everything that decides an answer; of images by their own. A schema is taken for unchanging once it was seen."""
     # 0 and 0.0 are the same temperature: written either way, it must not be paid for twice.
     plain = {name: int(value) if isinstance(value, float) and value.is_integer() else value for name, value in parameters.items()}
     parts = [_schema_text(schema), _encode([model, plain, sample])]
     for message in messages:  # each with its length, so that no text can look like two; as JSON they would take three times as long
         parts += [f"{name}:{len(message[name])}:{message[name]}" for name in sorted(message)]
+    parts += [f"image:{digest}" for digest in images]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -46,6 +46,8 @@ CHUNK = 256
 """questions that are looked up at once; fewer at first, so that the first ones leave early"""
 WINDOW = 512
 """questions under way or waiting for those before them, at least"""
+WINDOW_OF_IMAGES = 64
+"""likewise where they show images: of these each may be a megabyte, and they are in memory until their turn has come"""
 
 
 @dataclass
@@ -169,7 +171,7 @@ class Client:
         """The questions with their keys."""
         entries: list[Entry[Any]] = []
         for question in questions:
-            call = Call(question.task, ({"role": "user", "content": question.prompt},), question.schema, question.sample)
+            call = Call(question.task, ({"role": "user", "content": question.prompt},), question.schema, question.sample, question.images)
             entries.append(Entry(call, self.key_of(call)))
         return entries
 
@@ -242,7 +244,10 @@ class Client:
                 if has_room:
                     taken = self.keyed(itertools.islice(source, chunk))
                     is_over = len(taken) < chunk
-                    chunk = min(2 * chunk, CHUNK)
+                    if any(entry.call.images for entry in taken):
+                        chunk, most = FIRST_CHUNK, max(WINDOW_OF_IMAGES, 2 * self.endpoint.concurrency)
+                    else:
+                        chunk = min(2 * chunk, CHUNK)
                     window.extend(taken)
                     self._look_up(taken, read, waiting, arrivals)
                 while end is None and not arrivals.empty():
@@ -306,13 +311,15 @@ class Client:
                 self.endpoint.model, self.cache.sizes(), price=prices[0], batch_price=prices[1], max_tokens=self.endpoint.max_tokens
             )
         for entry in entries:
-            self._estimate.add(entry.key, entry.call.task, characters_of(entry.call), is_cached=id(entry) not in missing)
+            self._estimate.add(
+                entry.key, entry.call.task, characters_of(entry.call), is_cached=id(entry) not in missing, images=len(entry.call.images)
+            )
             if id(entry) in missing:
                 entry.outcome = Failed("not asked", "an estimate asks nothing")
 
     def key_of(self, call: Call) -> str:
         """Under which the answer is kept."""
-        return key_of(self.endpoint.model, self._parameters, call.messages, call.schema, call.sample)
+        return key_of(self.endpoint.model, self._parameters, call.messages, call.schema, call.sample, [image.sha256 for image in call.images])
 
     def _sender(self) -> Flights:
         """What sends, made when there is something to send, and made again in a process that was forked off."""

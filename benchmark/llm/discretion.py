@@ -18,6 +18,7 @@ RUN = 3
 GONE = "[...]"
 
 _WORD = re.compile(r"\w+")
+_PICTURE = re.compile(r"(?:data:image/[\w.+-]+;base64,)?[A-Za-z0-9+/]{120,}={0,2}")  # no word of people is as long
 _QUOTED = re.compile(r"""(?:"(?:[^"\\]|\\.)*"?|(?<!\w)'[^']*')""")
 _ESCAPED = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|[nrt])")  # JSON within JSON
 _BETWEEN = re.compile(r"(?:\[\.\.\.\](?:\W*\w+){0,2}\W*)+\[\.\.\.\]")  # a word or two between what was taken out were the prompt's too
@@ -27,7 +28,7 @@ _LIKE_A_KEY = re.compile(r"[^\s'\",;:=]*\*{3,}[^\s'\",;]*|\b(?:sk|pk|rk|gsk|xai|
 
 def told(text: str, secrets: Iterable[str], prompts: Sequence[str]) -> str:
     """The part of an outsider's message that may be told, on one line of at most 200 characters."""
-    return _short(without_prompt(without_secrets(text, secrets), prompts))
+    return _short(without_prompt(_PICTURE.sub("[image]", without_secrets(text, secrets)), prompts))
 
 
 def _short(text: str) -> str:

@@ -352,9 +352,9 @@ def failure_of(reply: Reply, max_tokens: int) -> Failed | None:
 def most_of(call: Call, price: Price, max_tokens: int) -> float:
     """Dollars that a call can cost at most."""
     written = sum(len(text.encode("utf-8", "surrogatepass")) for text in call.texts) + len(str(call.schema or ""))
-    return price.of(most_tokens(written, len(call.messages)), max_tokens)
+    return price.of(most_tokens(written, len(call.messages), len(call.images)), max_tokens)
 
 
 def characters_of(call: Call) -> int:
-    """Of everything that is sent and counted: messages and schema."""
+    """Of everything that is sent and counted: messages and schema. What images come to in tokens, their endpoint alone knows."""
     return sum(map(len, call.texts)) + (len(str(response_format("json_schema", call.schema))) if call.schema is not None else 0)

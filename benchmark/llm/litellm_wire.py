@@ -83,7 +83,7 @@ class LiteLLMWire:
         given["api_base"] = route.url or None
         given["api_key"] = self._key
         chosen = {name: value for name, value in given.items() if value is not None}
-        return {"model": route.model, "messages": list(call.messages), "timeout": settings.timeout, "num_retries": 0, "max_retries": 0, **chosen}
+        return {"model": route.model, "messages": call.spoken(), "timeout": settings.timeout, "num_retries": 0, "max_retries": 0, **chosen}
 
     def _stand_in(self) -> str | None:
         """In place of a key where there is none and LiteLLM would take that of OpenAI for any server; None lets it look for the provider's own."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from benchmark.llm.cache import AnswerCache
     from benchmark.llm.client import Client
 
-TASKS = ("label", "judge", "green", "aggregate")
+TASKS = ("label", "judge", "green", "aggregate", "report")
+SHOWS_IMAGES = "report"
+"""the task that sends images, of a model that is named on its own: whatever ``--llm`` names is asked of texts"""
 OF_ENDPOINT = ("api_base", "key_env", "input_price", "output_price", "transport")
 """settings that are true of one endpoint and wrong of the next"""
 
@@ -85,10 +87,14 @@ class LanguageModels:
                 _check_open(name, value, f"benchmark.toml, [llm] {name}")
         general = {name: value for name, value in file.items() if not isinstance(value, Mapping)}
         layers: list[Mapping[str, Any]] = [general, file.get(task, {}), {n: v for n, v in self._options.items() if "." not in n}]
-        layers += [options_of(self._options, task), {"model": model} if model else {}]
+        layers += [options_of(self._options, task)]
+        if model:  # what is set for the task alone, and names no other model, is set for this one
+            layers = [{**own, "model": model} if own and not own.get("model") and number in (1, 3) else own for number, own in enumerate(layers)]
+            layers += [{"model": model}]
         merged: dict[str, Any] = {}
         for layer in layers:
-            if "model" in layer and layer["model"] != merged.get("model"):
+            # A URL that stands alone, without a model before it, is that of the model that is asked for here.
+            if "model" in layer and layer["model"] != merged.get("model", model):
                 merged = {name: value for name, value in merged.items() if name not in OF_ENDPOINT}
             merged.update(layer)
         if not merged.get("model"):
@@ -126,7 +132,8 @@ class LanguageModels:
         from benchmark.llm.client import Client
 
         route = route_of(endpoint)
-        check_use(self.use, route)
+        use = replace(self.use, what=f"the images and {self.use.what}") if task == SHOWS_IMAGES else self.use
+        check_use(use, route)
         self._cache = self._cache or AnswerCache(self._file or default_file())
         self._budget = self._budget or Budget(self.manner.budget)
         return Client(
@@ -138,12 +145,13 @@ class LanguageModels:
             mode="ask" if task == "aggregate" and self.manner.mode == "batch" else self.manner.mode,
             refresh=self.manner.refresh,
             secrets=secrets(),
-            may_send=lambda: self._may_send(route),
+            may_send=lambda: _may_send(use, route),
         )
 
-    def _may_send(self, route: Route) -> None:
-        check_use(self.use, route)
-        check_key(route)
+
+def _may_send(use: DataUse, route: Route) -> None:
+    check_use(use, route)
+    check_key(route)
 
 
 def check_use(use: DataUse, route: Route) -> None:

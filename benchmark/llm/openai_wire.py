@@ -58,7 +58,7 @@ class OpenAIWire:
     def body(self, call: Call, manner: Manner) -> dict[str, Any]:
         """What is posted."""
         settings = self._endpoint
-        body: dict[str, Any] = {"model": self._route.model, "messages": call.messages, self._limit_name: settings.max_tokens}
+        body: dict[str, Any] = {"model": self._route.model, "messages": call.spoken(), self._limit_name: settings.max_tokens}
         body.update({name: value for name in ("temperature", "top_p") if (value := getattr(settings, name)) is not None})
         if settings.seed is not None:
             body["seed"] = settings.seed + call.sample  # the same seed would give the same sample again

@@ -19,6 +19,9 @@ from benchmark.records import UserError
 
 PRICE_MAP = "model_prices_and_context_window_backup.json"
 PER_MILLION = 1e-6
+MOST_IMAGE_TOKENS = 48_169
+"""of one image: gpt-4o-mini's for 2048 x 768 pixels, 2,833 and 5,667 for each of 8 tiles (platform.openai.com/docs/guides/images-vision), the most
+that any model takes which is known to us"""
 BATCH_SHARE = 0.5  # platform.openai.com/docs/guides/batch: "50% cost discount"; the map has the exact price for some models
 
 
@@ -64,9 +67,9 @@ def price_for_budget(endpoint: Endpoint, *, is_batch: bool = False) -> Price:
     return price
 
 
-def most_tokens(prompt_bytes: int, messages: int = 1) -> int:
+def most_tokens(prompt_bytes: int, messages: int = 1, images: int = 0) -> int:
     """More tokens than a prompt can have: no tokenizer in use makes more of a text than it has bytes, and each message has a frame of a few."""
-    return prompt_bytes + 16 * messages
+    return prompt_bytes + 16 * messages + MOST_IMAGE_TOKENS * images
 
 
 def _from_map(endpoint: Endpoint, *, is_batch: bool) -> Price | None:

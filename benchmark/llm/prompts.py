@@ -21,6 +21,8 @@ FIELDS = {
     "aggregate": ("regions",),
 }
 """prompt -> its places, each of which must be in the text"""
+MAY_HAVE = {"report": ("images", "indication", "technique", "comparison", "prior_report")}
+"""prompt -> places that may be in the text, or may not"""
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 
@@ -34,7 +36,7 @@ class Prompt:
     """One prompt."""
 
     name: str
-    """label | judge | green | aggregate"""
+    """label | judge | green | aggregate | report"""
     text: str
     """with its places not yet filled; line ends are single line feeds, however the file was checked out"""
     sha256: str = field(init=False)
@@ -70,10 +72,10 @@ def load(name: str, path: Path | None = None) -> Prompt:
         raise BadPrompt(f"prompt {name!r}: {file} cannot be read ({error.strerror}); give the path of a text file") from None
     except UnicodeDecodeError as error:
         raise BadPrompt(f"prompt {name!r}: {file} is not UTF-8 ({error.reason}); save it as UTF-8") from None
-    due = FIELDS[name]
-    listed = " and ".join(f"{{{place}}}" for place in due)
+    due, may_be = FIELDS.get(name, ()), MAY_HAVE.get(name, ())
+    listed = " and ".join(f"{{{place}}}" for place in (*due, *may_be))
     if missing := [place for place in due if place not in prompt.fields]:
         raise BadPrompt(f"prompt {name!r}: {file} has no place for the {missing[0]}; write {listed} where it shall stand")
-    if strange := sorted(prompt.fields.difference(due)):
+    if strange := sorted(prompt.fields.difference(due, may_be)):
         raise BadPrompt(f"prompt {name!r}: {file} has a place {{{strange[0]}}} that nothing fills; its places are {listed}")
     return prompt

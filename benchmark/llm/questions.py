@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from benchmark.records import UserError
@@ -24,17 +25,34 @@ not asked      an estimate asks nothing
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image that is shown with a question, as it is sent."""
+
+    content: bytes = field(repr=False)
+    """the file"""
+    media_type: str
+    """image/jpeg | image/png"""
+    sha256: str = field(init=False)
+    """of the content: another image, size or quality is another question"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sha256", hashlib.sha256(self.content).hexdigest())
+
+
+@dataclass(frozen=True)
 class Question:
     """One question, with all that decides its answer but the endpoint."""
 
     task: str
-    """label | judge | green | aggregate: whose settings hold, and under which name it is counted"""
+    """label | judge | green | aggregate | report: whose settings hold, and under which name it is counted"""
     prompt: str
     """the whole text, as the one message of the user"""
     schema: Mapping[str, Any] | None = None
     """JSON schema of the answer; None asks for plain text"""
     sample: int = 0
     """which of several answers to the same question"""
+    images: tuple[Picture, ...] = ()
+    """shown before the text, in this order"""
 
 
 class Unusable(ValueError):

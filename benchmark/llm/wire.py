@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from benchmark.llm.questions import Kind
+from benchmark.llm.questions import Kind, Picture
 
 Manner = Literal["json_schema", "json_object", "text"]
 """how JSON is asked for"""
@@ -23,11 +24,21 @@ class Call(NamedTuple):
     """JSON schema of the answer; None asks for plain text"""
     sample: int
     """which of several answers to the same messages"""
+    images: tuple[Picture, ...] = ()
+    """shown with the first message"""
 
     @property
     def texts(self) -> list[str]:
         """Everything that was written, for what must not be repeated."""
         return [message["content"] for message in self.messages]
+
+    def spoken(self) -> list[Mapping[str, Any]]:
+        """The messages as OpenAI's protocol has them: images stand before the text of the first one, each as a data URL."""
+        if not self.images:
+            return list(self.messages)
+        first, *others = self.messages
+        shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in self.images]
+        return [{**first, "content": [*shown, {"type": "text", "text": first["content"]}]}, *others]
 
 
 class Reply(NamedTuple):
@@ -77,6 +88,11 @@ class Trouble(Exception):
     """True if the question had arrived"""
     is_about_question: bool = False
     """True if other questions may fare better"""
+
+
+def data_url(image: Picture) -> str:
+    """The image within a text (RFC 2397)."""
+    return f"data:{image.media_type};base64,{base64.b64encode(image.content).decode()}"
 
 
 def too_late(seconds: float) -> Trouble:

@@ -126,8 +126,8 @@ class Request:
 
     @property
     def prompt(self) -> str:
-        """The first message of the user."""
-        return next((str(message["content"]) for message in self.body.get("messages", []) if message.get("role") == "user"), "")
+        """The text of the first message of the user."""
+        return next((text_of(message["content"]) for message in self.body.get("messages", []) if message.get("role") == "user"), "")
 
 
 class Cut(Exception):
@@ -376,6 +376,12 @@ class Orders:
     async def usage(server: Misbehaving, request: Request, words: list[str], given: Mapping[str, str]) -> None:
         """{{usage '[1]'}}: an answer that counts its tokens in this form."""
         await send_json(request, 200, {**server.completion(request), "usage": json.loads(words[0])})
+
+
+def text_of(content: object) -> str:
+    """The words of a message: all of it, or of its parts those that are text."""
+    parts = content if isinstance(content, list) else [{"text": str(content)}]
+    return "".join(part.get("text", "") for part in parts)
 
 
 def parse(order: str) -> tuple[list[str], dict[str, str]]:

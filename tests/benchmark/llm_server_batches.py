@@ -20,7 +20,7 @@ import time
 import uuid
 from typing import Any
 
-from llm_server import ORDER, Cut, Request, error, head, parse, send, send_json
+from llm_server import ORDER, Cut, Request, error, head, parse, send, send_json, text_of
 
 
 class _Captured:
@@ -109,7 +109,7 @@ class Batches:
         }
         self.batches[batch["id"]] = batch
         for line in lines:
-            self.by_key[line["custom_id"]] = line["body"]["messages"][0]["content"]
+            self.by_key[line["custom_id"]] = text_of(line["body"]["messages"][0]["content"])
         failing = [more for line in lines if (more := self.ordered(line["custom_id"], "batch-failed")) is not None]
         if failing:
             batch["status"] = "failed"
