@@ -15,6 +15,7 @@ def register_models(register: Register) -> None:
     register("reports_file", "adapters.reports_file:ReportsFile", summary="reports that already exist: reports_file:predictions.csv")
     register("command", "adapters.command:Command", summary="a model in another program: command:'./my-model --fast', JSON lines both ways")
     register("api", "adapters.api_model:ApiModel", summary="a model that reads images behind an endpoint, asked in words: api:openai/gpt-4o-mini")
+    register("hf", "adapters.hf_model.model:HFModel", summary="an image-text-to-text model of transformers, asked in words: hf:google/medgemma-4b-it")
     register("clala", "adapters.clala:CLALA", summary="CLALA-Net (Noh et al., Scientific Reports 2026)", trainer="adapters.clala:train")
     register(
         "cvt2distilgpt2",
