@@ -139,10 +139,15 @@ def kinds_of(problems: Sequence[tuple[Problem, str]], by_rule: frozenset[str]) -
     found: dict[str, list[tuple[Problem, str]]] = {}
     for problem, split in problems:
         found.setdefault(problem.kind, []).append((problem, split))
-    kinds = [
-        Kind(name, name not in by_rule, len(ones), dict(Counter(split for _, split in ones if split)), ones[0][0]) for name, ones in found.items()
-    ]
+    kinds = [Kind(name, name not in by_rule, sum(one.count for one, _ in ones), _by_split(ones), ones[0][0]) for name, ones in found.items()]
     return sorted(kinds, key=lambda kind: (not kind.is_fault, -kind.count, kind.name))
+
+
+def _by_split(problems: Sequence[tuple[Problem, str]]) -> dict[str, int]:
+    counts = Counter[str]()
+    for problem, split in problems:
+        counts[split] += problem.count
+    return {split: count for split, count in counts.items() if split}
 
 
 def write_check(check: DataCheck, folder: Path) -> None:

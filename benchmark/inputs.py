@@ -48,7 +48,10 @@ class Data:
 
     def problem_counts(self) -> dict[str, int]:
         """Kind of problem -> how often."""
-        return dict(sorted(Counter(problem.kind for problem in self.problems).items()))
+        counts = Counter[str]()
+        for problem in self.problems:
+            counts[problem.kind] += problem.count
+        return dict(sorted(counts.items()))
 
 
 class HeldBack:

@@ -200,6 +200,8 @@ class Problem:
     """file, and line or id within it"""
     what: str = ""
     """what was found and what was done about it"""
+    count: int = 1
+    """how many of them this one stands for, where there are too many to list"""
 
 
 Context = Literal["none", "indication", "full"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmark.records import BoxXYXY, Problem
 
@@ -11,11 +11,22 @@ from benchmark.records import BoxXYXY, Problem
 BAD_ROW, DUPLICATE, NO_FINDINGS = "unusable row", "duplicate image id", "no findings"
 NO_IMAGE, BAD_IMAGE = "missing image", "unreadable image"
 NO_REPORT, BAD_REPORT = "missing report", "unreadable report"
+NO_GRAPH, BAD_GRAPH = "missing scene graph", "unreadable scene graph"
+NOT_IN_METADATA = "not in the metadata"
+"""nobody knows the image's view, time and size; where a dataset needs none of them it stays"""
+OTHER_VIEW = "other view"
 BAD_CONTEXT_IMAGE = "unreadable context image"
 """another view or a prior image; it is left out of the case, which stays"""
+BAD_CELL = "unreadable metadata cell"
+"""a size, date or time; an image without its size is left out where boxes were drawn on it"""
+
+OF_A_FILE = frozenset((BAD_IMAGE, BAD_REPORT, BAD_GRAPH, BAD_CONTEXT_IMAGE))
+"""kinds that may be mended, or may have been a moment's, without a trace in names and sizes: what is kept of such a patient is looked at again"""
+TOGETHER = frozenset((OTHER_VIEW, BAD_CELL))
+"""kinds that can be of every image: one line for all of which the same is to be said"""
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """Everything that is known about one listed image."""
 
@@ -49,7 +60,25 @@ class Entry:
         self.problems.append((kind, where, what))
         return self
 
+    @property
+    def blames_a_file(self) -> bool:
+        """Whether it was a file's fault that something is missing here, or from another image of the patient."""
+        return any(kind in OF_A_FILE for kind, _, _ in self.problems)
+
 
 def problems_of(entries: Iterable[Entry]) -> list[Problem]:
-    """All that was found wrong, in the order of the entries."""
-    return [Problem(kind, where, what) for entry in entries for kind, where, what in entry.problems]
+    """All that was found wrong, in the order of the entries; of some kinds one line stands for many."""
+    found: list[Problem] = []
+    alike: dict[tuple[str, str], list[int]] = {}
+    for entry in entries:
+        for kind, where, what in entry.problems:
+            if kind in TOGETHER:
+                place_and_count = alike.setdefault((kind, what), [len(found), 0])
+                place_and_count[1] += 1
+                if place_and_count[1] > 1:
+                    continue
+            found.append(Problem(kind, where, what))
+    for place, count in alike.values():
+        if count > 1:
+            found[place] = replace(found[place], where=f"{found[place].where} and {count - 1:,} more", count=count)
+    return found

@@ -156,15 +156,15 @@ def _entry(patient: Patient, listed: Listed, asked: Asked) -> Entry:
     entry = Entry(listed.subject, listed.study, listed.dicom, patient.view(listed.dicom))
     if listed.reason:
         return entry.leave_out(listed.reason, listed.where, listed.what)
-    if not patient.is_known(listed.dicom):
-        if asked.views:
-            return entry.leave_out(NOT_IN_METADATA, listed.where, "nobody knows which view it is")
-        entry.problems.append((NOT_IN_METADATA, listed.where, "the case has neither a view nor a prior"))
+    if asked.views and not patient.is_known(listed.dicom):
+        return entry.leave_out(NOT_IN_METADATA, listed.where, "nobody knows which view it is")
     if asked.views and entry.view not in asked.views:
         return entry.leave_out(OTHER_VIEW, entry.dicom, entry.view or "the metadata do not say which")
     image = patient.image(entry)
     if image is None or not _has_reference(entry, patient, listed, asked) or patient.size_px(entry, image) is None:
         return entry
+    if not patient.is_known(listed.dicom):
+        entry.problems.append((NOT_IN_METADATA, listed.where, "the case has neither a view nor a prior"))
     patient.add_context(entry, image)
     return entry
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.encodings import decode
-from benchmark.datasets.entries import BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
+from benchmark.datasets.entries import BAD_CELL, BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
 from benchmark.datasets.images import UnreadableImage, image_size_px
-from benchmark.datasets.mimic_metadata import FRONTAL_FIRST, Shot, view_rank
+from benchmark.datasets.mimic_metadata import FRONTAL_FIRST, WITHOUT_CELL, Shot, view_rank
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_file
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 
 UNKNOWN = (math.nan, math.nan)
 """of a study without a date"""
+
+
+class Look(NamedTuple):
+    """What a look at an image's file showed."""
+
+    size_px: tuple[int, int]
+    """width and height; nothing of a file that is none"""
+    fault: str
+    """empty if it can be read to its end"""
 
 
 class Patient:
@@ -28,7 +38,7 @@ class Patient:
         self.shots = {shot.dicom: shot for shot in shots}
         self._texts: dict[str, tuple[str | None, str]] = {}
         self._sections: dict[str, dict[str, str]] = {}
-        self._faults: dict[str, str] = {}
+        self._looks: dict[str, Look] = {}
         self._told: set[str] = set()
         whens: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for shot in shots:
@@ -39,6 +49,19 @@ class Patient:
         """What the metadata says; empty where it says nothing."""
         return self.shots[dicom].view if dicom in self.shots else ""
 
+    def is_known(self, dicom: str) -> bool:
+        """Whether the metadata have the image; there may be none, and then nobody is missing from them."""
+        return self.tree.metadata is None or dicom in self.shots
+
+    def faults(self, dicom: str, columns: Collection[str]) -> list[tuple[str, str]]:
+        """(where, what) of an image's cells in these columns of the metadata that are no size, date or time."""
+        found = self.shots[dicom].faults if dicom in self.shots else ()
+        return [(f"{dicom}: {cell!r}", WITHOUT_CELL[column]) for column, cell in found if column in columns]
+
+    def tell_of_metadata(self, entry: Entry, columns: Collection[str]) -> None:
+        """Note with one of the patient's entries what is wrong in these columns of the metadata, of all the patient's images."""
+        entry.problems += [(BAD_CELL, *fault) for dicom in self.shots for fault in self.faults(dicom, columns)]
+
     def image(self, entry: Entry) -> OnDisk | None:
         """The entry's file; if there is none the entry is left out."""
         image = self.on_disk.get(entry.study, {}).get(entry.dicom)
@@ -48,18 +71,12 @@ class Patient:
 
     def size_px(self, entry: Entry, image: OnDisk) -> tuple[int, int] | None:
         """Width and height of the entry's file; if it cannot be read, or was cut off, the entry is left out."""
-        try:
-            size = image_size_px(self.tree.images / image.relative)
-        except UnreadableImage as error:
+        look = self._look(image)
+        if look.fault:
             self._told.add(image.relative)
-            self._faults[image.relative] = str(error)
-            entry.leave_out(BAD_IMAGE, image.relative, str(error))
+            entry.leave_out(BAD_IMAGE, image.relative, look.fault)
             return None
-        if fault := self._fault(image):
-            self._told.add(image.relative)
-            entry.leave_out(BAD_IMAGE, image.relative, fault)
-            return None
-        return size
+        return look.size_px
 
     def sections(self, entry: Entry) -> dict[str, str] | None:
         """The sections of the entry's report; if it is not there or cannot be read the entry is left out."""
@@ -78,10 +95,13 @@ class Patient:
         if text is not None:
             parts = self._parts(entry.study, text)
             entry.indication = mimic_reports.indication(parts)
-            entry.technique, entry.comparison = (mimic_reports.one_line(parts.get(name, "")) for name in ("technique", "comparison"))
+            entry.technique, entry.comparison = (mimic_reports.beginning(parts.get(name, "")) for name in ("technique", "comparison"))
         others = sorted(self.on_disk.get(entry.study, {}).items(), key=lambda one: (view_rank(self.view(one[0])), one[0]))
+        # A mask or a picture of a heat map that somebody laid beside an image is no view of the patient.
         entry.others = [
-            (other.relative, self.view(dicom), dicom) for dicom, other in others if other.relative != image.relative and self._is_whole(entry, other)
+            (other.relative, self.view(dicom), dicom)
+            for dicom, other in others
+            if other.relative != image.relative and self.is_known(dicom) and self._is_whole(entry, other)
         ]
         self._add_prior(entry)
 
@@ -114,9 +134,12 @@ class Patient:
         if study not in self._texts:
             try:
                 content = self.reports.read(report_file(self.subject, study))
-                self._texts[study] = (decode(content) if content is not None else None, "")
             except UnreadableMember as error:
                 self._texts[study] = (None, str(error))
+            else:
+                text = None if content is None else decode(content)
+                fault = mimic_reports.fault_of(text) if text is not None else ""
+                self._texts[study] = (None if fault else text, fault)
         return self._texts[study]
 
     def _parts(self, study: str, text: str) -> dict[str, str]:
@@ -126,21 +149,25 @@ class Patient:
 
     def _is_whole(self, entry: Entry, image: OnDisk) -> bool:
         """Whether an image can go beside an entry's own; the first entry that misses it says so."""
-        fault = self._fault(image)
+        fault = self._look(image).fault
         if fault and image.relative not in self._told:
             self._told.add(image.relative)
             entry.problems.append((BAD_CONTEXT_IMAGE, image.relative, fault))
         return not fault
 
-    def _fault(self, image: OnDisk) -> str:
-        """What is wrong with the end of an image's file, looked at once."""
-        if image.relative not in self._faults:
+    def _look(self, image: OnDisk) -> Look:
+        """The beginning and the end of an image's file, looked at once."""
+        if image.relative not in self._looks:
+            path = f"{self.tree.images}/{image.relative}"
             try:
-                cut_off = is_cut_off(f"{self.tree.images}/{image.relative}")
-                self._faults[image.relative] = CUT_OFF if cut_off else ""
+                size = image_size_px(path)
+                self._looks[image.relative] = Look(size, CUT_OFF if is_cut_off(path) else "")
+            except UnreadableImage as error:
+                # Where the tree lies is no property of its data: what is kept holds for a copy too.
+                self._looks[image.relative] = Look((0, 0), str(error).replace(f"{self.tree.images}/", ""))
             except OSError as error:
-                self._faults[image.relative] = f"the file cannot be read ({error.strerror or error}); fetch it again"
-        return self._faults[image.relative]
+                self._looks[image.relative] = Look((0, 0), f"the file cannot be read ({error.strerror or error}); fetch it again")
+        return self._looks[image.relative]
 
 
 def _begin(times: Sequence[tuple[float, float]]) -> tuple[float, float]:

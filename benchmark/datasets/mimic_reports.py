@@ -19,6 +19,7 @@ from benchmark.datasets.encodings import decode
 HEADER = re.compile(r"\n ([A-Z ()/,-]+):\s")
 BLANK_LINE = "\n \n"
 """as MIMIC's files have it: the line holds one space"""
+_BLANK = re.compile(r"\n\s*\n")
 
 FULL_REPORT = "full report"
 PREAMBLE = "preamble"
@@ -128,7 +129,20 @@ def narrative(text: str | bytes, study: str = "") -> str:
 
 def indication(parts: Mapping[str, str]) -> str:
     """Why the examination was asked for: INDICATION, else HISTORY, of what ``sections`` returned."""
-    return one_line(parts.get("indication") or parts.get("history") or "")
+    return beginning(parts.get("indication") or parts.get("history") or "")
+
+
+def beginning(body: str) -> str:
+    """A section up to its first blank line, on one line: what stands beneath is often the description, where FINDINGS has no header of its own."""
+    return one_line(_BLANK.split(body.strip(), maxsplit=1)[0])
+
+
+def fault_of(text: str) -> str:
+    """Why the text of a file is no report, empty if it may be one."""
+    if not text.strip("\0 \t\r\n\f"):
+        return "an empty file"
+    start = text.lstrip()[:1]
+    return "a web page or XML, no report" if start == "<" else ""
 
 
 def one_line(text: str) -> str:

@@ -67,9 +67,11 @@ def parse(content: bytes) -> SceneGraph:
             graph = json.loads(decode(content))
     except ValueError as error:
         raise UnreadableSceneGraph(f"no JSON ({error})" if content.strip() else "an empty file") from error
+    except RecursionError as error:
+        raise UnreadableSceneGraph("JSON that is nested deeper than any scene graph") from error
     if not isinstance(graph, dict) or not isinstance(graph.get("objects"), list):
         raise UnreadableSceneGraph("JSON without the list of objects")
-    attributes = [one for one in graph.get("attributes") or () if isinstance(one, dict)]
+    attributes = [one for one in _list(graph, "attributes") if isinstance(one, dict)]
     labels = [(str(one.get("bbox_name")), label) for one in attributes for label in _labels_of(one)]
     return SceneGraph(
         boxes_xyxy=tuple(_boxes(graph["objects"])),
@@ -92,16 +94,26 @@ def _boxes(objects: Sequence[Any]) -> list[tuple[str, BoxXYXY]]:
 
 def _number(value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return float("nan")
+
+
+def _list(holder: Mapping[str, Any], key: str) -> list[Any]:
+    """What is listed there, nothing where it is lacking. Raises UnreadableSceneGraph where it is no list."""
+    value = holder.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UnreadableSceneGraph(f"{key} that are no list")
+    return value
 
 
 def _phrases(attributes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """A region that has two entries keeps the phrases of both."""
     found: dict[str, tuple[str, ...]] = {}
     for one in attributes:
-        phrases = tuple(phrase for phrase in one.get("phrases") or () if isinstance(phrase, str))
+        phrases = tuple(phrase for phrase in _list(one, "phrases") if isinstance(phrase, str))
         if phrases and isinstance(one.get("bbox_name"), str):
             found[one["bbox_name"]] = found.get(one["bbox_name"], ()) + phrases
     return found
@@ -110,7 +122,7 @@ def _phrases(attributes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ..
 def _labels_of(attribute: Mapping[str, Any]) -> list[tuple[str, bool, str]]:
     """(category, affirmed, label) of every string "category|yes|label" of one entry."""
     found = []
-    for of_phrase in attribute.get("attributes") or ():
+    for of_phrase in _list(attribute, "attributes"):
         for text in of_phrase if isinstance(of_phrase, list) else ():
             parts = text.split("|", 2) if isinstance(text, str) else ()
             if len(parts) == 3:

@@ -563,6 +563,8 @@ def test_no_root_at_all_is_refused():
 def test_a_setting_that_does_not_exist_is_refused():
     with pytest.raises(UserError, match="boxes was to be 'gold'; it can be none or truth"):
         ChestImaGenome("/data", boxes="gold")
+    with pytest.raises(UserError, match="workers was to be -3; give a number of processes, or 0 for one per core"):
+        ChestImaGenome("/data", workers=-3)
 
 
 # --- cache and fingerprint ---
