@@ -88,8 +88,6 @@ def _fetched(name: str, setting: str, cached: Path | None, files: Sequence[str],
     """The folder with all that the hub has; nothing is fetched twice. Raises ``NoNetwork``."""
     from huggingface_hub import snapshot_download
 
-    if cached is not None and revision and not _lacking(cached, wanted):
-        return cached  # a revision does not change: there is nothing to ask the hub
     which = revision or (cached.name if cached else None)  # a network that was begun stays the one that it is
     try:
         folder = Path(snapshot_download(name, revision=which, allow_patterns=list(files)))

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from adapters.pretrained import NoNetwork, config_digest, network_folder, reading_digest, weights_digest
+from adapters.pretrained import NoNetwork, config_digest, file_digests, network_folder, reading_digest, weights_digest
 
 NAME, OLD, NEW = "acme/tiny", "a" * 40, "b" * 40
 PARTS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
@@ -58,6 +58,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.given: list[tuple[str, str]] = []
         """(commit, file)"""
+        self.refuses: dict[str, tuple[int, str]] = {}
+        """commit or name -> status and code with which it is refused"""
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -67,7 +69,9 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = self.path.partition("?")[0].strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if refused := next((why for part, why in self.server.refuses.items() if part in parts), None):
+            self._say(b"{}", {"X-Error-Code": refused[1], "X-Error-Message": "no"}, refused[0])
+        elif parts[:2] == ["api", "models"]:
             listed = [{"type": "file", "path": file, "size": len(data), "oid": hashlib.sha1(data).hexdigest()} for file, data in PUBLISHED.items()]
             is_tree = "tree" in parts
             self._say(json.dumps(listed if is_tree else {"id": NAME, "sha": NEW, "siblings": [{"rfilename": file} for file in PUBLISHED]}).encode())
@@ -80,8 +84,8 @@ class Answer(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def _say(self, data: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(200)
+    def _say(self, data: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        self.send_response(status)
         for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
@@ -182,3 +186,67 @@ def test_a_checksum_is_of_what_decides_and_of_all_of_it(tmp_path: Path) -> None:
     assert weights_digest(tmp_path) == weights
     assert config_digest({"a": 1, "b": 2, "_name_or_path": "x"}) == config_digest({"transformers_version": "5", "b": 2, "a": 1})
     assert config_digest({"a": 1}) != config_digest({"a": 2})
+
+
+def test_a_pinned_revision_is_the_one_that_is_taken_and_fetched(hub_cache: Path, hub: Hub) -> None:
+    """What the hub gained since then changes nothing; a revision that is here is taken even if the hub no longer gives it."""
+    other = begun(hub_cache, "config.json", "model.safetensors.index.json", *PARTS)
+    with pytest.raises(
+        NoNetwork, match=rf"acme/tiny \(revision {NEW[:12]}\): is neither a folder nor in the Hugging Face hub's cache; .*m.download=yes"
+    ):
+        network_folder(f"{NAME}@{NEW}", "m.weights")
+    folder = network_folder(f"{NAME}@{NEW}", "m.weights", download=True)
+    assert folder.name == NEW != other.name
+    before = len(hub.given)
+    hub.refuses[NEW] = (403, "")
+    assert network_folder(f"{NAME}@{NEW}", "m.weights", download=True) == network_folder(f"{NAME}@{NEW}", "m.weights") == folder
+    assert len(hub.given) == before
+    assert network_folder(f"{NAME}@{OLD}", "m.weights") == other
+
+
+def test_files_that_a_network_of_another_layout_needs_are_looked_for_by_name(hub_cache: Path, hub: Hub, tmp_path: Path) -> None:
+    folder = network_folder(f"{NAME}@{NEW}", "m.weights", download=True, files=("config.json", "vocab.txt"), wanted=("config.json", "vocab.txt"))
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "vocab.txt"]
+    with pytest.raises(NoNetwork, match=r"that folder holds no adapter_model.bin; the rest could not be fetched"):
+        network_folder(f"{NAME}@{NEW}", "m.weights", download=True, files=("config.json",), wanted=("config.json", "adapter_model.bin"))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NoNetwork, match=r"m.weights=.*: that folder holds no vocab.txt; name one with config.json, vocab.txt"):
+        network_folder(str(tmp_path), "m.weights", wanted=("config.json", "vocab.txt"))
+
+
+def test_a_download_that_breaks_off_says_so_and_goes_on_from_where_it_was(hub_cache: Path, hub: Hub) -> None:
+    hub.refuses["vocab.txt"] = (403, "")
+    with pytest.raises(NoNetwork, match=r"could not be fetched from the hub .* what has come is kept, and the same command goes on from there"):
+        network_folder(f"{NAME}@{NEW}", "m.weights", download=True)
+    hub.refuses = {}
+    folder = network_folder(f"{NAME}@{NEW}", "m.weights", download=True)
+    assert {file.name for file in folder.iterdir()} == set(PUBLISHED) - {"run_me.py"}
+    assert len(hub.given) == len(set(hub.given)), "nothing is fetched twice"
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        (
+            "GatedRepo",
+            403,
+            r"given only to those who have accepted its licence.*accept it on the page of the model, then log in \(hf auth login, or \$HF_",
+        ),
+        ("RevisionNotFound", 404, rf"the hub has no revision '{NEW}' of it; name one of its page's, --set m.weights=acme/tiny@REVISION"),
+        ("RepoNotFound", 401, "the hub has no such model, or not for you; mend the name, log in"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_the_way_in(hub_cache: Path, hub: Hub, code: str, status: int, said: str) -> None:
+    hub.refuses = {NAME.partition("/")[2]: (status, code)}
+    with pytest.raises(NoNetwork, match=f"m.weights=acme/tiny: .*{said}"):
+        network_folder(f"{NAME}@{NEW}", "m.weights", download=True)
+
+
+def test_checksums_are_kept_file_by_file_and_the_hubs_own_names_are_believed(hub_cache: Path, tmp_path: Path) -> None:
+    """A file of the cache lies there under its sha256: 14 GB need not be read again for it."""
+    folder = begun(hub_cache, "vocab.txt", "config.json")
+    assert file_digests([folder / "vocab.txt"]) == {"vocab.txt": hashlib.sha256(PUBLISHED["vocab.txt"]).hexdigest()}
+    (tmp_path / "vocab.txt").write_bytes(b"other")
+    assert file_digests([tmp_path / "vocab.txt"]) == {"vocab.txt": hashlib.sha256(b"other").hexdigest()}
+    (tmp_path / "vocab.txt").write_bytes(b"another")
+    assert file_digests([tmp_path / "vocab.txt"]) == {"vocab.txt": hashlib.sha256(b"another").hexdigest()}
