@@ -6,10 +6,10 @@ import colorsys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.data_check import at_root
-from benchmark.datasets.images import read_radiograph
+from benchmark.datasets.images import UnreadableImage, read_radiograph
 from benchmark.inputs import open_dataset
 from benchmark.records import Case, Reference, UserError
 from benchmark.runs import writing
@@ -25,7 +25,15 @@ RADIOGRAPH_PX, ASIDE_PX, MARGIN_PX = 1000, 320, 16
 """longest side of the radiograph, width of the column with the other images, and the space around things"""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MOST_CASES = 12
-GROUND, INK, FAINT = (18, 18, 20), (235, 235, 235), (150, 150, 155)
+GROUND, INK, FAINT, EMPTY = (18, 18, 20), (235, 235, 235), (150, 150, 155), (70, 70, 74)
+
+
+class Drawn(NamedTuple):
+    """What is in the picture."""
+
+    ids: list[str]
+    faults: list[str]
+    """a sentence for each image that could not be read; a grey field stands in its place"""
 
 
 class NoSuchCase(UserError):
@@ -41,8 +49,8 @@ def draw_cases(
     count: int = 1,
     options: Mapping[str, str] | None = None,
     root: Path | None = None,
-) -> list[str]:
-    """One picture of some cases side by side, in ``out``; without ids of ``count`` cases spread over the split. Returns the ids.
+) -> Drawn:
+    """One picture of some cases side by side, in ``out``; without ids of ``count`` cases spread over the split.
 
     Raises NoSuchCase, CannotWrite, and what the reader raises.
     """
@@ -51,24 +59,29 @@ def draw_cases(
     opened = open_dataset(at_root(dataset, root), options or {})
     cases, references = opened.cases(split), opened.references(split)
     chosen = _chosen([case.id for case in cases], ids, min(count, MOST_CASES), f"split {split!r} of {dataset}")
-    pictures = [draw_case(cases[place], references[place]) for place in chosen]
+    faults: list[str] = []
+    pictures = [draw_case(cases[place], references[place], faults) for place in chosen]
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         if opened.is_credentialed:  # for this user's eyes, from its first byte on
             out.touch(mode=0o600)
             out.chmod(0o600)
         _side_by_side(pictures).save(out)
-    return [cases[place].id for place in chosen]
+    return Drawn([cases[place].id for place in chosen], faults)
 
 
-def draw_case(case: Case, reference: Reference) -> Image.Image:
-    """The radiograph with its boxes, the other images beside it, and all texts beneath in the colours of the boxes."""
+def draw_case(case: Case, reference: Reference, faults: list[str] | None = None) -> Image.Image:
+    """The radiograph with its boxes, the other images beside it, and all texts beneath in the colours of the boxes.
+
+    Of an image that cannot be read an empty field is drawn with the reason, which is added to the ``faults``: the rest is what one looks for it in.
+    """
     from PIL import Image
 
     boxes = dict(reference.boxes or case.boxes or {})
     colours = colours_of([*boxes, *(name for name in reference.region_sentences if name not in boxes)])
-    left = _radiograph(case, boxes, colours)
-    aside = _aside(case)
+    faults = [] if faults is None else faults
+    left = _radiograph(case, boxes, colours, faults)
+    aside = _aside(case, faults)
     width = RADIOGRAPH_PX + (ASIDE_PX + MARGIN_PX if aside else 0) + 2 * MARGIN_PX
     texts = _texts(case, reference, colours, width - 2 * MARGIN_PX)
     height = max(left.height, aside.height if aside else 0)
@@ -105,10 +118,14 @@ def _chosen(known: Sequence[str], ids: Sequence[str], count: int, where: str) ->
     return [place_of[case_id] for case_id in ids]
 
 
-def _radiograph(case: Case, boxes: Mapping[str, tuple[float, float, float, float]], colours: Mapping[str, Colour]) -> Image.Image:
+def _radiograph(case: Case, boxes: Mapping[str, tuple[float, float, float, float]], colours: Mapping[str, Colour], faults: list[str]) -> Image.Image:
     from PIL import Image, ImageDraw
 
-    grey = Image.fromarray(read_radiograph(case.images[0].path))
+    try:
+        grey = Image.fromarray(read_radiograph(case.images[0].path))
+    except UnreadableImage as error:
+        faults.append(f"{case.id}: {error}")
+        return _empty_field(RADIOGRAPH_PX, RADIOGRAPH_PX // 2, str(error))
     scale = RADIOGRAPH_PX / max(grey.size)
     shown = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))), Image.Resampling.LANCZOS).convert("RGB")
     draw = ImageDraw.Draw(shown)
@@ -139,7 +156,18 @@ def _name_boxes(draw: ImageDraw.ImageDraw, size: tuple[int, int], corners: Mappi
         draw.text((x + 3 - left, y + 2 - top), name, fill=colours[name], font=font)
 
 
-def _aside(case: Case) -> Image.Image | None:
+def _empty_field(width: int, height: int, why: str) -> Image.Image:
+    """What stands in the place of an image that cannot be read."""
+    from PIL import Image, ImageDraw
+
+    field, font = Image.new("RGB", (width, height), EMPTY), _font(16)
+    # A path is one long word: it is broken wherever the line ends.
+    for number, line in enumerate(_wrapped(why, font, width - 2 * MARGIN_PX)):
+        ImageDraw.Draw(field).text((MARGIN_PX, MARGIN_PX + 22 * number), line, fill=INK, font=font)
+    return field
+
+
+def _aside(case: Case, faults: list[str]) -> Image.Image | None:
     """The study's other images and the prior one, small, beneath each other; None if there is none."""
     from PIL import Image, ImageDraw
 
@@ -149,7 +177,11 @@ def _aside(case: Case) -> Image.Image | None:
         return None
     tiles = []
     for path, caption in others:
-        picture = Image.fromarray(read_radiograph(path)).convert("RGB")
+        try:
+            picture = Image.fromarray(read_radiograph(path)).convert("RGB")
+        except UnreadableImage as error:
+            faults.append(f"{case.id}, {caption}: {error}")
+            picture = _empty_field(ASIDE_PX, ASIDE_PX, str(error))
         picture.thumbnail((ASIDE_PX, ASIDE_PX * 2), Image.Resampling.LANCZOS)
         tile = Image.new("RGB", (ASIDE_PX, picture.height + 28), GROUND)
         tile.paste(picture)

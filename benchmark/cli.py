@@ -582,7 +582,9 @@ def data_show(
     from benchmark.registry import split_names
 
     drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=_options(settings), root=root)
-    typer.echo(f"{', '.join(drawn)}: {out}")
+    for fault in drawn.faults:
+        typer.echo(f"not drawn: {fault}", err=True)
+    typer.echo(f"{', '.join(drawn.ids)}: {out}")
 
 
 @app.command()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -103,13 +104,18 @@ class ChestImaGenome:
         """For ``data check``: the parts of the tree, and what the official lists of some splits name, used or not."""
         entries = {split: self._read(split) for split in splits}
         problems = {split: problems_of(found) for split, found in entries.items()}
-        found = imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems})
+        tested = self._entries("test") if "test" in splits else None
+        found = imagenome_account.account(self.tree, entries, {"": self._of_no_split(), **problems}, tested)
         if self.split_rule == "official":
             return found
         note = "The cases are of the stratified split; lists, problems and published counts are of Chest ImaGenome's official one."
         self._entries(splits[0])
         errors = f"{100 * self.errors.images:.1f} points, none of a lesion's or a region's by more than {100 * self.errors.labels:.1f}"
-        return replace(found, notes=[note, f"Stratified: no split's share of the images is off by more than {errors}.", *found.notes])
+        return replace(
+            found,
+            listed_as="images listed officially",
+            notes=[note, f"Stratified: no split's share of the images is off by more than {errors}.", *found.notes],
+        )
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
@@ -163,7 +169,7 @@ class ChestImaGenome:
             # One of each for a worker's whole life: the directory of an archive of 240,000 files takes seconds to read.
             shared = self.tree, Store(self.tree.reports), Store(self.tree.scene_graphs)
             found = mimic_splits.gather(
-                self.name, split, self._stamp(split), lambda: self._tasks(split), index.read_patients, workers=self.workers, shared=shared
+                self.name, split, self._stamp(split), partial(self._tasks, split), index.read_patients, workers=self.workers, shared=shared
             )
             self._official[split] = found.entries
             self._not_kept += found.not_kept
@@ -172,9 +178,10 @@ class ChestImaGenome:
             stop_at_faults(self.name, [*self._of_no_split(), *problems_of(read)], imagenome_account.no_faults({split: read}))
         return self._official[split]
 
-    def _tasks(self, split: str) -> list[Task]:
+    def _tasks(self, split: str, patients: Collection[str] | None = None) -> list[Task]:
+        """Of all patients of a split, or of some."""
         check_disjoint({name: (one.subject for one in listed if one.reason != BAD_ROW) for name, listed in self._listed().items()})
-        return mimic_splits.tasks(self.tree, self._listed()[split])
+        return mimic_splits.tasks(self.tree, [one for one in self._listed()[split] if patients is None or one.subject in patients])
 
     def _listed(self) -> dict[str, list[Listed]]:
         if not self._lists:

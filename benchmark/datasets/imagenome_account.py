@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +9,9 @@ from benchmark.datasets import imagenome_index as index
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.columns import read_rows
 from benchmark.datasets.entries import NO_GRAPH, Entry
+from benchmark.datasets.mimic_index import in_train
 from benchmark.datasets.mimic_splits import NOT_KEPT
-from benchmark.datasets.mimic_tree import MimicTree
+from benchmark.datasets.mimic_tree import MimicTree, groups_in, patients_in, version_in
 from benchmark.datasets.split import PAPER_IMAGES, SPLITS
 from benchmark.records import Problem
 from benchmark.vocabulary import REGIONS
@@ -24,12 +23,13 @@ LEAKED = 39_243
 """of the 47,393 test images at least so many are in MIMIC-CXR's train split, whose validate and test hold 2,991 + 5,159 images together"""
 PAPER, IMAGENOME = "CLALA-Net, Sect. 4.1", "Chest ImaGenome 1.0.0"
 GROUPS = tuple(f"p{number}" for number in range(10, 20))
-_VERSION = re.compile(r"(?<![\d.])(\d\.\d\.\d)(?![\d.])")
 
 
-def account(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: Mapping[str, Sequence[Problem]]) -> Account:
-    """The account of some official splits: what their lists name, used or not."""
-    besides, notes = _leak(tree, entries)
+def account(
+    tree: MimicTree, entries: Mapping[str, Sequence[Entry]], problems: Mapping[str, Sequence[Problem]], tested: Sequence[Entry] | None
+) -> Account:
+    """The account of some official splits: what their lists name, used or not. ``tested``: the cases of the test split, None if nobody asks."""
+    besides, notes = _leak(tree, entries, tested)
     return Account(
         parts=parts_of(tree),
         listed={split: len(found) for split, found in entries.items()},
@@ -55,7 +55,7 @@ def lacks_what_all_lack(entries: Mapping[str, Sequence[Entry]]) -> bool:
 def parts_of(tree: MimicTree) -> list[Part]:
     """Every part that the dataset can have, with its version where a name tells it."""
     return [
-        radiographs(tree),
+        *radiographs(tree),
         *reports(tree),
         *(Part("scene graphs", place, _said("Chest ImaGenome", _version(tree, place)) + _kind(place)) for place in tree.scene_graphs),
         *(Part(f"list of {split}", tree.splits[split]) for split in SPLITS if split in tree.splits),
@@ -66,13 +66,14 @@ def parts_of(tree: MimicTree) -> list[Part]:
     ]
 
 
-def radiographs(tree: MimicTree) -> Part:
-    """The folder of images, and how much of the whole is in it."""
-    groups, patients = _patients(tree.images)
+def radiographs(tree: MimicTree) -> list[Part]:
+    """The folder of images, and how much of the whole is in it; then the folders that are there too and are not read."""
+    groups = groups_in(tree.images)
     lacking = [group for group in GROUPS if group not in groups]
     absent = f", not {', '.join(lacking)} (a part of the archive, or half unpacked)" if lacking else ""
-    what = f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{patients:,} patients in {_listed(groups)}{absent}"
-    return Part("radiographs", tree.images, what, is_whole=not lacking)
+    what = f"{_said('MIMIC-CXR-JPG', _jpg_version(tree))}{_patients(tree.images)}{absent}"
+    others = [Part("other radiographs", place, f"passed over, nothing of it is read; {_patients(place)}") for place in tree.passed_over]
+    return [Part("radiographs", tree.images, what, is_whole=not lacking), *others]
 
 
 def reports(tree: MimicTree) -> list[Part]:
@@ -101,25 +102,24 @@ def _avoided(tree: MimicTree) -> list[Beside]:
     return [Beside("images to avoid", "", sum(1 for _ in read_rows(tree.avoid, ["dicom_id"])), TO_AVOID, IMAGENOME)] if tree.avoid else []
 
 
-def _leak(tree: MimicTree, entries: Mapping[str, Sequence[Entry]]) -> tuple[list[Beside], list[str]]:
-    """How many test images lie in the split that most published models were trained on."""
-    if tree.mimic_split is None or "test" not in entries:
+def _leak(tree: MimicTree, entries: Mapping[str, Sequence[Entry]], tested: Sequence[Entry] | None) -> tuple[list[Beside], list[str]]:
+    """How many test images lie in the split that most published models were trained on: of the official list, and of the cases that a run tests."""
+    if tree.mimic_split is None or tested is None:
         return [], []
-    train = {row["dicom_id"] for _, row in read_rows(tree.mimic_split, ["dicom_id", "split"]) if row["split"] == "train"}
+    train = in_train(tree.mimic_split)
     listed = sum(entry.dicom in train for entry in entries["test"])
-    used = [entry for entry in entries["test"] if not entry.left_out]
-    seen = sum(entry.dicom in train for entry in used)
+    seen = sum(entry.dicom in train for entry in tested)
     note = (
-        f"Of the {len(used):,} test images that are used, {seen:,} are in MIMIC-CXR's official train split, which RaDialog, LLaVA-Rad, MAIRA-2, "
+        f"Of the {len(tested):,} cases of the test split, {seen:,} are in MIMIC-CXR's official train split, which RaDialog, LLaVA-Rad, MAIRA-2, "
         "CvT2DistilGPT2 and R2Gen were trained on: they may have seen them, with their reports."
     )
     return [Beside("test images in MIMIC-CXR's train split", "test", listed, LEAKED, "from the sizes of both splits", is_at_least=True)], [note]
 
 
-def _patients(images: Path) -> tuple[list[str], int]:
-    """The groups that are there, and how many patients' folders are in them."""
-    groups = [group for group in GROUPS if (images / group).is_dir()]
-    return groups, sum(name.startswith("p") for group in groups for name in os.listdir(images / group))  # noqa: PTH208 - names alone, of 65,379 folders
+def _patients(images: Path) -> str:
+    """How many patients' folders there are, and in which groups."""
+    groups = groups_in(images)
+    return f"{patients_in(images):,} patients in {'p10 to p19' if tuple(groups) == GROUPS else ', '.join(groups)}"
 
 
 def _jpg_version(tree: MimicTree) -> str:
@@ -133,11 +133,7 @@ def _jpg_version(tree: MimicTree) -> str:
 def _version(tree: MimicTree, place: Path) -> str:
     """The version in the lowest name of a path below the root that has one."""
     inside = place.relative_to(tree.root).parts if place.is_relative_to(tree.root) else place.parts
-    return next((found[1] for name in reversed((tree.root.name, *inside)) if (found := _VERSION.search(name))), "")
-
-
-def _listed(groups: Sequence[str]) -> str:
-    return "p10 to p19" if tuple(groups) == GROUPS else ", ".join(groups)
+    return next(filter(None, (version_in(name) for name in reversed((tree.root.name, *inside)))), "")
 
 
 def _said(name: str, version: str) -> str:

@@ -20,7 +20,9 @@ from benchmark.datasets.columns import number, read_rows, table_digest
 from benchmark.datasets.entries import NO_FINDINGS, NO_IMAGE, Entry, problems_of
 from benchmark.datasets.imagenome_account import IMAGENOME, radiographs, reports
 from benchmark.datasets.imagenome_index import BOX_CLIPPED, BOX_DROPPED, BY_RULE, NO_BOX
+from benchmark.datasets.listed_rows import dicom_id, patient_id, study_id
 from benchmark.datasets.mimic_cases import UNITS, Unit, case_id, case_of, check_settings, one_per_study, root_of, stop_at_faults
+from benchmark.datasets.mimic_index import in_train
 from benchmark.datasets.mimic_listing import stamp_patients
 from benchmark.datasets.mimic_metadata import WITHOUT_WITH_BOXES, Shot, missing_metadata, read_metadata
 from benchmark.datasets.mimic_patients import Patient
@@ -134,7 +136,7 @@ class ChestImaGenomeGold:
         """For ``data check``: the parts of the tree, and how much of the published gold standard is in its tables."""
         entries, annotated = self._all(), self._annotations.by_image.values()
         boxes, attributes = self._tables()
-        parts = [radiographs(self.tree), *reports(self.tree), Part("boxes by people", boxes), Part("sentences by region, by people", attributes)]
+        parts = [*radiographs(self.tree), *reports(self.tree), Part("boxes by people", boxes), Part("sentences by region, by people", attributes)]
         parts.append(Part("metadata", self.tree.metadata, "" if self.tree.metadata else "no views, priors or times"))
         besides = [
             Beside("images listed", "test", len(entries), IMAGES, IMAGENOME),
@@ -195,11 +197,12 @@ class ChestImaGenomeGold:
         patients = {entry.subject for entry in used}
         notes = []
         if train := self.tree.splits.get("train"):
-            avoid = {row["dicom_id"] for _, row in read_rows(self.tree.avoid, ["dicom_id"])} if self.tree.avoid else set()
-            listed = {row["subject_id"].removeprefix("p") for _, row in read_rows(train, ["subject_id", "dicom_id"]) if row["dicom_id"] not in avoid}
+            avoid = {dicom_id(row["dicom_id"]) for _, row in read_rows(self.tree.avoid, ["dicom_id"])} if self.tree.avoid else set()
+            rows = read_rows(train, ["subject_id", "dicom_id"])
+            listed = {patient_id(row["subject_id"]) for _, row in rows if dicom_id(row["dicom_id"]) not in avoid}
             notes.append(f"Of the {len(patients):,} patients {len(patients & listed):,} have images in Chest ImaGenome's train split.")
         if self.tree.mimic_split:
-            known = {row["dicom_id"] for _, row in read_rows(self.tree.mimic_split, ["dicom_id", "split"]) if row["split"] == "train"}
+            known = in_train(self.tree.mimic_split)
             images = sum(entry.dicom in known for entry in used)
             notes.append(f"Of the {len(used):,} images {images:,} are in MIMIC-CXR's official train split, from which most published models learnt.")
         return notes
@@ -211,10 +214,10 @@ def read_annotations(boxes: Path, attributes: Path) -> Annotations:
     rows = Counter[tuple[str, str]]()
     for _, row in read_rows(boxes, BOX_COLUMNS):
         left, top, right, bottom = (number(row[name]) for name in BOX_COLUMNS[2:])
-        found[_dicom(row["image_id"])].boxes_xyxy.append((row["bbox_name"], (left, top, right, bottom)))
+        found[dicom_id(row["image_id"])].boxes_xyxy.append((row["bbox_name"], (left, top, right, bottom)))
     for _, row in read_rows(attributes, ATTRIBUTE_COLUMNS):
-        one = found[_dicom(row["image_id"])]
-        one.subject, one.study = row["patient_id"].removeprefix("p"), row["study_id"].removeprefix("s")
+        one = found[dicom_id(row["image_id"])]
+        one.subject, one.study = patient_id(row["patient_id"]), study_id(row["study_id"])
         relation, context = _relation(row["relation"]), row["context"].lower()
         rows[relation, context] += 1
         if relation == "1" or context == "no":
@@ -289,7 +292,3 @@ def _in_order(phrases: Mapping[str, str]) -> list[str]:
 def _relation(cell: str) -> str:
     """1 for 1.0, as pandas writes a whole number beside an empty cell."""
     return cell.removesuffix(".0")
-
-
-def _dicom(image_id: str) -> str:
-    return image_id.removesuffix(".dcm")

@@ -31,7 +31,7 @@ def account(
         ]
     return Account(
         parts=[
-            radiographs(tree),
+            *radiographs(tree),
             *(reports(tree) or [Part("reports", None, "no context; references are R2Gen's")]),
             Part("MIMIC-CXR's own split" if is_official else "R2Gen's split", list_file),
             Part("metadata", tree.metadata, "" if tree.metadata else "no views, priors or times"),

@@ -150,11 +150,15 @@ def locate(root: Path, *, dataset: str = "chest_imagenome", needs: Collection[st
 
 def _fault_of_root(root: Path) -> str:
     """What is wrong with the folder that was named, or nothing."""
-    if not os.path.lexists(root):  # these calls answer False where Path's raise
+    try:
+        with os.scandir(root):
+            return ""
+    except FileNotFoundError:
         return "is not there"
-    if not os.path.isdir(root):  # noqa: PTH112
-        return "is no folder, or cannot be reached"
-    return "" if os.access(root, os.R_OK | os.X_OK) else "may not be entered by this user"
+    except NotADirectoryError:
+        return "is no folder"
+    except OSError as error:
+        return f"cannot be entered ({error.strerror or error})"
 
 
 @dataclass

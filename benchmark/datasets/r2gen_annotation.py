@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmark.datasets.encodings import decode
+from benchmark.datasets.listed_rows import patient_id, study_id
 from benchmark.datasets.split import SPLITS
 from benchmark.records import UserError
 
@@ -77,7 +78,7 @@ def _item(item: dict[str, object], split: str) -> Item:
     if place:
         subject, study = subject or place.subject, study or place.study
     own = KEYS.get(str(item.get("split", "")).strip().lower(), split)
-    return Item(str(item["id"]).strip(), own, str(item.get("report") or ""), paths, subject.removeprefix("p"), study.removeprefix("s"))
+    return Item(str(item["id"]).strip(), own, str(item.get("report") or ""), paths, patient_id(subject), study_id(study))
 
 
 def place_of(path: str) -> Place | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.case_picture import ASIDE_PX, MARGIN_PX, RADIOGRAPH_PX, NoSuchCase, colours_of, draw_case, draw_cases
+from benchmark.case_picture import ASIDE_PX, EMPTY, MARGIN_PX, RADIOGRAPH_PX, NoSuchCase, colours_of, draw_case, draw_cases
 from benchmark.records import Case, ImageFile, Lesion, Reference, UserError
 from benchmark.vocabulary import LESIONS, REGIONS
 
@@ -89,9 +90,29 @@ def test_other_views_and_the_prior_image_stand_beside(tmp_path: Path) -> None:
     assert white.sum() == 2 * 60 * 30  # both, unspoiled and not blown up
 
 
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("<html>"), lambda path: path.write_bytes(bytes(500))])
+def test_an_image_that_cannot_be_read_leaves_an_empty_field_and_the_rest_is_drawn(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    one = case(tmp_path)
+    for name in ("lateral", "prior"):
+        Image.fromarray(np.full((60, 30), 255, np.uint8)).save(tmp_path / f"{name}.png")
+    both = Case("one", "p", "s", (*one.images, ImageFile(tmp_path / "lateral.png", "LATERAL")), prior_image=tmp_path / "prior.png")
+    reference = Reference("one", "Clear.", {"left lung": "Clear."}, {"left lung": (10, 5, 30, 25)})
+    colour = colours_of(["left lung"])["left lung"]
+    spoil(tmp_path / "prior.png")
+    faults: list[str] = []
+    picture = draw_case(both, reference, faults)
+    assert [fault.partition(": radiograph")[0] for fault in faults] == ["one, prior image"]
+    assert is_colour(picture, EMPTY).any()
+    assert is_colour(picture, (255, 255, 255)).sum() == 60 * 30  # the lateral
+    assert is_colour(picture, colour)[: 40 * RADIOGRAPH_PX // 50].any()  # the box
+    spoil(tmp_path / "one.png")
+    assert draw_case(both, reference, faults).width == picture.width
+    assert [fault.partition(": radiograph")[0] for fault in faults] == ["one, prior image", "one", "one, prior image"]
+
+
 def test_cases_by_id_stand_side_by_side_in_their_order(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "look" / "at.png"
-    assert draw_cases("manifest", out, ["case-b", "case-a"], root=table) == ["case-b", "case-a"]
+    assert draw_cases("manifest", out, ["case-b", "case-a"], root=table).ids == ["case-b", "case-a"]
     with Image.open(out) as picture:
         assert picture.width == (RADIOGRAPH_PX + 2 * MARGIN_PX) + (RADIOGRAPH_PX + ASIDE_PX + 3 * MARGIN_PX)
         columns = np.nonzero(is_colour(picture, colours_of(["left lung"])["left lung"]))[1]
@@ -100,8 +121,8 @@ def test_cases_by_id_stand_side_by_side_in_their_order(table: Path, tmp_path: Pa
 
 
 def test_without_ids_cases_are_spread_over_the_split(table: Path, tmp_path: Path) -> None:
-    assert draw_cases("manifest", tmp_path / "look.png", count=2, root=table) == ["case-a", "case-c"]
-    assert draw_cases("manifest", tmp_path / "look.png", count=9, root=table) == [f"case-{name}" for name in "abcde"]
+    assert draw_cases("manifest", tmp_path / "look.png", count=2, root=table).ids == ["case-a", "case-c"]
+    assert draw_cases("manifest", tmp_path / "look.png", count=9, root=table).ids == [f"case-{name}" for name in "abcde"]
 
 
 def test_what_cannot_be_drawn_is_said(table: Path, tmp_path: Path) -> None:
@@ -113,6 +134,21 @@ def test_what_cannot_be_drawn_is_said(table: Path, tmp_path: Path) -> None:
         draw_cases("manifest", tmp_path / "look.txt", root=table)
     with pytest.raises(UserError, match="13 cases in one picture are too many"):
         draw_cases("manifest", tmp_path / "look.png", ["case-a"] * 13, root=table)
+
+
+def test_the_command_says_what_it_could_not_draw(table: Path, tmp_path: Path) -> None:
+    rows = table.read_text().replace("a.png;b.png", "a.png;b.png;broken.png")
+    Image.fromarray(np.zeros((300, 200), np.uint8)).save(tmp_path / "broken.png", compress_level=0)
+    whole = (tmp_path / "broken.png").read_bytes()
+    (tmp_path / "broken.png").write_bytes(whole[:1000] + bytes(500) + whole[1500:])  # its end is where it should be: no reader notices
+    table.write_text(rows)
+    words = ("data", "show", "--dataset", "manifest", "--root", str(table), "--case", "case-a", "--out", str(tmp_path / "look.png"))
+    answer = subprocess.run([sys.executable, "-m", "benchmark", *words], capture_output=True, text=True, timeout=120)
+    assert (answer.returncode, answer.stdout) == (0, f"case-a: {tmp_path / 'look.png'}\n")
+    assert answer.stderr.startswith("not drawn: case-a, other view: not said: radiograph ")
+    assert "broken.png: the file is truncated or damaged" in answer.stderr
+    with Image.open(tmp_path / "look.png") as picture:
+        assert is_colour(picture, EMPTY).any()
 
 
 def test_the_command_says_which_cases_are_in_the_picture(table: Path, tmp_path: Path) -> None:

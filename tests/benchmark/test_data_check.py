@@ -19,7 +19,9 @@ from benchmark.datasets import imagenome_account
 from benchmark.datasets.account import Account
 from benchmark.datasets.entries import Entry
 from benchmark.datasets.phantom import generate
+from benchmark.datasets.split import PAPER_IMAGES
 from benchmark.evaluator import run
+from benchmark.inputs import open_dataset
 from benchmark.problems_file import write_problems
 from benchmark.records import Case, ImageFile, Problem, Reference, RunConfig, UserError
 
@@ -113,8 +115,6 @@ def test_counts_stand_beside_the_papers(checked: DataCheck) -> None:
 
 
 def boxes_of(dataset: str, split: str) -> list[dict[str, tuple[float, float, float, float]]]:
-    from benchmark.inputs import open_dataset
-
     return [dict(reference.boxes) for reference in open_dataset(dataset, {}).references(split)]
 
 
@@ -134,13 +134,32 @@ def test_test_images_that_others_were_trained_on_are_counted(phantoms: Path, tmp
     check = check_data("chest_imagenome", ["test"], root=copy)
     assert published(check, "test images in MIMIC-CXR's train split") == {"test": (len(moved), 39_243)}
     used = {image.id for image in images_of(check.dataset)}
-    assert f"Of the 6 test images that are used, {len(used & set(moved))} are in MIMIC-CXR's official train split" in check.account.notes[0]
+    assert f"Of the 6 cases of the test split, {len(used & set(moved))} are in MIMIC-CXR's official train split" in check.account.notes[0]
     assert list(check.splits) == ["test"]
 
 
-def images_of(dataset: str) -> list[ImageFile]:
-    from benchmark.inputs import open_dataset
+@pytest.mark.parametrize("options", [{"split_rule": "stratified"}, {"required": "all"}, {"unit": "study"}, {"required": "all", "unit": "study"}])
+def test_cases_that_others_were_trained_on_are_counted_among_those_that_a_run_tests(phantoms: Path, tmp_path: Path, options: dict[str, str]) -> None:
+    """All but one image are in MIMIC-CXR's train split, in a word that not everybody writes so."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for part in phantoms.iterdir():
+        if part.name != "mimic-cxr-2.0.0-split.csv.gz":
+            (copy / part.name).symlink_to(part)
+    settings = {f"chest_imagenome.{name}": value for name, value in options.items()}
+    cases = open_dataset(f"chest_imagenome:{phantoms}", settings).cases("test")
+    kept_apart = cases[0].images[0].id
+    with gzip.open(phantoms / "mimic-cxr-2.0.0-split.csv.gz", "rt") as file:
+        header, *rows = csv.reader(file)
+    rows = [[*row[:3], "test" if row[0] == kept_apart else "TRAIN"] for row in rows]
+    (copy / "mimic-cxr-2.0.0-split.csv.gz").write_bytes(gzip.compress("\n".join(map(",".join, [header, *rows])).encode()))
+    check = check_data("chest_imagenome", ["test"], settings, root=copy)
+    (note,) = [note for note in check.account.notes if "official train split" in note]
+    assert note.startswith(f"Of the {len(cases)} cases of the test split, {len(cases) - 1} are in MIMIC-CXR's official train split")
+    assert check.splits["test"].cases == len(cases) > 1
 
+
+def images_of(dataset: str) -> list[ImageFile]:
     return [case.images[0] for case in open_dataset(dataset, {}).cases("test")]
 
 
@@ -179,7 +198,15 @@ def test_a_stratified_split_is_told_from_the_official_lists(phantoms: Path) -> N
     check = check_data("chest_imagenome", root=phantoms, options={"chest_imagenome.split_rule": "stratified"})
     assert sum(found.cases for found in check.splits.values()) == 22
     assert check.account.listed == {"train": 16, "validate": 8, "test": 10}
-    assert check.account.notes[0].startswith("The cases are of the stratified split; lists")
+    rule, errors, leak = check.account.notes
+    assert rule == "The cases are of the stratified split; lists, problems and published counts are of Chest ImaGenome's official one."
+    cases = {split: found.cases for split, found in check.splits.items()}
+    worst = max(abs(cases[split] / 22 - wished / sum(PAPER_IMAGES)) for split, wished in zip(cases, PAPER_IMAGES, strict=True))
+    assert errors.startswith(f"Stratified: no split's share of the images is off by more than {100 * worst:.1f} points, none of a lesion's ")
+    assert leak.startswith(f"Of the {cases['test']} cases of the test split, 0 are in ")
+    assert check.account.listed_as == "images listed officially"
+    answer = command("data", "check", "--dataset", "chest_imagenome", "--root", str(phantoms), "--set", "chest_imagenome.split_rule=stratified")
+    assert "images listed officially" in answer.stdout
 
 
 def test_the_23_scene_graphs_that_all_copies_lack_are_no_fault_of_this_one() -> None:
@@ -253,8 +280,6 @@ def test_counts_and_problems_are_written_and_no_text_of_a_report_is(checked: Dat
 
 
 def sentences_of(dataset: str) -> list[dict[str, str]]:
-    from benchmark.inputs import open_dataset
-
     return [dict(reference.region_sentences) for reference in open_dataset(dataset, {}).references("test")]
 
 

@@ -291,6 +291,12 @@ def test_it_accounts_for_itself_beside_the_published_tables(silver: Path, tables
     assert sorts.startswith(f"Rows of sentences: {2 * len(patients)} relation 1 context yes, {len(patients)} relation 0 context no; ")
     assert others == f"Of the {len(patients)} patients 0 have images in Chest ImaGenome's train split."
     assert official.startswith("Of the 8 images 0 are in MIMIC-CXR's official train split")
+    with gzip.open(root / "mimic-cxr-2.0.0-split.csv.gz", "rt") as file:
+        table = file.read()
+    (root / "mimic-cxr-2.0.0-split.csv.gz").unlink()
+    (root / "mimic-cxr-2.0.0-split.csv.gz").write_bytes(gzip.compress(table.replace(",test", ",Train").encode()))
+    spoiled = check_data("chest_imagenome_gold", ["test"], {"chest_imagenome_gold.unit": "study"}, root=root)
+    assert spoiled.account.notes[-1].startswith(f"Of the {spoiled.splits['test'].cases} images {spoiled.splits['test'].cases} are in MIMIC-CXR's")
     drawn = [json.loads(line) for line in (silver / "truth.jsonl").read_text().splitlines()]
     assert {row["split"] for row in drawn if row["dicom_id"] in {case.id for case in read(root)[1]}} == {"test"}
     assert ChestImaGenome(root=root).cases("test") == []  # the images of a gold standard are in no split of silver

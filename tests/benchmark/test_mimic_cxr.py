@@ -10,6 +10,7 @@ import json
 import shutil
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from mimic_trees import Tree
@@ -17,7 +18,7 @@ from PIL import Image
 
 from benchmark.datasets.columns import BadTable
 from benchmark.datasets.mimic_cases import NoRoot, StoppedAtProblem
-from benchmark.datasets.mimic_cxr import AmbiguousAnnotation, MimicCXR
+from benchmark.datasets.mimic_cxr import AmbiguousAnnotation, MimicCXR, UnknownView
 from benchmark.datasets.mimic_tree import NoSuchTree
 from benchmark.datasets.phantom.write import generate
 from benchmark.datasets.r2gen_annotation import BadAnnotation
@@ -142,6 +143,18 @@ def test_views_are_the_users_to_choose(tree, views, expected):
     assert ids(MimicCXR(str(tree.root), views=views)) == expected
 
 
+def test_a_view_that_no_image_is_of_is_refused_with_those_that_there_are(tree):
+    tree.image("b-xt", "10000032", "50000001", day=5, view="XTABLE LATERAL")
+    tree.write()
+    assert ids(MimicCXR(str(tree.root), views="xtable lateral")) == ["b-xt"]
+    words = (
+        r"views was to name 'XX', which no image is; mimic-cxr-2\.0\.0-metadata\.csv\.gz has PA \(3\), AP \(1\), LATERAL \(1\), XTABLE LATERAL \(1\)"
+    )
+    for views in ("XX", "PA,XX"):
+        with pytest.raises(UnknownView, match=words):
+            MimicCXR(str(tree.root), views=views).cases("test")
+
+
 def test_a_case_per_study_takes_pa_before_ap_and_the_studys_name(tree):
     tree.image("z-pa", "10000032", "50000001", day=5)
     new, old = MimicCXR(str(tree.write()), unit="study").cases("test")
@@ -252,6 +265,34 @@ def test_a_file_that_is_not_where_it_is_said_to_be_is_refused(tree, tmp_path):
         MimicCXR(str(tree.root), split_rule="r2gen", annotation=tmp_path / "elsewhere.json").cases("test")
 
 
+def test_an_item_whose_path_is_another_images_is_left_out_and_named(tree):
+    """Its ids say the new study, its path the old one: nobody knows which image the report is of."""
+    items = [
+        {"id": "b-new", "subject_id": 10000032, "study_id": 50000001, "report": "Fine .", "image_path": [f"p10/p10000032/s5000000{path}.jpg"]}
+        for path in ("2/b-old", "1/b-lat")
+    ]
+    (tree.root / "annotation.json").write_text(json.dumps({"train": [], "val": [], "test": items}))
+    dataset = MimicCXR(str(tree.root), split_rule="r2gen")
+    assert ids(dataset) == []
+    assert [(problem.kind, problem.where, problem.what) for problem in dataset.problems()] == [
+        ("unusable row", f"annotation.json, item {number}: b-new", f"its ids say p10000032/s50000001/b-new, its path p10000032/s5000000{path}")
+        for number, path in ((1, "2/b-old"), (2, "1/b-lat"))
+    ]
+
+
+def test_one_file_reached_over_a_link_is_one_annotation(tree):
+    annotate(tree, {"train": [], "val": [], "test": [OLD]})
+    (tree.root / "latest").symlink_to(".")
+    (tree.root / "mimic_annotation_all.json").symlink_to("annotation.json")
+    assert ids(MimicCXR(str(tree.root), split_rule="r2gen")) == ["b-old"]
+
+
+def test_a_json_of_a_thousand_brackets_is_refused(tree):
+    (tree.root / "annotation.json").write_text('{"train": ' + "[" * 100_000)
+    with pytest.raises(BadAnnotation, match="found something else"):
+        MimicCXR(str(tree.root), split_rule="r2gen").cases("test")
+
+
 def test_items_that_cannot_be_used_are_left_out_and_named(tree):
     bad = ("x-one", "10000032", "50000009", "Not on disk .")
     annotate(tree, {"train": [], "val": [], "test": [OLD, OLD, bad, (*LATERAL[:3], " ")]})
@@ -307,6 +348,14 @@ def test_what_cannot_be_used_is_left_out_and_named_or_stopped_at(tree, spoil, ki
         StoppedAtProblem, match=f"mimic_cxr was to be read strictly, and found 1 fault, first {kind}: .*; mend it or leave strict off"
     ):
         MimicCXR(str(tree.root), strict=True).cases("test")
+
+
+def test_whoever_asks_again_is_stopped_again(tree):
+    half_a_row(tree)
+    dataset = MimicCXR(str(tree.root), strict=True)
+    for ask in (dataset.cases, dataset.cases, dataset.references):
+        with pytest.raises(StoppedAtProblem):
+            ask("test")
 
 
 @pytest.mark.parametrize(("keep", "words"), [(-20, "the file ends too early; fetch it again"), (0, "found an empty file"), (40, "damaged")])
@@ -410,6 +459,12 @@ def test_what_is_asked_for_wrongly_is_refused():
         MimicCXR()
     with pytest.raises(UserError, match="target was to be 'summary'; it can be findings or impression or findings\\+impression"):
         MimicCXR("/data", target="summary")
+    with pytest.raises(UserError, match="workers was to be -3; give a number of processes, or 0 for one per core"):
+        MimicCXR("/data", workers=-3)
+    with pytest.raises(
+        UserError, match=r"annotation was to be nope\.json, but split_rule is official, which does not read it; add --set mimic_cxr\."
+    ):
+        MimicCXR("/data", annotation=Path("nope.json"))
     with pytest.raises(UserError, match="views was to be ' , ', which names none"):
         MimicCXR("/data", views=" , ")
     with pytest.raises(UnknownSplit, match="no split 'val'; it has train, validate, test"):
