@@ -134,7 +134,7 @@ def learn(
     name        the model's, for messages, bars and ``about.json``
     stage       of a training in several: each has its own states, and its numbers stand under its name in the summary
     usable      which cases are learnt from; None = those with an image and a report
-    precision   of products on a GPU; auto = bf16 where it is fast there. A CPU always computes in full
+    precision   of products; auto = bf16 on a GPU where it is fast there. A CPU computes in full unless bf16 is asked for
     save_every  steps between two saved states within an epoch; 0 = after each epoch alone
     about       further JSON values for ``about.json``
 
@@ -198,7 +198,7 @@ class _Fit:
         self.name, self.stage, self.save_every, self.out, self.pairs = name, stage, save_every, out, pairs
         self.label = f"train {name}, {stage}" if stage else f"train {name}"
         is_fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        self.precision = "bf16" if device.type == "cuda" and (precision == "bf16" or (precision == "auto" and is_fast)) else "fp32"
+        self.precision = "bf16" if precision == "bf16" or (precision == "auto" and is_fast) else "fp32"
         self.per_epoch = max(1, len(pairs["train"]) // schedule.batch_size)
 
     def run(self, data: Mapping[str, Any]) -> dict[str, float]:

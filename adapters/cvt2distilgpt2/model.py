@@ -199,6 +199,8 @@ class CvT2DistilGPT2:
         else:
             trained, leaks = f"{learnt.training}; not the authors' weights" if learnt.training else "", learnt.leaks
             remarks = ("Trained on phantoms alone, from nothing, at the size of a demonstration.",) if is_phantom else ()
+            if "eyes" in self.loaded.about:
+                remarks += (self.loaded.about["eyes"],)
         return ProtocolCard(
             target="findings" if self.is_published else "any",
             inputs=("frontal image",) if self.views == 1 else ("frontal image", "other views"),

@@ -3,7 +3,8 @@
 python -m benchmark train cvt2distilgpt2 --preset demo --dataset phantom --out path/to/weights
 
 The authors start from a CvT-21 that knows ImageNet and a DistilGPT2 that knows English, and cut every report at 60 of Chen et al.'s tokens. Here
-nothing is known before, the vocabulary is learnt from the training reports, and reports are learnt whole unless ``words`` says otherwise.
+nothing is known before: in a first stage the encoder alone learns from the same images and reports (``learning_eyes``), the vocabulary is learnt from
+the training reports, and reports are learnt whole unless ``words`` says otherwise.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adapters.cvt2distilgpt2.network import Network
+from adapters.cvt2distilgpt2.network import Network, normalised
 from adapters.cvt2distilgpt2.pieces import Pieces
 from adapters.cvt2distilgpt2.pixels import TooSmall, middle
 from adapters.cvt2distilgpt2.sizes import Sizes
 from adapters.cvt2distilgpt2.weights import save
 from adapters.learning import KeptImages, has_image_and_report, learn, pairs_of
+from adapters.learning_eyes import REMARK, open_eyes
 from benchmark.datasets.images import UnreadableImage, read_radiograph
 from benchmark.records import Case, Reference, TrainingData, UserError
 
 DEMO = Sizes(
-    resize_px=106,
-    image_px=96,
+    resize_px=140,
+    image_px=128,
     stage_widths=(16, 48, 96),
     stage_depths=(1, 1, 2),
     stage_heads=(1, 2, 3),
@@ -41,10 +43,13 @@ DEMO = Sizes(
 )
 """so small that it learns in minutes, and travels in a repository"""
 PRESETS = {"demo": DEMO, "published": Sizes()}
-EPOCHS = {"demo": 12, "published": 10}
+EYES_EPOCHS = {"demo": 15, "published": 10}
+EPOCHS = {"demo": 10, "published": 10}
 RATES = {"demo": 2e-3, "published": 5e-4}
-SLOWER: dict[str, dict[str, float]] = {"demo": {}, "published": {"encoder.": 0.1}}
-"""the published learning rates are 5e-5 for the encoder and 5e-4 for the rest (its configuration, train_*.yaml)"""
+EYES_RATE = 2e-3
+"""highest learning rate of the first stage"""
+SLOWER: dict[str, dict[str, float]] = {"demo": {"encoder.": 0.2}, "published": {"encoder.": 0.1}}
+"""in the second stage the encoder learns slower; published are 5e-5 for it and 5e-4 for the rest (the authors' configuration, train_*.yaml)"""
 BRIGHTENED = 0.1
 """how far brightness and contrast of a training image may be off, as a share"""
 NO_PIECE = -100
@@ -74,13 +79,28 @@ class ReportLearner:
         except TooSmall as error:
             raise UnreadableImage(f"radiograph {path}: {error}; leave it out of the training split") from error
 
+    @property
+    def eyes(self) -> torch.nn.Module:
+        """The encoder, without what hands its map to the decoder."""
+        return self.network.encoder
+
+    def open(self, cases: Sequence[Case]) -> Tensor:
+        """(B, R, R) uint8, first images."""
+        return self._images.stack([case.images[0].path for case in cases])
+
+    def see(self, images: Tensor) -> Tensor:
+        """(B, R, R) uint8 -> (B, P, E) what the encoder makes of it, cut from anywhere and brightened while it is in training."""
+        pixels = self.network.sizes.image_px
+        seen: Tensor = self.network.encoder(normalised(jittered(images, pixels) if self.eyes.training else cut(images, pixels)))
+        return seen
+
     def batch(self, cases: Sequence[Case], references: Sequence[Reference]) -> Batch:
         """First images, and reports as pieces."""
         rows = [self._row(reference.report) for reference in references]
         tokens = torch.full((len(rows), max(map(len, rows))), NO_PIECE)
         for place, row in zip(tokens, rows, strict=True):
             place[: len(row)] = torch.tensor(row)
-        return Batch(self._images.stack([case.images[0].path for case in cases]), tokens)
+        return Batch(self.open(cases), tokens)
 
     def _row(self, report: str) -> list[int]:
         text = said(report, self.words)
@@ -88,10 +108,8 @@ class ReportLearner:
 
     def losses(self, batch: Batch) -> Mapping[str, Tensor]:
         """Mean over all pieces of minus the log-probability that each had."""
-        pixels = self.network.sizes.image_px
-        images = jittered(batch.images, pixels) if self.network.training else cut(batch.images, pixels)
         before, after = batch.tokens[:, :-1], batch.tokens[:, 1:]
-        scores = self.network(images[:, None], before.masked_fill(before == NO_PIECE, self.pieces.filling))
+        scores = self.network.decoder(before.masked_fill(before == NO_PIECE, self.pieces.filling), self.network.projection(self.see(batch.images)))
         return {"words": functional.cross_entropy(scores.flatten(0, 1).float(), after.flatten(), ignore_index=NO_PIECE)}
 
     def save(self, folder: Path) -> None:
@@ -107,9 +125,11 @@ def train(
     seed: int = 42,
     device: str = "auto",
     command: str = "",
+    eyes_epochs: int | None = None,
     epochs: int | None = None,
     batch_size: int = 8,
     learning_rate: float | None = None,
+    precision: Literal["auto", "no", "bf16"] = "no",
     dropout: float = 0.1,
     words: int | None = None,
     save_every: int = 0,
@@ -118,7 +138,9 @@ def train(
     """Train from nothing on a dataset's train split, keep the best epoch by its validate split, and return the folder of the weights.
 
     preset         demo = a small network, minutes on one core; published = the sizes of the paper, for a GPU, and without its warm start
+    eyes_epochs    of the first stage, in which the image encoder alone learns what the reports have; 0 = leave it out, None = the preset's
     epochs         None = the preset's, as of learning_rate
+    precision      of products; bf16 is slower on a core, for convolutions of single channels are; auto = the common trainer's
     dropout        of the decoder
     words          a longer report is cut to so many; the authors have 60 of Chen et al.'s tokens
     save_every     steps between two saved states within an epoch; 0 = after each epoch alone
@@ -134,10 +156,12 @@ def train(
         PRESETS[preset],
         training,
         out=out,
+        eyes_epochs=EYES_EPOCHS[preset] if eyes_epochs is None else eyes_epochs,
         epochs=EPOCHS[preset] if epochs is None else epochs,
         batch_size=batch_size,
         learning_rate=RATES[preset] if learning_rate is None else learning_rate,
         times=SLOWER[preset],
+        precision=precision,
         dropout=dropout,
         words=words,
         half=half,
@@ -150,7 +174,20 @@ def train(
 
 
 def train_at(
-    sizes: Sizes, training: TrainingData, *, out: Path, dropout: float, words: int | None, half: bool, seed: int, preset: str = "", **settings: Any
+    sizes: Sizes,
+    training: TrainingData,
+    *,
+    out: Path,
+    dropout: float,
+    words: int | None,
+    half: bool,
+    seed: int,
+    epochs: int,
+    learning_rate: float,
+    eyes_epochs: int = 0,
+    times: Mapping[str, float] | None = None,
+    preset: str = "",
+    **settings: Any,
 ) -> Path:
     """``train`` for a network of any sizes; ``settings`` go to the common trainer."""
     pieces = Pieces.learn((said(reference.report, words) for _, reference in pairs_of(training, "train", has_image_and_report)), sizes.words)
@@ -158,9 +195,11 @@ def train_at(
     network = Network(replace(sizes, words=len(pieces)), dropout=dropout)
     begin(network)
     weights = sum(parameter.numel() for parameter in network.parameters())
-    about = {"preset": preset, "dropout": dropout, "words": words, "weights": weights}
+    about = {"preset": preset, "dropout": dropout, "words": words, "weights": weights, **({"eyes": REMARK} if eyes_epochs else {})}
     learner = ReportLearner(network, pieces, words=words, half=half)
-    return learn(learner, training, out, seed=seed, name="cvt2distilgpt2", about=about, **settings)
+    settings = {**settings, "seed": seed, "name": "cvt2distilgpt2", "about": about}
+    open_eyes(learner, training, out, width=network.sizes.stage_widths[-1], epochs=eyes_epochs, learning_rate=EYES_RATE, **settings)
+    return learn(learner, training, out, stage="words", epochs=epochs, learning_rate=learning_rate, times=times, **settings)
 
 
 def said(report: str, words: int | None) -> str:

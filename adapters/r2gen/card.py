@@ -48,6 +48,8 @@ def card_of(writer: Writer, is_published: bool, licence: str, source: str) -> Pr
         remarks.append(ONE_VIEW)
     if learnt.training.startswith("phantom"):
         remarks.append(PHANTOMS)
+    if "eyes" in about:
+        remarks.append(about["eyes"])
     return ProtocolCard(
         target="findings",
         inputs=("frontal image", "other views") if manners.views > 1 else ("frontal image",),

@@ -322,7 +322,7 @@ def test_what_is_trained_says_of_new_images_what_they_show(model: CvT2DistilGPT2
     assert [report.case_id for report in reports] == [case.id for case in cases]
     assert [report.text for report in reports] == ["The right half is bright.", "The left half is bright."] * 2
     assert reports[0].details == {"pieces": len(model.loaded.pieces.numbers(reports[0].text)), "stopped_at_max_length": False}
-    assert summary_of(weights)["loss_validate"] < 0.3
+    assert summary_of(weights)["words_loss_validate"] < 0.3
 
 
 def test_a_batch_answers_as_single_images_do(weights: Path, dataset: FakeDataset) -> None:
