@@ -181,7 +181,8 @@ class ChestImaGenome:
     def _tasks(self, split: str, patients: Collection[str] | None = None) -> list[Task]:
         """Of all patients of a split, or of some."""
         check_disjoint({name: (one.subject for one in listed if one.reason != BAD_ROW) for name, listed in self._listed().items()})
-        return mimic_splits.tasks(self.tree, [one for one in self._listed()[split] if patients is None or one.subject in patients])
+        listed = [one for one in self._listed()[split] if patients is None or one.subject in patients]
+        return mimic_splits.tasks(self.tree, listed)
 
     def _listed(self) -> dict[str, list[Listed]]:
         if not self._lists:

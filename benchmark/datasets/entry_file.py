@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ STRUCTS = {
 }
 """columns of a list each -> the parts of what is in the list"""
 CORNERS = STRUCTS["boxes"][1:]
+LAYOUT = hashlib.sha256(repr((TEXTS, STRUCTS)).encode()).hexdigest()[:8]
+"""for the name of a folder: a program that has other columns keeps its files elsewhere"""
 Value = TypeVar("Value")
 
 
@@ -96,7 +99,7 @@ def load(path: Path) -> list[Entry] | None:
             table: pa.Table = file.read()
     except (OSError, pa.ArrowException):
         return None
-    if set(table.column_names) != {f.name for f in fields(Entry)}:
+    if not _is_known(table.schema):
         return None
     with _without_collections():
         columns = {name: (_known if name in OFTEN_SAME else _texts)(table.column(name).combine_chunks()) for name in TEXTS}
@@ -104,6 +107,22 @@ def load(path: Path) -> list[Entry] | None:
             starts, values = _flat(table.column(name), parts)
             columns[name] = list(_OF_ROWS[name](starts, values))
         return [Entry(*row) for row in zip(*(columns[f.name] for f in fields(Entry)), strict=True)]
+
+
+def _is_known(schema: pa.Schema) -> bool:
+    """Whether a table is laid out as ``save`` does it now."""
+    import pyarrow as pa
+
+    if set(schema.names) != {*TEXTS, *STRUCTS}:
+        return False
+    structs = {name: {part: pa.float64() if part in CORNERS else pa.string() for part in parts} for name, parts in STRUCTS.items()}
+    types = {name: schema.field(name).type for name in schema.names}
+    return all(types[name] == pa.string() for name in TEXTS) and all(
+        pa.types.is_list(types[name])
+        and pa.types.is_struct(types[name].value_type)
+        and {part.name: part.type for part in types[name].value_type} == parts
+        for name, parts in structs.items()
+    )
 
 
 @contextmanager
@@ -174,8 +193,15 @@ def _content(column: pa.Array) -> tuple[bytes, np.ndarray[Any, np.dtype[np.int32
     return content.to_pybytes() if content is not None else b"", ends
 
 
-def _tuples(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
-    rows = list(zip(*map(_texts, values), strict=True))
+def _problems(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
+    kinds, places, words = values
+    rows = list(zip(_known(kinds), _texts(places), _known(words), strict=True))  # of 130,000 laterals two words are the same
+    return (rows[start:stop] for start, stop in itertools.pairwise(starts))
+
+
+def _others(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
+    paths, views, ids = values
+    rows = list(zip(_texts(paths), _known(views), _texts(ids), strict=True))
     return (rows[start:stop] for start, stop in itertools.pairwise(starts))
 
 
@@ -222,8 +248,8 @@ def _by_region(starts: list[int], regions: pa.Array, values: Callable[[int, int]
 
 
 _OF_ROWS: Mapping[str, Callable[[list[int], list[pa.Array]], Iterator[Any]]] = {
-    "problems": _tuples,
-    "others": _tuples,
+    "problems": _problems,
+    "others": _others,
     "sentences": _sentences,
     "boxes": _boxes,
     "lesions": _lesions,

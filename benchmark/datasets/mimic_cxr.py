@@ -7,7 +7,8 @@ https://physionet.org/content/mimic-cxr-jpg/. R2Gen's split: Chen et al., EMNLP 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -141,7 +142,7 @@ class MimicCXR:
             # One store for a worker's whole life: the directory of an archive of 227,835 files takes seconds to read.
             shared = self.tree, Store(self.tree.reports), self.asked
             found = mimic_splits.gather(
-                self.name, split, self._stamp(split), lambda: self._tasks(split), index.read_patients, workers=self.workers, shared=shared
+                self.name, split, self._stamp(split), partial(self._tasks, split), index.read_patients, workers=self.workers, shared=shared
             )
             self._read[split] = found.entries
             self._not_kept += found.not_kept
@@ -149,9 +150,15 @@ class MimicCXR:
             stop_at_faults(self.name, [*self._of_no_split(), *problems_of(self._read[split])], index.BY_RULE | {mimic_splits.NOT_KEPT})
         return self._read[split]
 
-    def _tasks(self, split: str) -> list[Task]:
+    def _tasks(self, split: str, patients: Collection[str] | None = None) -> list[Task]:
+        """Of all patients of a split, or of some."""
         check_disjoint({name: filter(str.isdigit, subjects) for name, subjects in self._patients().of.items()})
-        return mimic_splits.tasks(self.tree, self._listed()[split], (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())))
+        listed = [one for one in self._listed()[split] if patients is None or one.subject in patients]
+        return mimic_splits.tasks(self.tree, listed, (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())))
+            self.tree,
+            [one for one in self._listed()[split] if patients is None or one.subject in patients],
+            (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())),
+        )
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""

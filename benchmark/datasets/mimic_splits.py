@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from benchmark.datasets import gathering
 from benchmark.datasets.entries import Entry
+from benchmark.datasets.entry_file import LAYOUT
 from benchmark.datasets.gathering import Task, portions
 from benchmark.datasets.listed_rows import by_subject
 from benchmark.datasets.mimic_metadata import REQUIRED_COLUMNS, read_metadata
@@ -35,20 +36,25 @@ def gather(
     dataset: str,
     split: str,
     stamp: str,
-    tasks: Callable[[], Sequence[Task]],
+    tasks: Callable[..., Sequence[Task]],
     read: Callable[..., list[Entry]],
     *,
     workers: int,
     shared: tuple[Any, ...],
 ) -> Gathered:
-    """Every listed image of a split. ``stamp`` tells the files from what they were when it was kept. Raises UnreadableData, and what the tasks do."""
+    """Every listed image of a split. ``stamp`` tells the files from what they were when it was kept; ``tasks`` may be asked for some patients' alone.
+
+    Raises UnreadableData, and what the tasks do.
+    """
     from benchmark.engine import cores
 
-    folder = cache_folder() / dataset / f"{split}-{stamp[:32]}"
+    folder = cache_folder() / dataset / f"{split}-{stamp[:32]}-{LAYOUT}"
     how: dict[str, Any] = {"label": f"read {dataset} {split}", "workers": cores(workers), "shared": shared}
     try:
         try:
-            return Gathered(gathering.gather(folder, tasks, read, **how), [])
+            entries = gathering.gather(folder, tasks, read, **how)
+            gathering.sweep_unused(folder)
+            return Gathered(entries, [])
         except gathering.NotKept as error:
             problem = Problem(NOT_KEPT, str(folder), f"{error.strerror}; the files will be read again next time")
             return Gathered(gathering.read_all(tasks(), read, **how), [problem])

@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
+from lzma import LZMAError
 from pathlib import Path
 
 from benchmark.records import UserError
@@ -20,7 +21,7 @@ class BadArchive(UserError):
 
 
 class UnreadableMember(Exception):
-    """One file of a store that is there and cannot be read."""
+    """One file of a store that is there and cannot be read; where the store lies is not in its words, which are kept and hold for a copy too."""
 
 
 class Store:
@@ -59,14 +60,14 @@ class Store:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise UnreadableMember(f"{folder / relative}: {error.strerror or error}") from error
+                raise UnreadableMember(f"{relative}: {error.strerror or error}") from error
         for archive in self.archives:
             opened, members = self._members(archive)
             if member := members.get(_name(relative)):
                 try:
                     return opened.read(member)
-                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-                    raise UnreadableMember(f"{archive}: {relative}: {error}") from error
+                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, LZMAError) as error:
+                    raise UnreadableMember(f"{archive.name}: {relative}: {error}") from error
         return None
 
     def archive_stamp(self) -> str:
