@@ -155,10 +155,6 @@ class MimicCXR:
         check_disjoint({name: filter(str.isdigit, subjects) for name, subjects in self._patients().of.items()})
         listed = [one for one in self._listed()[split] if patients is None or one.subject in patients]
         return mimic_splits.tasks(self.tree, listed, (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())))
-            self.tree,
-            [one for one in self._listed()[split] if patients is None or one.subject in patients],
-            (*REQUIRED_COLUMNS, *((VIEW,) if self.asked.views else ())),
-        )
 
     def _of_no_split(self) -> list[Problem]:
         """What was wrong that is not one image's."""
