@@ -52,6 +52,9 @@ ContextOption = Annotated[
     Literal["none", "indication", "full"],
     typer.Option("--context", help="What models see: none = one frontal image; indication = that and the reason for the examination; full = all."),
 ]
+Prompt = Annotated[
+    Path | None, typer.Option("--prompt", help="What models that are asked in words (api:..., hf:...) are asked, in place of prompts/report.md.")
+]
 Metrics = Annotated[str, typer.Option(help="Comma list of metrics.")]
 Labeller = Annotated[str, typer.Option(help="Who turns reports into lesions. The tables name it.")]
 Settings = Annotated[
@@ -142,6 +145,7 @@ def run(
     context: ContextOption = "full",
     sample: Sample = None,
     unit: Unit = "",
+    prompt: Prompt = None,
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -153,7 +157,7 @@ def run(
     """
     from benchmark import evaluator
 
-    options = _options(settings, llm, llm_url, dataset, unit)
+    options = _with_prompt(_options(settings, llm, llm_url, dataset, unit), models, prompt)
     drawn = (draws, level, seed)
     config = _config(
         models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin, context, sample
@@ -188,6 +192,7 @@ def generate(
     context: ContextOption = "full",
     sample: Sample = None,
     unit: Unit = "",
+    prompt: Prompt = None,
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
@@ -195,7 +200,7 @@ def generate(
     """
     from benchmark import evaluator
 
-    options = _options(settings, llm, llm_url, dataset, unit)
+    options = _with_prompt(_options(settings, llm, llm_url, dataset, unit), models, prompt)
     config = _config(models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, 0, grant, context=context, sample=sample)
     manner = _manner(budget, False, False, False)
     folder = out or _default_folder(config)
@@ -769,6 +774,24 @@ def _options(settings: list[str] | None, llm: str = "", llm_url: str = "", datas
 
         return with_unit(options, dataset, unit)
     return options
+
+
+def _with_prompt(options: dict[str, str], models: list[str], prompt: Path | None) -> dict[str, str]:
+    """The settings with ``--prompt`` among them, for the models that are asked in words: what the user names behind a colon, with a prompt."""
+    from benchmark import registry
+
+    if prompt is None:
+        return options
+    known, asked = registry.load(), []
+    for spec in registry.parse_specs([] if models == ["all"] else models):
+        factory, who = known.entry("models", spec.name).factory, f"model {spec.name!r}"
+        if registry.takes_argument(factory, who) and any(one.name == "prompt" for one in registry.settings_of(factory, who, available=())):
+            asked.append(f"{spec.label}.prompt")
+            if (other := options.get(asked[-1], options.get(f"{spec.name}.prompt", str(prompt)))) != str(prompt):
+                raise UserError(f"--set {spec.name}.prompt={other} and --prompt {prompt} say different things; give one")
+    if not asked:
+        raise UserError(f"--prompt {prompt} is for models that are asked in words, and none is named; name one: --models api:openai/gpt-4o-mini")
+    return {**dict.fromkeys(asked, str(prompt)), **options}
 
 
 def _manner(budget: float | None, estimate: bool, batch: bool, refresh: bool) -> Manner:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmark"))
 from llm_server import Server, serve
 
 from adapters.api_model import ApiModel
-from benchmark import evaluator
+from benchmark import cli, evaluator
 from benchmark.estimates import estimate_run
 from benchmark.llm.batch import Pauses
 from benchmark.llm.budget import BudgetReached
@@ -223,6 +223,20 @@ def test_settings_and_prompts_that_cannot_be_meant_are_refused(tmp_path: Path, s
     (tmp_path / "odd.md").write_text("{findings}")
     with pytest.raises(BadPrompt, match=r"has a place \{findings\} that nothing fills; its places are \{images\} and \{indication\}"):
         ApiModel("qwen", llm=models(server), prompt=tmp_path / "odd.md")
+
+
+def test_a_prompt_on_the_command_line_is_for_the_models_that_are_asked_in_words() -> None:
+    mine = Path("mine.md")
+    assert cli._with_prompt({}, ["constant,a=api:openai/gpt-4o", "api:qwen"], mine) == {"a.prompt": "mine.md", "api:qwen.prompt": "mine.md"}
+    for models in (["constant,clala"], ["all"]):
+        with pytest.raises(UserError, match=r"--prompt mine\.md is for models that are asked in words, and none is named"):
+            cli._with_prompt({}, models, mine)
+    with pytest.raises(UserError, match=r"--set api\.prompt=other\.md and --prompt mine\.md say different things; give one"):
+        cli._with_prompt({"api.prompt": "other.md"}, ["api:qwen"], mine)
+
+
+def test_all_models_are_not_those_that_the_user_must_name() -> None:
+    assert not {"api", "hf", "command", "reports_file"} & set(cli._all_models({}))
 
 
 def test_the_signature_names_model_prompt_and_images_and_the_card_knows_of_no_training(server: Served, prompt: Path) -> None:

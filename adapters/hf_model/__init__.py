@@ -1,0 +1,1 @@
+"""Any image-text-to-text model that transformers knows, asked in words."""
