@@ -4,17 +4,18 @@ python -m benchmark run --models radialog --set radialog.download=yes           
 python -m benchmark run --models radialog --set radialog.weights=PATH --set radialog.base=PATH
 python -m benchmark run --models radialog --set radialog.findings=file:structured_preds_chexpert_log_weighting_test_macro.json
 
-Pellegrini et al., RaDialog: Large Vision-Language Models for X-Ray Reporting and Dialog-Driven Assistance, MIDL 2025 (https://arxiv.org/abs/2311.18681),
-in its second version, RaDialog-LLaVA. Equal to the authors' program (https://github.com/ChantalMP/RaDialog_LLaVA at 72fa7ff: classifier, prompt, image,
-features, greedy tokens) from the image file to the report of one case, but for this:
+Pellegrini et al., RaDialog: Large Vision-Language Models for X-Ray Reporting and Dialog-Driven Assistance, MIDL 2025
+(https://arxiv.org/abs/2311.18681), in its second version, RaDialog-LLaVA. Equal to the authors' program
+(https://github.com/ChantalMP/RaDialog_LLaVA at 72fa7ff: classifier, prompt, image, features, greedy tokens) from the image file to the report of one
+case, but for this:
 
 - their tower is never taken out of training mode, so that what it sees in an image depends on the images beside it, twelve in their evaluation. Here
   each image is seen by itself, as theirs does with one; ``norms`` has both other ways (``network.Norms``);
 - the additions of its LoRA are put into the weights in 32 bits, theirs in 16; with 16 bits a report can differ by it;
 - theirs turns colour to grey after the spread to 0..255, if an image has any; here before it. DICOM files are read too.
 
-Version 1 is not built. It puts the image through a projector whose weights its own checkpoint seems not to hold (it was drawn anew, frozen, and left out
-of what was saved), so that reports would follow a seed, and stands on a copy of LAVIS; its authors recommend version 2.
+Version 1 is not built. It puts the image through a projector whose weights its own checkpoint seems not to hold (drawn anew, frozen, and left out of
+what was saved), so that reports would follow a seed, and it stands on a copy of LAVIS; what its authors put on the hub is version 2.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ SYSTEM = (  # conversation "v1", as RaDialog has it
     "detailed, and polite answers to the user's questions."
 )
 QUESTION = (  # vicuna_prompts.json, img_matching_examples_ig2_noexamples_IMG_findings
-    ". Predicted Findings: {findings}. You are to act as a radiologist and write the finding section of a chest x-ray radiology report for this X-ray "
-    "image and the given predicted findings. Write in the style of a radiologist, write one fluent text without enumeration, be concise and don't "
-    "provide explanations or reasons."
+    ". Predicted Findings: {findings}. You are to act as a radiologist and write the finding section of a chest x-ray radiology report for this "
+    "X-ray image and the given predicted findings. Write in the style of a radiologist, write one fluent text without enumeration, be concise and "
+    "don't provide explanations or reasons."
 )
 BATCH = 12  # test.py
 LONGEST = 300  # test.py; 600 in the demo
@@ -252,8 +253,8 @@ class RaDialog:
             target="findings",
             inputs=("frontal image",),
             decoding=f"greedy, at most {self.max_tokens} tokens",
-            training="MIMIC-CXR, train split, findings, with questions and corrections about them (RaDialog-Instruct); LLaVA-1.5 and BioViL-T, which had "
-            "learnt before, the latter on MIMIC-CXR too",
+            training="MIMIC-CXR, train split, findings, with questions and corrections about them (RaDialog-Instruct); LLaVA-1.5 and BioViL-T, "
+            "which had learnt before, the latter on MIMIC-CXR too",
             leaks=learnt.leaks,
             licence="Apache-2.0 (weights), Llama 2 licence (base model)",
             weights=f"{WEIGHTS.name}@{WEIGHTS.revision[:12]}",

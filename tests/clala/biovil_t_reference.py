@@ -58,7 +58,12 @@ def probe(output: torch.Tensor) -> dict[str, Any]:
     return {"shape": list(output.shape), "mean": float(flat.double().mean()), "values": [float(value) for value in flat[places]]}
 
 
-CASES = {"one image, 448 px": (448, False), "one image, 488 px": (488, False), "with an earlier image, 448 px": (448, True)}
+CASES = {
+    "one image, 448 px": (448, False),
+    "one image, 488 px": (488, False),
+    "one image, 512 px": (512, False),
+    "with an earlier image, 448 px": (448, True),
+}
 """name -> size, whether there is an earlier image"""
 
 

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,7 @@ import pytest
 import torch
 from biovil_t_reference import CASES, FIXTURE, pictures, random_weights
 
-from clala.biovil_t import BioViLT, WrongWeights, load_published, published_weights, sine_positions
+from clala.biovil_t import BioViLT, NotFetched, WrongWeights, load_published, published_weights, sine_positions
 
 HI_ML: dict[str, Any] = json.loads(FIXTURE.read_text(encoding="utf-8"))
 
@@ -37,8 +34,14 @@ def network(published: Path) -> BioViLT:
     return made
 
 
+def unfilled() -> BioViLT:
+    """A network that holds no numbers: enough to be refused other ones."""
+    with torch.device("meta"):
+        return BioViLT()
+
+
 def test_names_and_shapes_are_those_of_the_published_file() -> None:
-    ours = {name: list(value.shape) for name, value in BioViLT().state_dict().items()}
+    ours = {name: list(value.shape) for name, value in unfilled().state_dict().items()}
     assert len(ours) == 372
     assert ours == HI_ML["shapes"]
 
@@ -56,6 +59,30 @@ def test_every_output_is_that_of_hi_ml_with_the_same_weights(case: str, network:
         flat = output.flatten()
         values = flat[torch.linspace(0, len(flat) - 1, len(expected["values"])).long()]
         assert values.tolist() == pytest.approx(expected["values"], abs=1e-4), name
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "has_earlier"),
+    [
+        ("encoder.encoder.layer2.1.bn1.weight", "encoder.encoder.layer2.1.bn2.weight", False),
+        ("encoder.vit_pooler.blocks.1.attn.proj_q.weight", "encoder.vit_pooler.blocks.1.attn.proj_k.weight", True),
+    ],
+)
+def test_a_tensor_in_the_wrong_place_makes_the_comparison_fail(one: str, other: str, has_earlier: bool, network: BioViLT) -> None:
+    """The negative control: without it, agreement with hi-ml could be blind to the tensor."""
+    state = {name: network.state_dict()[name].clone() for name in (one, other)}
+    maps = [map_.transpose(1, 2).unflatten(2, (14, 14)) for map_ in torch.randn(2, 1, 196, 256, generator=torch.Generator().manual_seed(3))]
+
+    def seen() -> torch.Tensor:
+        with torch.inference_mode():
+            return network.encoder.vit_pooler(*maps) if has_earlier else network(pictures(1, 64, 3)).patches
+
+    before = seen()
+    try:
+        network.load_state_dict({one: state[other], other: state[one]}, strict=False)
+        assert float((seen() - before).abs().max()) > 100 * 1e-4  # what the comparison lets pass
+    finally:
+        network.load_state_dict(state, strict=False)
 
 
 def test_two_images_together_are_two_alone(network: BioViLT) -> None:
@@ -88,34 +115,35 @@ def test_places_are_a_full_turn_of_the_slowest_and_quickest_waves() -> None:
 
 
 def test_an_earlier_image_of_another_size_is_refused(network: BioViLT) -> None:
-    with pytest.raises(ValueError, match=r"on a map of 14 x 14; these have one of 16 x 16: resize both to 448 px"):
-        network(pictures(1, 488, 1), pictures(1, 488, 2))
+    with pytest.raises(ValueError, match=r"on a map of 14 x 14; these have one of 2 x 2: resize both to 448 px"):
+        network(pictures(1, 64, 1), pictures(1, 64, 2))
     with pytest.raises(ValueError, match="one of equal size is needed for each"):
         network(pictures(1, 64, 1), pictures(1, 128, 2))
 
 
 def test_what_a_file_lacks_and_what_it_has_too_much_is_said(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
+    weights = {name: value.flatten()[:1].clone().expand(value.shape) for name, value in weights.items()}  # small files: shapes are all that counts
     torch.save({**{name: value for name, value in weights.items() if "norm_post" not in name}, "head.weight": torch.zeros(2)}, path)
     with pytest.raises(WrongWeights, match=r"of the 372 tensors .* 2 are missing \(first encoder.vit_pooler.norm_post.bias\)") as caught:
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
     assert re.search(r"and 1 have no place \(first head.weight\); its md5 is \w{32}, that of biovil_t_image_model", str(caught.value))
     torch.save({**weights, "projector.model.3.bias": torch.zeros(64)}, path)
     with pytest.raises(WrongWeights, match=r"projector.model.3.bias is \(64,\), expected is \(128,\)"):
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
 
 
 def test_a_file_of_something_else_is_said(tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save({"state_dict": {}, "epoch": 3}, path)
     with pytest.raises(WrongWeights, match="holds state_dict, epoch and so on, expected is a mapping of names to tensors"):
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
     torch.save(torch.zeros(3), path)
     with pytest.raises(WrongWeights, match="holds a Tensor, expected"):
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
     path.write_text("<html>", encoding="utf-8")
     with pytest.raises(WrongWeights, match="no PyTorch file at all"):
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
 
 
 class RunsCode:
@@ -132,7 +160,7 @@ def test_a_file_that_would_run_code_is_not_opened(tmp_path: Path) -> None:
     path, victim = tmp_path / "evil.pt", tmp_path / "victim"
     torch.save({"weight": RunsCode(victim)}, path)
     with pytest.raises(WrongWeights, match=r"holds more than tensors.* and is not opened, for it could run code"):
-        load_published(BioViLT(), path)
+        load_published(unfilled(), path)
     assert not victim.exists()
 
 
@@ -142,9 +170,8 @@ def test_a_path_is_taken_as_it_is_and_one_that_leads_nowhere_is_said(published: 
         published_weights(tmp_path / "nothing.pt")
 
 
-def test_without_a_network_the_way_round_is_said(tmp_path: Path) -> None:
-    program = "from clala.biovil_t import NotFetched, published_weights\ntry: published_weights()\nexcept NotFetched as error: print(error)"
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    told = subprocess.run([sys.executable, "-c", program], env=offline, capture_output=True, text=True, check=True).stdout
-    assert "could not be fetched from microsoft/BiomedVLP-BioViL-T" in told
-    assert "give its path" in told
+def test_without_a_network_the_way_round_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(NotFetched, match=r"could not be fetched from microsoft/BiomedVLP-BioViL-T .* and give its path"):
+        published_weights()
