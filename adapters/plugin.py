@@ -41,6 +41,11 @@ def register_models(register: Register) -> None:
         summary="LLaVA-Rad (Zambrano Chaves et al., Nature Communications 2025): needs its 15 GB of files",
     )
     register("maira2", "adapters.maira2.model:MAIRA2", summary="MAIRA-2 (Bannur et al., 2024), all inputs, boxes if asked: needs its 27.5 GB, gated")
+    register(
+        "radialog",
+        "adapters.radialog.model:RaDialog",
+        summary="RaDialog v2 (Pellegrini et al., MIDL 2025), told what its classifier sees: needs its 15 GB of files",
+    )
     register("llm_cxr", "adapters.llm_cxr.model:LLMCXR", summary="LLM-CXR (Lee et al., ICLR 2024): an image in 256 words; writes impressions")
 
 

@@ -70,14 +70,19 @@ class Network(nn.Module):
         self.projector = nn.Sequential(nn.Linear(2 * WIDTH, width), nn.GELU(), nn.Linear(width, width))
         self.language = LlamaForCausalLM(language)
 
+    @property
+    def number(self) -> torch.dtype:
+        """Of what the tower and the projector compute with."""
+        return next(self.projector.parameters()).dtype
+
     def look(self, images: Tensor) -> Tensor:
         """(N, 3, 448, 448) in [0, 1] -> (N, 196, 512): row by row."""
-        patches: Tensor = self.tower(images.to(self.projector[0].weight.dtype)).patches
+        patches: Tensor = self.tower(images.to(self.number)).patches
         return patches.flatten(2).transpose(1, 2)
 
     def project(self, patches: Tensor) -> Tensor:
         """(N, 196, 512) -> (N, 196, D)."""
-        features: Tensor = self.projector(patches.to(self.projector[0].weight.dtype))
+        features: Tensor = self.projector(patches.to(self.number))
         return features
 
     def see(self, images: Tensor) -> Tensor:
