@@ -17,14 +17,14 @@ from benchmark.datasets import mimic_reports
 from benchmark.datasets.account import Account, Beside, Part
 from benchmark.datasets.boxes import mend_boxes
 from benchmark.datasets.columns import number, read_rows, table_digest
-from benchmark.datasets.entries import NO_FINDINGS, NO_IMAGE, Entry, problems_of
+from benchmark.datasets.entries import BAD_CELL, NO_FINDINGS, NO_IMAGE, NOT_IN_METADATA, Entry, problems_of
 from benchmark.datasets.imagenome_account import IMAGENOME, radiographs, reports
 from benchmark.datasets.imagenome_index import BOX_CLIPPED, BOX_DROPPED, BY_RULE, NO_BOX
 from benchmark.datasets.listed_rows import dicom_id, patient_id, study_id
 from benchmark.datasets.mimic_cases import UNITS, Unit, case_id, case_of, check_settings, one_per_study, root_of, stop_at_faults
 from benchmark.datasets.mimic_index import in_train
 from benchmark.datasets.mimic_listing import stamp_patients
-from benchmark.datasets.mimic_metadata import WITHOUT_WITH_BOXES, Shot, missing_metadata, read_metadata
+from benchmark.datasets.mimic_metadata import NO_SIZE, SIZE_COLUMNS, TIME_COLUMNS, WITHOUT_WITH_BOXES, Shot, missing_metadata, read_metadata
 from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, NoSuchTree, locate
 from benchmark.datasets.region_sentences import region_sentence
@@ -41,7 +41,7 @@ ATTRIBUTE_COLUMNS = ("patient_id", "study_id", "image_id", "row_id", "bbox", "re
 ABNORMAL = "nlp|yes|abnormal"
 MEDIASTINUM, ITS_PARTS = "mediastinum", ("upper mediastinum", "cardiac silhouette")
 """nobody drew the whole; MIMIC-Ext-MIMIC-CXR-VQA (Bae et al., NeurIPS 2023) takes what encloses the two, and so do we"""
-VERSION = 1
+VERSION = 2
 """raise it whenever a case would come out otherwise from the same files"""
 ALL_IS_TEST = ", of which all but test are empty"
 IMAGES, BOX_ROWS, ATTRIBUTE_ROWS = 1_000, 25_989, 15_688  # Chest ImaGenome 1.0.0
@@ -237,7 +237,10 @@ def read_entries(tree: MimicTree, annotated: Mapping[str, Annotated]) -> list[En
         for subject in sorted(subjects):
             patient = Patient(tree, texts, subject, shots.get(subject, ()))
             own = sorted((study, dicom) for dicom, study in _studies(patient).items() if dicom in annotated)
-            entries += [_entry(patient, study, dicom, annotated[dicom]) for study, dicom in own]
+            of_patient = [_entry(patient, study, dicom, annotated[dicom]) for study, dicom in own]
+            if of_patient:
+                patient.tell_of_metadata(of_patient[0], TIME_COLUMNS)
+            entries += of_patient
             advance(len(own))
     known = {entry.dicom for entry in entries}
     for dicom in sorted(set(annotated) - known):
@@ -255,6 +258,10 @@ def _studies(patient: Patient) -> dict[str, str]:
 def _entry(patient: Patient, study: str, dicom: str, annotated: Annotated) -> Entry:
     """Everything about the image, or the first reason why it is no case."""
     entry = Entry(patient.subject, study, dicom, patient.view(dicom))
+    if not patient.is_known(dicom):
+        return entry.leave_out(NOT_IN_METADATA, dicom, NO_SIZE)
+    if faults := patient.faults(dicom, SIZE_COLUMNS):
+        return entry.leave_out(BAD_CELL, *faults[0])
     image = patient.image(entry)
     parts = patient.sections(entry) if image else None
     if image is None or parts is None:

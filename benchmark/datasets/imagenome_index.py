@@ -16,7 +16,7 @@ from benchmark.datasets.columns import read_cells, table_digest
 from benchmark.datasets.entries import BAD_CELL, BAD_GRAPH, BAD_ROW, DUPLICATE, NO_FINDINGS, NO_GRAPH, NOT_IN_METADATA, Entry
 from benchmark.datasets.listed_rows import dicom_id, fault_of_row, patient_id, study_id
 from benchmark.datasets.mimic_listing import stamp_patients
-from benchmark.datasets.mimic_metadata import SIZE_COLUMNS, TIME_COLUMNS, Shot
+from benchmark.datasets.mimic_metadata import NO_SIZE, SIZE_COLUMNS, TIME_COLUMNS, Shot
 from benchmark.datasets.mimic_patients import Patient
 from benchmark.datasets.mimic_tree import MimicTree, OnDisk
 from benchmark.datasets.region_sentences import region_sentence
@@ -24,7 +24,7 @@ from benchmark.datasets.slow_disks import look_at
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.vocabulary import PAPER_REGIONS, REGIONS
 
-VERSION = 8
+VERSION = 9
 """raise it whenever a row would come out otherwise from the same files"""
 
 # Kinds of problems beside those of ``entries``; all but the last two keep the image out.
@@ -112,7 +112,7 @@ def _entry(patient: Patient, graphs: Store, listed: Listed) -> Entry:
     if listed.reason:
         return entry.leave_out(listed.reason, listed.where, listed.what)
     if not patient.is_known(listed.dicom):
-        return entry.leave_out(NOT_IN_METADATA, listed.where, "nobody knows how large the image was on which its boxes were drawn")
+        return entry.leave_out(NOT_IN_METADATA, listed.where, NO_SIZE)
     if faults := patient.faults(listed.dicom, SIZE_COLUMNS):
         return entry.leave_out(BAD_CELL, *faults[0])
     graph_name = scene_graphs.file_name(entry.dicom)
@@ -138,6 +138,8 @@ def _add_boxes_and_sentences(entry: Entry, patient: Patient, image: OnDisk, grap
     graph_name = scene_graphs.file_name(entry.dicom)
     try:
         graph = scene_graphs.parse(graphs.read(graph_name) or b"")
+        if graph.dicom not in ("", entry.dicom):
+            raise scene_graphs.UnreadableSceneGraph(f"it says that it is of another image, {graph.dicom}")
     except (UnreadableMember, scene_graphs.UnreadableSceneGraph) as error:
         entry.leave_out(BAD_GRAPH, graph_name, str(error))
         return False

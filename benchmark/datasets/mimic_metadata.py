@@ -29,9 +29,10 @@ OPTIONAL_COLUMNS = {
     "StudyTime": "of two studies on one day neither is the other's prior",
 }
 """columns of the metadata -> what follows if one is missing"""
+NO_SIZE = "nobody knows how large the image was on which its boxes were drawn"
 WITHOUT_CELL = {
-    "Columns": "Columns is no number of pixels, and nobody knows how large the image was on which its boxes were drawn",
-    "Rows": "Rows is no number of pixels, and nobody knows how large the image was on which its boxes were drawn",
+    "Columns": f"Columns is no number of pixels, and {NO_SIZE}",
+    "Rows": f"Rows is no number of pixels, and {NO_SIZE}",
     "StudyDate": "StudyDate is no date as 21440103 or 2144-01-03, and the study is before or after no other",
     "StudyTime": "StudyTime is no time as 90512.5 or 09:05:12.5, and of two studies on that day neither is the other's prior",
 }
