@@ -25,6 +25,7 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "dicom": (("pylibjpeg",), "DICOM files whose pixels are compressed"),
     "llm": (("aiohttp", "litellm", "openai"), "labeller, judge and aggregator by a language model"),
     "onnx": (("onnx", "onnxruntime"), "RadGraph's networks on a CPU, in half of the time"),
+    "quantised": (("bitsandbytes",), "vision-language models in 8 or 4 bits"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),
     "viewer": (("jinja2", "matplotlib"), "pages and figures"),

@@ -27,7 +27,7 @@ def check_precision(precision: str, device: torch.device, who: str) -> str:
     if precision not in get_args(Precision):
         raise UserError(f"{who} has no precision={precision!r}; known: {', '.join(get_args(Precision))}")
     if precision in ("8bit", "4bit") and importlib.util.find_spec("bitsandbytes") is None:
-        raise UserError(f"{who}.precision={precision} needs bitsandbytes, not installed here; pip install bitsandbytes, or name bf16, fp16 or fp32")
+        raise UserError(f"{who}.precision={precision} needs bitsandbytes, not installed here; pip install 'clala-benchmark[quantised]', or name bf16")
     if precision != "auto":
         return precision
     return "fp16" if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False) else "bf16"

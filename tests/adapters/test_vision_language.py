@@ -244,7 +244,7 @@ def test_precisions_that_cannot_be_had_are_refused_with_the_remedy() -> None:
     import importlib.util
 
     if importlib.util.find_spec("bitsandbytes") is None:
-        with pytest.raises(UserError, match=r"test.precision=4bit needs bitsandbytes, not installed here; pip install bitsandbytes, or name bf16"):
+        with pytest.raises(UserError, match=r"test.precision=4bit needs bitsandbytes, not installed here; pip install .*quantised.*, or name bf16"):
             device_and_precision("test", "cpu", "4bit")
 
 
