@@ -21,7 +21,9 @@ what was saved), so that reports would follow a seed, and it stands on a copy of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from itertools import islice
 from typing import Any, get_args
 
 import numpy as np
@@ -69,6 +71,8 @@ QUESTION = (  # vicuna_prompts.json, img_matching_examples_ig2_noexamples_IMG_fi
 )
 BATCH = 12  # test.py
 LONGEST = 300  # test.py; 600 in the demo
+READERS = 2
+"""threads; Pillow and numpy let each other work"""
 SHORT_SIDE_PX = 512  # test.py
 IMAGE_PX, PATCHES = 448, 196  # 14 x 14 cells of 32 px, as in network.py, which is not imported before there is something to load
 GREY: tuple[tuple[float, float, float], tuple[float, float, float]] = ((0.0,) * 3, (1.0,) * 3)
@@ -159,18 +163,29 @@ class RaDialog:
         """One report per case, in order."""
         self._labels.clear()
         together = self._together(cases) if self.norms == "batch" else None
-        return reports(self.writer, cases, lambda case: self.ask(case, together), self.finish)
+        pool = ThreadPoolExecutor(READERS)
+        read = read_ahead(cases, WINDOW * self.writer.batch_size, pool)
+        try:
+            yield from reports(self.writer, cases, lambda case: self.ask(case, read, together), self.finish)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    def ask(self, case: Case, together: Callable[[Case], np.ndarray] | None = None) -> Asked | str:
+    def ask(
+        self,
+        case: Case,
+        read: Callable[[Case], np.ndarray] = lambda case: shrunk(case.images[0]),
+        together: Callable[[Case], np.ndarray] | None = None,
+    ) -> Asked | str:
         """What the model is asked about a case, or why it cannot be.
 
+        read      gives the image of a case as ``shrunk`` does, for the classifier
         together  gives the (196, 512) patches of a case that was seen beside others, in place of its image
         """
         if not case.images:
             return "the case has no image"
         image = case.images[0]
         try:
-            grey = shrunk(image) if self.told is None else None
+            grey = read(case) if self.told is None else None
             labels = self.labels(image, grey)
         except UserError as error:
             return str(error)
@@ -270,3 +285,19 @@ def prompt(labels: Sequence[str]) -> str:
 def shrunk(image: ImageFile) -> np.ndarray:
     """(H, W) uint8 with a short side of 512, the whole range of grey used. Raises ``UnreadableImage``."""
     return short_side_to(spread_to_255(read_radiograph(image.path)), SHORT_SIDE_PX, "bilinear")
+
+
+def read_ahead(cases: Sequence[Case], count: int, pool: ThreadPoolExecutor) -> Callable[[Case], np.ndarray]:
+    """A case -> its image as ``shrunk`` gives it; those of the next so many cases are read meanwhile. To be asked in the order of the cases.
+
+    The classifier must have seen an image before its question can be put: without this, everybody would wait for the disk between two windows.
+    """
+    waiting = iter([case for case in cases if case.images])
+    coming: dict[str, Future[np.ndarray]] = {}
+
+    def read(case: Case) -> np.ndarray:
+        for later in islice(waiting, count - len(coming)):
+            coming[later.id] = pool.submit(shrunk, later.images[0])
+        return coming.pop(case.id).result()
+
+    return read

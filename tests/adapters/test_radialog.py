@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -24,7 +26,7 @@ import torch
 
 from adapters.radialog.classifier import open_classifier, ready
 from adapters.radialog.findings import NoFindings, in_words, read_findings
-from adapters.radialog.model import RaDialog, prompt, shrunk
+from adapters.radialog.model import RaDialog, prompt, read_ahead, shrunk
 from adapters.radialog.network import Files, Network, forget_running, open_files
 from adapters.vision_language.loading import empty, load
 from adapters.vision_language.pixels import middle, normalised
@@ -280,6 +282,18 @@ def test_twelve_cases_of_the_order_in_which_they_come_are_seen_together_and_a_br
     assert network.shown == [11, 1]
     with pytest.raises(UserError, match=r"broken\.png"):
         patches(cases[3])
+
+
+def test_images_are_read_ahead_in_order_and_never_more_than_so_many(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    images = [CASES[0].images, (), (ImageFile(tmp_path / "broken.png"),), CASES[1].images, CASES[0].images]
+    cases = [Case(f"c{number}", "p", "s", own) for number, own in enumerate(images)]
+    with ThreadPoolExecutor(2) as pool:
+        read = read_ahead(cases, 2, pool)
+        assert np.array_equal(read(cases[0]), shrunk(CASES[0].images[0]))
+        with pytest.raises(UserError, match=r"broken\.png"):
+            read(cases[2])
+        assert [read(case).shape for case in cases[3:]] == [shrunk(case.images[0]).shape for case in cases[3:]]
 
 
 def test_a_case_without_an_image_or_findings_fails_alone(model: RaDialog) -> None:
