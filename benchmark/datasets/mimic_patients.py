@@ -12,7 +12,7 @@ from benchmark.datasets.encodings import decode
 from benchmark.datasets.entries import BAD_CELL, BAD_CONTEXT_IMAGE, BAD_IMAGE, BAD_REPORT, NO_IMAGE, NO_REPORT, Entry
 from benchmark.datasets.images import UnreadableImage, image_size_px
 from benchmark.datasets.mimic_metadata import FRONTAL_FIRST, WITHOUT_CELL, Shot, view_rank
-from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_file
+from benchmark.datasets.mimic_tree import MimicTree, OnDisk, report_files
 from benchmark.datasets.stores import Store, UnreadableMember
 from benchmark.datasets.truncation import CUT_OFF, is_cut_off
 
@@ -133,7 +133,8 @@ class Patient:
         """The report, or None and what is wrong with the file (nothing: it is not there)."""
         if study not in self._texts:
             try:
-                content = self.reports.read(report_file(self.subject, study))
+                contents = (self.reports.read(name) for name in report_files(self.subject, study))
+                content = next((found for found in contents if found is not None), None)
             except UnreadableMember as error:
                 self._texts[study] = (None, str(error))
             else:

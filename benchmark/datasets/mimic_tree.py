@@ -97,9 +97,10 @@ def patient_folder(subject: str) -> str:
     return f"p{subject[:2]}/p{subject}"
 
 
-def report_file(subject: str, study: str) -> str:
-    """Where a report lies below a folder of reports."""
-    return f"{patient_folder(subject)}/s{study}.txt"
+def report_files(subject: str, study: str) -> tuple[str, str]:
+    """Where a report can lie below a folder of reports; some disks and archives write all their names in capitals."""
+    place = f"{patient_folder(subject)}/s{study}"
+    return f"{place}.txt", f"{place}.TXT"
 
 
 def locate(root: Path, *, dataset: str = "chest_imagenome", needs: Collection[str] = IMAGENOME_PARTS) -> MimicTree:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.datasets.encodings import decode
+from benchmark.datasets.listed_rows import dicom_id
 from benchmark.records import BoxXYXY
 
 COORDINATES = ("original_x1", "original_y1", "original_x2", "original_y2")
@@ -49,8 +50,8 @@ class SceneGraph:
     """region -> what the report says of it, one phrase after another"""
     lesions: frozenset[str]
     """the paper's lesions that a phrase affirms"""
-    abnormal_regions: frozenset[str]
-    """regions with a phrase that is abnormal as a whole"""
+    dicom: str
+    """id of the image that it says it is of; empty where it does not say"""
 
 
 def file_name(dicom: str) -> str:
@@ -72,12 +73,12 @@ def parse(content: bytes) -> SceneGraph:
     if not isinstance(graph, dict) or not isinstance(graph.get("objects"), list):
         raise UnreadableSceneGraph("JSON without the list of objects")
     attributes = [one for one in _list(graph, "attributes") if isinstance(one, dict)]
-    labels = [(str(one.get("bbox_name")), label) for one in attributes for label in _labels_of(one)]
+    labels = [label for one in attributes for label in _labels_of(one)]
     return SceneGraph(
         boxes_xyxy=tuple(_boxes(graph["objects"])),
         phrases=_phrases(attributes),
-        lesions=frozenset(lesion for _, (_, yes, label) in labels if yes for lesion in _LESIONS_OF_LABEL.get(label, ())),
-        abnormal_regions=frozenset(region for region, label in labels if label == ("nlp", True, "abnormal")),
+        lesions=frozenset(lesion for _, yes, label in labels if yes for lesion in _LESIONS_OF_LABEL.get(label, ())),
+        dicom=dicom_id(str(graph.get("image_id") or "")),
     )
 
 

@@ -528,7 +528,30 @@ def test_a_member_whose_checksum_is_wrong_is_an_unreadable_scene_graph(tree):
     content = archive.read_bytes()
     at = content.index(b'"image_id": "a-one"')
     archive.write_bytes(content[:at] + b'"image_id": "x-one"' + content[at + 19 :])
-    assert only_problem(ChestImaGenome(str(tree.root))).kind == "unreadable scene graph"
+    problem = only_problem(ChestImaGenome(str(tree.root)))
+    assert problem.kind == "unreadable scene graph"
+    assert "Bad CRC-32" in problem.what
+
+
+def test_the_scene_graph_of_another_image_is_not_taken(tree):
+    tree.graph_file("a-one").write_bytes(tree.graph_file("b-old").read_bytes())
+    dataset = ChestImaGenome(str(tree.root))
+    problem = only_problem(dataset)
+    assert (problem.kind, problem.where) == ("unreadable scene graph", "a-one_SceneGraph.json")
+    assert problem.what == "it says that it is of another image, b-old"
+    assert [case.id for case in dataset.cases("test")] == ["b-new", "b-old"]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_reports_whose_names_are_in_capitals_are_read(tree, is_packed):
+    expected = ChestImaGenome(str(tree.root)).cases("test")
+    with zipfile.ZipFile(tree.root / "mimic-cxr-reports.zip", "w") as file:
+        for path in sorted(tree.root.glob("files/p*/p*/s*.txt")):
+            capital = path.rename(path.with_suffix(".TXT"))
+            if is_packed:
+                file.write(capital, str(capital.relative_to(tree.root)))
+                capital.unlink()
+    assert ChestImaGenome(str(tree.root)).cases("test") == expected
 
 
 @pytest.mark.parametrize(
@@ -606,12 +629,18 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tree, own_cache):
         lambda tree: next(tree.root.glob("*metadata*")).unlink(),
     ],
 )
-def test_the_fingerprint_changes_with_any_input_and_the_cache_with_it(tree, change):
-    dataset = ChestImaGenome(str(tree.root))
-    before = dataset.fingerprint("test"), dataset.fingerprint("train")
-    dataset.cases("test")
+def test_the_fingerprint_changes_with_any_input_and_the_cache_with_it(tree, change, tmp_path, monkeypatch):
+    def seen():
+        dataset = ChestImaGenome(str(tree.root))
+        return dataset.fingerprint("test"), dataset.cases("test"), dataset.references("test"), dataset.problems()
+
+    before = seen()
     change(tree)
-    assert ChestImaGenome(str(tree.root)).fingerprint("test") != before[0]
+    after = seen()
+    assert after[0] != before[0]
+    assert after[1:] != before[1:]
+    monkeypatch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path / "another"))
+    assert seen() == after
 
 
 def test_the_fingerprint_is_that_of_a_copy_elsewhere(tree, tmp_path):

@@ -41,15 +41,17 @@ def test_only_affirmed_labels_are_lesions():
     labels = [["disease|yes|copd/emphysema", "anatomicalfinding|no|pneumothorax"], ["anatomicalfinding|yes|mass/nodule (not otherwise specified)"]]
     found = parse(graph(attributes=[{"bbox_name": "left lung", "attributes": labels, "phrases": ["a", "b"]}]))
     assert found.lesions == {"emphysema", "mass", "nodule"}
-    assert found.abnormal_regions == set()
 
 
-def test_a_region_is_abnormal_if_one_phrase_is():
-    attributes = [
-        {"bbox_name": "left lung", "attributes": [["nlp|yes|normal"], ["nlp|yes|abnormal"]]},
-        {"bbox_name": "spine", "attributes": [["nlp|no|abnormal"], "broken", None]},
-    ]
-    assert parse(graph(attributes=attributes)).abnormal_regions == {"left lung"}
+def test_labels_that_are_no_labels_are_stepped_over():
+    labels = [["disease|yes|copd/emphysema"], "broken", None, ["anatomicalfinding", 5]]
+    assert parse(graph(attributes=[{"bbox_name": "spine", "attributes": labels}])).lesions == {"emphysema"}
+
+
+@pytest.mark.parametrize(("said", "expected"), [('"a-b"', "a-b"), ('"a-b.dcm"', "a-b"), ("null", ""), ('""', "")])
+def test_a_graph_says_of_which_image_it_is(said, expected):
+    assert parse(f'{{"objects": [], "image_id": {said}}}'.encode()).dicom == expected
+    assert parse(graph()).dicom == ""
 
 
 def test_every_lesion_of_the_paper_has_a_silver_label():
