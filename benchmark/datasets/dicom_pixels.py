@@ -54,7 +54,8 @@ def read_dicom(path: Path, content: bytes) -> Grey:
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise UnreadableImage(f"radiograph {path}: a DICOM file whose pixels are not there, the header alone; fetch the whole file")
     _name_syntax(header)
-    return guarded(path, lambda: _shown(header), header.file_meta.TransferSyntaxUID.name)
+    syntax = guarded(path, lambda: str(header.file_meta.TransferSyntaxUID.name))  # a broken file may hold several
+    return guarded(path, lambda: _shown(header), syntax)
 
 
 def dicom_size_px(path: Path) -> tuple[int, int]:

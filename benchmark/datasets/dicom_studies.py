@@ -7,7 +7,8 @@ files, and a file whose path repeats its own header's name, number, date or UID 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,11 +96,8 @@ def view_of(header: Mapping[str, Any]) -> str:
 
     Only these words come out, whatever the header holds.
     """
-    stated = str(header.get("ViewPosition") or "").strip().upper()
-    if stated in _MOSTLY[:2] or stated in LATERAL_VIEWS:
+    if stated := view_in_words(str(header.get("ViewPosition") or "")):
         return stated
-    if "LAT" in stated and "DECUB" not in stated:
-        return "LATERAL"
     for item in header.get("ViewCodeSequence") or ():
         meaning = str(item.get("CodeMeaning") or "").lower().replace("-", "").replace(" ", "")
         for sign, view in (("posteroanterior", "PA"), ("anteroposterior", "AP"), ("lateral", "LATERAL")):
@@ -114,6 +112,17 @@ def view_of(header: Mapping[str, Any]) -> str:
         view = described.pop()
         return "LATERAL" if view == "LAT" else view
     return ""
+
+
+def view_in_words(text: str) -> str:
+    """PA, AP, LATERAL, LL, RL of what people write for a view ("Lat", "lateral view", "pa"); empty for other words."""
+    stated = text.strip().upper()
+    if stated in _MOSTLY[:2] or stated in LATERAL_VIEWS:
+        return stated
+    if "LAT" in stated and "DECUB" not in stated:
+        return "LATERAL"
+    frontal = set(re.findall(r"(?<![A-Z])(PA|AP)(?![A-Z])", stated))
+    return frontal.pop() if len(frontal) == 1 else ""
 
 
 def _film(path: Path, root: Path, problems: list[Problem]) -> _Film | None:
@@ -142,13 +151,34 @@ def _film(path: Path, root: Path, problems: list[Problem]) -> _Film | None:
 
 
 def _names_someone(relative: Path, values: Mapping[str, str]) -> bool:
-    """Whether a path repeats what its header says of the patient or the examination."""
-    text = relative.as_posix().lower()
-    words = set(re.split(r"[\W_]+", text))
-    naming = [part for part in re.split(r"[\^= ]+", values["PatientName"].lower()) if len(part) > 1]
+    """Whether a path repeats what its header says of the patient or the examination, however it is spelt there: A-12 as a12, 123 as 00123, Müller as
+    Mueller, a date with hyphens.
+    """
+    naming = [part for part in re.split(r"[\^= ]+", values["PatientName"]) if len(part) > 1]
     tags = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    naming += [values[tag].lower() for tag in (*tags, *_DATE_TAGS) if values[tag]]
-    return any(value in words or (len(value) > 4 and value in text) for value in naming)
+    naming += [values[tag] for tag in (*tags, *_DATE_TAGS) if values[tag]]
+    bare = {spelling for value in naming for spelling in _spellings(value) if spelling}
+    for part in relative.with_suffix("").parts + (relative.name,):
+        if any(run in bare for run in _runs_of_words(part)):
+            return True
+    whole = set(_spellings(relative.as_posix()))
+    return any(len(value) > 4 and value in text for value in bare for text in whole)
+
+
+def _spellings(text: str) -> tuple[str, str]:
+    """Letters and digits alone, in lower case, without zeros in front; accents dropped, and umlauts written out."""
+    low = text.lower()
+    written_out = low.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa"}))
+    first, second = ("".join(sign for sign in unicodedata.normalize("NFKD", form) if sign.isalnum()).lstrip("0") for form in (low, written_out))
+    return first, second
+
+
+def _runs_of_words(part: str) -> Iterator[str]:
+    """Every run of up to five neighbouring words of one folder's or file's name, spelt as ``_spellings``: of "a-12_x" a, a12, a12x, 12, 12x, x."""
+    words = [word for word in re.split(r"[\W_]+", unicodedata.normalize("NFC", part)) if word]
+    for start in range(len(words)):
+        for end in range(start + 1, min(start + 5, len(words)) + 1):
+            yield from _spellings("".join(words[start:end]))
 
 
 def _ambiguous(films: Sequence[_Film], root: Path) -> set[Path]:

@@ -15,7 +15,7 @@ from typing import Literal
 from benchmark.datasets.account import Account, Part
 from benchmark.datasets.boxes import mend_boxes
 from benchmark.datasets.dicom_pixels import is_dicom
-from benchmark.datasets.dicom_studies import cases_of_films, view_of_file
+from benchmark.datasets.dicom_studies import cases_of_films, view_in_words, view_of_file
 from benchmark.datasets.encodings import foreign_lines
 from benchmark.datasets.images import IMAGE_SUFFIXES, UnreadableImage, image_size_px
 from benchmark.datasets.lesion_columns import lesion_columns, lesions_named, lesions_of
@@ -69,11 +69,11 @@ class Manifest:
         manifest:cases.csv         manifest:/path/to/folder
 
     Columns: ``image`` (path, relative to the table; DICOM too; several views divided by ``;``, the one that the report is asked for first), and if
-    wanted ``report``, ``id`` (else the image's name), ``patient`` (else the id), ``study`` (else the id), ``split`` (train, validate, test; else
+    wanted ``report``, ``id`` (else the image's name), ``patient`` (else the study), ``study`` (else the id), ``split`` (train, validate, test; else
     test), ``view`` (else what a DICOM header says), ``indication``, ``comparison``, ``technique``, ``prior_report``, ``prior_image`` (path),
     ``boxes`` (JSON: region -> [left, top, right, bottom] in pixels), ``region_sentences`` (JSON: region -> sentence), and the 14 lesions as columns
-    of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against. A row with a blank patient among rows with one is a
-    patient of its own, and counted.
+    of 0 and 1. Reports may be missing altogether; then there is nothing to be measured against. A row with a blank patient among rows with one is of
+    its study's patient, else a patient of its own, and counted.
 
     Of a folder every image is a case, called by its path, and the images of one DICOM study are one case, frontal first. Its patients are those of
     the headers, numbered: nothing else of a header that names a patient gets out, see ``dicom_studies``.
@@ -276,7 +276,7 @@ class Manifest:
 
     def _case(self, cell_of: Mapping[str, str], names: Mapping[str, str], header: Sequence[str], where: str) -> Case:
         paths = [part.strip() for part in cell_of["image"].split(BETWEEN_IMAGES) if part.strip()]
-        views = [part.strip().upper() for part in cell_of["view"].split(BETWEEN_IMAGES)]
+        views = [view_in_words(part) or part.strip().upper() for part in cell_of["view"].split(BETWEEN_IMAGES)]
         views += [""] * (len(paths) - len(views))
         if names["id"] in header and not cell_of["id"]:
             raise BadManifest(f"{self.path}, {where}, column {names['id']!r}: the id is missing; fill it in or take the column out")
@@ -417,19 +417,25 @@ def _with_prior(row: _Row, problems: list[Problem]) -> _Row:
 
 
 def _with_patients(rows: Sequence[_Row], problems: list[Problem]) -> list[_Row]:
-    """The rows; one without a patient is a patient of its own, called as its case unless another patient is called so."""
+    """The rows; one without a patient is of the patient of its study, where a row says who that is; else each study is a patient of its own, and
+    called as it, unless another patient is called so.
+    """
     patients = {row.case.patient for row in rows if row.case.patient}
+    of_study = {row.case.study: row.case.patient for row in rows if row.case.patient}
     some_have_one = bool(patients)
     whole = []
     for row in rows:
         if not row.case.patient:
-            name = row.case.id
-            while name in patients:
-                name = f"patient of {name}"
-            patients.add(name)
+            study = row.case.study
+            if study not in of_study:
+                name = study
+                while name in patients:
+                    name = f"patient of {name}"
+                patients.add(name)
+                of_study[study] = name
             if some_have_one:
-                problems.append(Problem(NO_PATIENT, row.where, "others have one; taken as a patient of its own"))
-            row = replace(row, case=replace(row.case, patient=name))
+                problems.append(Problem(NO_PATIENT, row.where, f"others have one; taken as {of_study[study]!r}"))
+            row = replace(row, case=replace(row.case, patient=of_study[study]))
         whole.append(row)
     return whole
 

@@ -389,3 +389,13 @@ def test_half_a_deflated_file_is_refused(tmp_path):
 )
 def test_odd_headers_still_give_a_picture(tmp_path, spoilt):
     assert read_radiograph(saved(tmp_path, header(deep(), BitsStored=12, **spoilt))).shape == (37, 50)
+
+
+def test_a_film_that_names_two_ways_of_storing_is_damaged_not_the_end_of_a_run(tmp_path):
+    """One flipped byte makes two values of the UID."""
+    path = saved(tmp_path, header(deep()))
+    content = path.read_bytes()
+    assert content.count(b"1.2.840.10008.1.2.1\0") == 1
+    path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008\\1.2.1\0"))
+    with pytest.raises(UnreadableImage, match=r"radiograph .*film\.dcm"):
+        read_radiograph(path)

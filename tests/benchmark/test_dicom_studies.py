@@ -308,3 +308,37 @@ def test_nothing_of_a_header_that_names_someone_gets_into_a_run_or_onto_the_scre
     for path, content in written.items():
         found = [word for word in words_to_look_for() if word.lower().encode() in content.lower()]
         assert not found, f"{path} holds {found}"
+
+
+@pytest.mark.parametrize(
+    ("place", "elements"),
+    [
+        ("A-12/im1", {"PatientID": "A-12"}),
+        ("a12/im1", {"PatientID": "A-12"}),
+        ("00123/im1", {"PatientID": "123"}),
+        ("2020-01-06_x/im1", {"StudyDate": "20200106"}),
+        ("mueller/im1", {"PatientName": "M\u00fcller^Eva", "SpecificCharacterSet": "ISO_IR 192"}),
+        ("muller/im1", {"PatientName": "M\u00fcller^Eva", "SpecificCharacterSet": "ISO_IR 192"}),
+        ("M\u00dcLLER/im1", {"PatientName": "Mueller^Eva"}),
+    ],
+)
+def test_a_path_that_names_someone_in_another_spelling_is_replaced_by_a_number(tmp_path, place, elements):
+    film(tmp_path / f"{place}.dcm", StudyInstanceUID="1.5.1", SOPInstanceUID="1.6.1", **elements)
+    (case,) = read(tmp_path)[1]
+    assert (case.id, case.study, case.images[0].id) == ("study 1", "study 1", "study 1, image 1")
+
+
+def test_a_path_that_names_nobody_stays(tmp_path):
+    film(
+        tmp_path / "ward 7" / "im1.dcm", PatientID="A-12", PatientName="Jo^X", StudyDate="20200106", StudyInstanceUID="1.5.1", SOPInstanceUID="1.6.1"
+    )
+    (case,) = read(tmp_path)[1]
+    assert case.id == "ward 7/im1"
+
+
+def test_films_of_one_study_without_a_patient_are_one_witness(tmp_path):
+    for number in (1, 2):
+        film(tmp_path / f"{number}.dcm", StudyInstanceUID="1.5.1", SOPInstanceUID=f"1.6.{number}")
+    cases = read(tmp_path, unit="image")[1]
+    assert len(cases) == 2
+    assert len({case.patient for case in cases}) == 1

@@ -102,6 +102,23 @@ def test_where_no_row_has_a_patient_each_is_its_own_and_nothing_is_wrong(folder,
     assert dataset.problems() == []
 
 
+def test_images_of_one_study_are_of_one_patient_also_where_nobody_says_of_whom(folder):
+    """Taken for two patients they would be two witnesses, and the one's report could be learnt from while the other's is measured."""
+    dataset = Manifest(text(folder, "id,image,study\n1,a.png,s1\n2,b.png,s1\n3,c.png,s2\n"))
+    assert [case.patient for case in dataset.cases("test")] == ["s1", "s1", "s2"]
+    dataset = Manifest(text(folder, "id,image,study,patient\n1,a.png,s1,\n2,b.png,s1,ann\n3,c.png,s2,\n"))
+    assert [case.patient for case in dataset.cases("test")] == ["ann", "ann", "s2"]
+    with pytest.raises(UserError, match="patient s1 is in train and in test"):
+        Manifest(text(folder, "id,image,study,split\n1,a.png,s1,train\n2,b.png,s1,test\n")).cases("test")
+
+
+def test_a_lateral_view_is_known_by_what_people_write(folder):
+    views = ["Lat", "lateral view", "ll", "PA view", "ap", "Frontal"]
+    rows = "".join(f"{number},a.png,{view}\n" for number, view in enumerate(views))
+    cases = Manifest(text(folder, f"id,image,view\n{rows}")).cases("test")
+    assert [case.images[0].view for case in cases] == ["LATERAL", "LATERAL", "LL", "PA", "AP", "FRONTAL"]
+
+
 def test_a_table_with_semicolons_is_read(folder):
     """Several images are divided by the same sign: they stand in quotes."""
     (case,) = Manifest(text(folder, 'image;report\n"a.png;b.png";Clear, no effusion\n')).cases("test")
