@@ -47,6 +47,7 @@ def register_models(register: Register) -> None:
         summary="RaDialog v2 (Pellegrini et al., MIDL 2025), told what its classifier sees: needs its 15 GB of files",
     )
     register("llm_cxr", "adapters.llm_cxr.model:LLMCXR", summary="LLM-CXR (Lee et al., ICLR 2024): an image in 256 words; writes impressions")
+    register("xraygpt", "adapters.xraygpt.model:XrayGPT", summary="XrayGPT (Thawakar et al., 2023): an image in 32 tokens; writes summaries")
 
 
 @hookimpl
