@@ -22,9 +22,11 @@ from benchmark import cli, evaluator
 from benchmark.estimates import estimate_run
 from benchmark.llm.batch import Pauses
 from benchmark.llm.budget import BudgetReached
+from benchmark.llm.client import WINDOW_OF_IMAGES
 from benchmark.llm.data_use import DataUse, MayNotTravel
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.llm.prompts import BadPrompt
+from benchmark.llm.questions import Picture, Question
 from benchmark.llm.routes import NoEndpoint
 from benchmark.records import Case, ImageFile, Report, RunConfig, UserError
 
@@ -281,6 +283,21 @@ def test_a_budget_bears_the_most_that_an_image_may_cost_and_stops_before_it_is_c
     with pytest.raises(BudgetReached):
         list(ApiModel("qwen", llm=llm).generate([case(tmp_path)]))
     assert server.requests() == []
+
+
+def test_no_more_images_wait_in_memory_than_keep_the_endpoint_busy(server: Served) -> None:
+    taken = 0
+
+    def questions() -> Iterator[Question]:
+        nonlocal taken
+        for number in range(300):
+            taken += 1
+            yield Question("report", "What is it?", images=(Picture(bytes([number % 256, number // 256]), "image/png"),))
+
+    outcomes = models(server).asking("report", "qwen")(questions(), str)
+    next(outcomes)
+    assert 0 < taken <= WINDOW_OF_IMAGES
+    assert sum(1 for _ in outcomes) == 299
 
 
 def test_cases_are_handed_in_as_a_batch_and_their_images_with_them(server: Served, tmp_path: Path) -> None:

@@ -146,3 +146,8 @@ def test_errors_are_read_in_the_shapes_that_servers_have_for_them(body: str, mes
 )
 def test_a_date_or_a_provider_does_not_make_another_model(served: str, asked: str, agree: bool) -> None:
     assert is_the_model(served, asked) is agree
+
+
+@pytest.mark.parametrize("head", ["data:image/png;base64,", ""])
+def test_an_image_that_a_server_repeats_is_not_told(head: str) -> None:
+    assert told(f"cannot decode {head}{'iVBORw0KGgo+/' * 20}== as an image", [], ["Write."]) == "cannot decode [image] as an image"
