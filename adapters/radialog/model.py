@@ -143,12 +143,13 @@ class RaDialog:
         beside = 0 if stored else sum(value.numel() for value in network.tower.state_dict().values())
         sizes = files.sizes(network, max_tokens, beside)
         run = fitted(sizes, "radialog", device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))
+        # First of the two: its checkpoint is the one that may be refused, and that is better said before 14 GB are read.
+        self.classifier = None if stored else ready(folder / CLASSIFIER, precision=kind, device=where, trust_pickle=trust_pickle)
         self.network = load(
             network, files.stored, "radialog", precision=run.precision, device=run.device, small="language.model", device_map=device_map
         )
         if norms != "running":
             forget_running(self.network.tower)
-        self.classifier = None if stored else ready(folder / CLASSIFIER, precision=kind, device=where, trust_pickle=trust_pickle)
         self.precision, self.max_tokens, self.findings, self.norms, self.device = run.precision, max_tokens, findings, norms, run.device
         see = {"image": self.network.see_each, "batch": self.network.project, "running": self.network.see}[norms]
         self.writer = Writer(self.network.language, see, self.pieces, end=[end], most=max_tokens, batch_size=run.batch_size, who="radialog")
