@@ -28,6 +28,7 @@ LATERAL_VIEWS = ("LATERAL", "LL", "RL")
 VIEW_TAGS = ["ViewPosition", "ViewCodeSequence", "PatientOrientation", "SeriesDescription"]
 _KEY_TAGS = ["SOPInstanceUID", "StudyInstanceUID", "PatientID", "IssuerOfPatientID", "Modality", "Rows", "Columns", "NumberOfFrames"]
 _DATE_TAGS = ["PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate"]
+_WRITTEN_OUT = {ord(sign): letters for sign, letters in {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa"}.items()}
 _NAMING_TAGS = ["PatientName", "OtherPatientIDs", "AccessionNumber", "SeriesInstanceUID", *_DATE_TAGS]
 _MOSTLY = ("PA", "AP", "", *LATERAL_VIEWS)
 """which image of a study a report is asked for: the first of these that is there"""
@@ -158,7 +159,7 @@ def _names_someone(relative: Path, values: Mapping[str, str]) -> bool:
     tags = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     naming += [values[tag] for tag in (*tags, *_DATE_TAGS) if values[tag]]
     bare = {spelling for value in naming for spelling in _spellings(value) if spelling}
-    for part in relative.with_suffix("").parts + (relative.name,):
+    for part in (*relative.with_suffix("").parts, relative.name):
         if any(run in bare for run in _runs_of_words(part)):
             return True
     whole = set(_spellings(relative.as_posix()))
@@ -168,7 +169,7 @@ def _names_someone(relative: Path, values: Mapping[str, str]) -> bool:
 def _spellings(text: str) -> tuple[str, str]:
     """Letters and digits alone, in lower case, without zeros in front; accents dropped, and umlauts written out."""
     low = text.lower()
-    written_out = low.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "å": "aa"}))
+    written_out = low.translate(_WRITTEN_OUT)
     first, second = ("".join(sign for sign in unicodedata.normalize("NFKD", form) if sign.isalnum()).lstrip("0") for form in (low, written_out))
     return first, second
 
