@@ -193,13 +193,13 @@ def _content(column: pa.Array) -> tuple[bytes, np.ndarray[Any, np.dtype[np.int32
     return content.to_pybytes() if content is not None else b"", ends
 
 
-def _problems(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
+def _problems(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, str, str]]]:
     kinds, places, words = values
     rows = list(zip(_known(kinds), _texts(places), _known(words), strict=True))  # of 130,000 laterals two words are the same
     return (rows[start:stop] for start, stop in itertools.pairwise(starts))
 
 
-def _others(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, ...]]]:
+def _others(starts: list[int], values: list[pa.Array]) -> Iterator[list[tuple[str, str, str]]]:
     paths, views, ids = values
     rows = list(zip(_texts(paths), _known(views), _texts(ids), strict=True))
     return (rows[start:stop] for start, stop in itertools.pairwise(starts))

@@ -22,7 +22,7 @@ from benchmark.datasets import gathering
 from benchmark.datasets.chest_imagenome import ChestImaGenome
 from benchmark.datasets.entries import Entry
 from benchmark.datasets.entry_file import load, save
-from benchmark.datasets.gathering import Task, gather, load_parts, portions, read_all
+from benchmark.datasets.gathering import Task, gather, load_parts, portions, read_all, sweep_unused
 from benchmark.vocabulary import REGIONS
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["", "\0", '"', "\r\n", "_x0041_", "None", "𝄞", "e\u0301"])
@@ -120,6 +120,21 @@ def test_a_file_with_other_columns_is_no_file(tmp_path):
     pq.write_table(pa.table({"subject": ["1"]}), tmp_path / "x")
     assert load(tmp_path / "x") is None
     assert load(tmp_path / "not there") is None
+
+
+def test_a_file_of_another_layout_is_no_file(tmp_path):
+    """A program of another day kept two parts of what is three now, or a number where there is a text: it is read anew, and nobody is stopped."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    save([entry("a", others=[("a.jpg", "LATERAL", "b")])], tmp_path / "x")
+    table = pq.read_table(tmp_path / "x")
+    place = table.schema.get_field_index("others")
+    for other in (pa.array([[{"path": "a.jpg", "view": "LATERAL"}]]), pa.array(["a.jpg"]), pa.array([[{"path": 1, "view": 2, "dicom": 3}]])):
+        pq.write_table(table.set_column(place, "others", other), tmp_path / "x")
+        assert load(tmp_path / "x") is None
+    pq.write_table(table.set_column(0, "subject", pa.array([10000032])), tmp_path / "x")
+    assert load(tmp_path / "x") is None
 
 
 def test_what_cannot_be_saved_leaves_nothing(tmp_path):
@@ -232,6 +247,22 @@ def test_what_a_killed_reading_left_is_swept_a_day_later(tmp_path):
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     gathered(tmp_path)
     assert [path.name for path in tmp_path.glob(".*")] == [".00002.78.part"], "another process may be writing the younger one"
+
+
+def test_an_index_that_nobody_opens_for_weeks_is_swept(tmp_path):
+    """Of a stamp that the files no longer have, say; one of another copy that is in use stays, and so does what is no index."""
+    names = {"test-" + "a" * 32: 40, "train-" + "b" * 32 + "-01234567": 40, "test-" + "c" * 32: 20, "notes": 40}
+    for name, days in names.items():
+        (tmp_path / name).mkdir()
+        save([entry("a")], tmp_path / name / "00000-of-00001-by-2000.parquet")
+        os.utime(tmp_path / name, (time.time() - days * 24 * 3600,) * 2)
+    own = tmp_path / ("validate-" + "d" * 32)
+    gathered(own)
+    os.utime(own, (0, 0))
+    sweep_unused(own)
+    assert {path.name for path in tmp_path.iterdir()} == {"test-" + "c" * 32, "notes", own.name}
+    assert time.time() - own.stat().st_mtime < 3600, "it is in use"
+    assert gathered(own, todo=lambda: pytest.fail("asked for tasks")) == ["a", "b", "c", "d"]
 
 
 def test_a_patient_is_not_cut_in_two(monkeypatch):
