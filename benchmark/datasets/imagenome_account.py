@@ -123,11 +123,13 @@ def _patients(images: Path) -> str:
 
 
 def _jpg_version(tree: MimicTree) -> str:
-    """2.1.0 kept the names of 2.0.0's tables, and added one of its own; else the folders' names tell it."""
-    below = [place for place in (tree.metadata, tree.mimic_split, tree.images) if place]
-    if any(next(place.parent.glob("mimic-cxr-2.1.0-*"), None) for place in below):
-        return "2.1.0"
-    return next(filter(None, (_version(tree, place.parent) or _version(tree, place) for place in below)), "")
+    """That of the images before that of the tables. 2.1.0 kept the names of 2.0.0's tables, and added one of its own; else the folders' names tell it."""
+    for place in filter(None, (tree.images, tree.metadata, tree.mimic_split)):
+        if next(place.parent.glob("mimic-cxr-2.1.0-*"), None):
+            return "2.1.0"
+        if version := _version(tree, place.parent) or _version(tree, place):
+            return version
+    return ""
 
 
 def _version(tree: MimicTree, place: Path) -> str:
