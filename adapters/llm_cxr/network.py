@@ -104,7 +104,7 @@ def open_files(language: Path, vqgan: Path, words: int, *, trust_pickle: bool = 
 
 def read_eyes(folder: Path) -> Any:
     """The sizes of the VQ-GAN, from its .yaml. Raises ``WrongWeights``."""
-    import yaml
+    import yaml  # type: ignore[import-untyped,unused-ignore]  # transformers brings it along
     from transformers import ChameleonVQVAEConfig
 
     file = file_of(folder, "*.yaml")
