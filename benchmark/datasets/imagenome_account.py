@@ -123,7 +123,7 @@ def _patients(images: Path) -> str:
 
 
 def _jpg_version(tree: MimicTree) -> str:
-    """That of the images before that of the tables. 2.1.0 kept the names of 2.0.0's tables, and added one of its own; else the folders' names tell it."""
+    """The images' before the tables'. 2.1.0 kept the names of 2.0.0's tables, and added one of its own; else the folders' names tell it."""
     for place in filter(None, (tree.images, tree.metadata, tree.mimic_split)):
         if next(place.parent.glob("mimic-cxr-2.1.0-*"), None):
             return "2.1.0"
