@@ -46,7 +46,7 @@ PRESETS = {"demo": DEMO, "published": Sizes(words=0)}
 THRESHOLD = 3
 """times that a word must occur in the training reports; R2Gen's 10 is for a quarter of a million reports"""
 EYES_EPOCHS, EPOCHS = 15, 7
-EYES_RATE, RATE = 3e-3, 3e-3
+EYES_RATE, RATE = 3e-3, 1.5e-3
 """highest learning rates of the first stage, in which the ResNet alone learns, and of the second"""
 SLOWER = {"reader.extractor.": 0.2}
 """in the second stage the ResNet learns at a share of the rate; R2Gen has 5e-5 for it and 1e-4 for the rest"""

@@ -9,12 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from adapters.r2gen.training import EPOCHS, EYES_EPOCHS, PRESETS, THRESHOLD, train_family
+from adapters.r2gen.training import EPOCHS, EYES_EPOCHS, PRESETS, RATE, THRESHOLD, train_family
 from adapters.tsget.weights import TSGET
 from benchmark.records import TrainingData
-
-RATE = 1.5e-3
-"""highest learning rate of the second stage"""
 
 
 def train(
