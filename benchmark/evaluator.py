@@ -60,6 +60,8 @@ class Outcome:
     """what models were told of the cases that they are measured on; stands under every table"""
     put_together: tuple[str, ...] = ()
     """who made reports of models' sentences, a language model or rules, of the models that say so; stands under every table"""
+    taken_out: tuple[str, ...] = ()
+    """what of the data that models learnt from is measured, and was taken out; stands under every table"""
     asked: tuple[str, ...] = ()
     """what language models were asked, and what came of it, one line for each task and model"""
     cards: Mapping[str, ProtocolCard] = field(default_factory=dict)
@@ -74,7 +76,7 @@ class Outcome:
         """What the tables say of the run, beside its numbers."""
         return {
             "models": [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports),
-            "note": " ".join(filter(None, (self.data.note, *self.told, *self.put_together, *self.context))),
+            "note": " ".join(filter(None, (self.data.note, *self.taken_out, *self.told, *self.put_together, *self.context))),
             "cards": {model: card for model, card in self.cards.items() if model in self.reports},
             "measured": f"{registry.parse_spec(self.config.dataset).name}/{self.config.split}" if self.config.dataset else "",
             "skipped": self.failed,
@@ -140,7 +142,7 @@ def run(
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
         put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
-        said = {"told": tuple(told), "put_together": put_together}
+        said = {"taken_out": tuple(learn_from.notes()), "told": tuple(told), "put_together": put_together}
         outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards, **said)
         return outcome if only_generate else _finish(folder, outcome, about, started, llm)
 
@@ -359,7 +361,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             "signatures": scored.signatures,
             "flips": scored.flips,
             "language_models": llm.record(),
-            "notes": [*outcome.notes, *outcome.told, *outcome.put_together],
+            "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
             "seconds": round(time.time() - started, 1),

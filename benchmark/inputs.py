@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from benchmark import registry
 from benchmark.context import check_context, reduced
 from benchmark.hookspecs import Dataset
 from benchmark.labelling.sources import label_source, short_name
+from benchmark.overlap import shared_places
 from benchmark.records import Case, Context, Lesions, Problem, Reference, RunConfig, UserError
 from benchmark.sampling import sample
 
@@ -55,30 +57,65 @@ class Data:
 
 
 class HeldBack:
-    """A dataset as a model may see it: the splits to learn from, and never the one that is measured."""
+    """A dataset as a model may see it: the splits to learn from, without the split that is measured and without any case that is measured."""
 
-    def __init__(self, dataset: Dataset, *, measured: str = "", context: Context = "full") -> None:
-        """``measured`` is the split that this run measures, empty if it measures another dataset; ``context`` is how much of its cases models see."""
-        self._dataset, self._measured, self._context = dataset, measured, context
+    def __init__(
+        self, dataset: Dataset, *, measured: str = "", context: Context = "full", measured_cases: Callable[[], Sequence[Case]] | None = None
+    ) -> None:
+        """``measured`` is the split of it that this run measures, empty if that is of another dataset; ``context`` is how much of a case models see.
+
+        ``measured_cases`` gives what the run measures, all of the split: what is shared with it is taken out. It is asked when a model first learns.
+        """
+        self._dataset, self._measured, self._context, self._measured_cases = dataset, measured, context, measured_cases
+        self._shared: dict[str, frozenset[int]] = {}
+        self._of: dict[str, int] = {}
         self.name, self.is_credentialed = dataset.name, dataset.is_credentialed
 
     def cases(self, split: str) -> list[Case]:
         """All cases of a split to learn from, of the context of the run. Raises ``UserError`` for any other."""
-        return reduced(self._dataset.cases(self._allowed(split)), self._context)
+        shared = self._taken_out(split)
+        return reduced((case for place, case in enumerate(self._dataset.cases(split)) if place not in shared), self._context)
 
     def references(self, split: str) -> list[Reference]:
         """Their references, in the same order."""
-        return self._dataset.references(self._allowed(split))
+        shared = self._taken_out(split)
+        return [reference for place, reference in enumerate(self._dataset.references(split)) if place not in shared]
 
     def fingerprint(self, split: str) -> str:
-        """Digest of the split's inputs."""
-        return self._dataset.fingerprint(self._allowed(split))
+        """Digest of the split's inputs, and of what was taken out."""
+        shared, whole = self._taken_out(split), self._dataset.fingerprint(split)
+        if not shared:
+            return whole
+        return digest_of([whole, *(case.id for place, case in enumerate(self._dataset.cases(split)) if place in shared)])
 
-    def _allowed(self, split: str) -> str:
+    def notes(self) -> list[str]:
+        """One sentence for each split that a model learnt from and that shared cases with what is measured."""
+        return [
+            f"Taken out of the split {split} of {self.name} before models learnt from it: {len(shared):,} of {self._of[split]:,} cases, which share "
+            "a patient, an id or an image with what is measured."
+            for split, shared in sorted(self._shared.items())
+            if shared
+        ]
+
+    def _taken_out(self, split: str) -> frozenset[int]:
+        """The places of the cases that are measured too. Raises ``UserError`` if that leaves none."""
+        self._check(split)
+        if self._measured_cases is None:
+            return frozenset()
+        if split not in self._shared:
+            cases = self._dataset.cases(split)
+            self._shared[split], self._of[split] = shared_places(cases, self._measured_cases()), len(cases)
+        if self._of[split] and len(self._shared[split]) == self._of[split]:
+            raise UserError(
+                f"a model asked for the split {split!r} of {self.name}; all of its {self._of[split]:,} cases share a patient, an id or an image with "
+                "what is measured; name other data to learn from: --training"
+            )
+        return self._shared[split]
+
+    def _check(self, split: str) -> None:
         if split == self._measured or split not in LEARNT_FROM:
             allowed = [name for name in LEARNT_FROM if name != self._measured]
             raise UserError(f"a model asked for the split {split!r} of {self.name}; it may learn from {' and '.join(allowed)} alone")
-        return split
 
 
 class NotGranted(UserError):
@@ -143,14 +180,14 @@ def open_dataset(words: str, options: Mapping[str, str], *, strict: bool = False
 
 
 def learning_side(dataset: Dataset, config: RunConfig, training: str) -> HeldBack:
-    """What models may learn from: the dataset itself, or the one named ``training``; never the split that is measured, by whichever name."""
+    """What models may learn from: the dataset itself, or the one named ``training``; never a case that is measured, by whichever name."""
     context = config.context or "full"
+    measured_cases = partial(dataset.cases, config.split)
     if not training:
-        return HeldBack(dataset, measured=config.split, context=context)
+        return HeldBack(dataset, measured=config.split, context=context, measured_cases=measured_cases)
     other = open_dataset(training, config.options)
-    if config.split in LEARNT_FROM and other.name == dataset.name and other.fingerprint(config.split) == dataset.fingerprint(config.split):
-        return HeldBack(other, measured=config.split, context=context)
-    return HeldBack(other, context=context)
+    is_same = config.split in LEARNT_FROM and other.fingerprint(config.split) == dataset.fingerprint(config.split)
+    return HeldBack(other, measured=config.split if is_same else "", context=context, measured_cases=measured_cases)
 
 
 def read(dataset: Dataset, config: RunConfig) -> Data:
@@ -183,8 +220,13 @@ def chosen(data: Data, config: RunConfig) -> Data:
     taken = sample(data.references, config.sample, config.seed)
     cases, references = [data.cases[place] for place in taken.places], [data.references[place] for place in taken.places]
     # Two samples of one size are other cases: what the whole is known by does not tell them apart.
-    of_sample = hashlib.sha256("\n".join([data.fingerprint, *(case.id for case in cases)]).encode("utf-8", "surrogatepass")).hexdigest()
+    of_sample = digest_of([data.fingerprint, *(case.id for case in cases)])
     return replace(data, cases=cases, references=references, fingerprint=of_sample, note=f"{data.note} {taken.said}".strip())
+
+
+def digest_of(words: Sequence[str]) -> str:
+    """Hex digest of some words in their order."""
+    return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_choice(config: RunConfig) -> None:

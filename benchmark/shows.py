@@ -73,7 +73,7 @@ def show_outcome(outcome: Outcome) -> None:
 def show_reports(outcome: Outcome, count: int = 3) -> None:
     """The first few reports of each model."""
     out = console()
-    for note in outcome.told:
+    for note in (*outcome.taken_out, *outcome.told):
         out.print(escape(note), style="yellow")
     for model, reports in outcome.reports.items():
         failures = sum(bool(report.failure) for report in reports)

@@ -25,6 +25,7 @@ FLOORS = {
     "progress": 1,
     "shares": 1,
     "machine": 1,
+    "overlap": 1,
     "sampling": 2,
     "strata": 2,
     "registry": 2,

@@ -75,7 +75,9 @@ class TwoStudies:
     name, is_credentialed, note = "two", False, ""
 
     def cases(self, split: str) -> list[Case]:
-        return [replace(WHOLE, id=f"{split}{number}", patient=f"{split}{number}") for number in range(2)]
+        names = [f"{split}{number}" for number in range(2)]
+        images = {name: tuple(replace(image, path=Path(name) / image.path) for image in WHOLE.images) for name in names}
+        return [replace(WHOLE, id=name, patient=name, images=images[name]) for name in names]
 
     def references(self, split: str) -> list[Reference]:
         return [Reference(case.id, "Clear lungs.") for case in self.cases(split)]

@@ -19,10 +19,10 @@ class Fake:
         self.ids = ids
 
     def cases(self, split: str) -> list[Case]:
-        return [Case(case_id, "p", "s", ()) for case_id in self.ids]
+        return [Case(f"{split} {case_id}", f"p {split}", "s", ()) for case_id in self.ids]
 
     def references(self, split: str) -> list[Reference]:
-        return [Reference(case_id, f"{split} {case_id}") for case_id in self.ids]
+        return [Reference(f"{split} {case_id}", f"{split} {case_id}") for case_id in self.ids]
 
     def fingerprint(self, split: str) -> str:
         return split
@@ -55,12 +55,12 @@ def test_another_dataset_lends_its_train_and_validate_splits_alone() -> None:
 
 def test_cases_keep_their_order_and_the_limit_takes_the_first() -> None:
     data = read(Fake(), replace(CONFIG, limit=2))
-    assert [case.id for case in data.cases] == [reference.case_id for reference in data.references] == ["a", "b"]
+    assert [case.id for case in data.cases] == [reference.case_id for reference in data.references] == ["test a", "test b"]
     assert data.counts == {"cases": 2, "patients": 1}
 
 
 def test_repeated_ids_are_refused_because_they_would_pair_the_wrong_report() -> None:
-    with pytest.raises(UserError, match="1 repeated case ids, the first 'a'"):
+    with pytest.raises(UserError, match="1 repeated case ids, the first 'test a'"):
         read(Fake(("a", "b", "a")), CONFIG)
 
 
@@ -69,7 +69,7 @@ def test_a_reader_that_shifts_its_references_is_refused() -> None:
         def references(self, split: str) -> list[Reference]:
             return super().references(split)[::-1]
 
-    with pytest.raises(UserError, match="pairs case 'a' with the reference of 'c'"):
+    with pytest.raises(UserError, match="pairs case 'test a' with the reference of 'test c'"):
         read(Shifted(), CONFIG)
 
 
