@@ -78,7 +78,7 @@ class Outcome:
             "models": [spec.label for spec in registry.parse_specs(self.config.models)] or list(self.reports),
             "note": " ".join(filter(None, (self.data.note, *self.taken_out, *self.told, *self.put_together, *self.context))),
             "cards": {model: card for model, card in self.cards.items() if model in self.reports},
-            "measured": f"{registry.parse_spec(self.config.dataset).name}/{self.config.split}" if self.config.dataset else "",
+            "measured": f"{self.config.dataset}/{self.config.split}@{self.data.of_split}" if self.config.dataset else "",
             "skipped": self.failed,
             "counts": self.data.counts,
             "level": self.config.level,

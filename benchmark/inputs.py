@@ -35,6 +35,8 @@ class Data:
     is_private: bool
     """the text may not travel, or nobody said that it may"""
     problems: list[Problem] = field(default_factory=list)
+    of_split: str = ""
+    """fingerprint of the whole split, of which these may be a part"""
     names_patients: bool = True
     """False where nobody said whose cases these are: each is then drawn on its own"""
 
@@ -208,7 +210,7 @@ def read(dataset: Dataset, config: RunConfig) -> Data:
         kinds = ", ".join(sorted({problem.kind for problem in problems}))
         raise UserError(f"no case in split {config.split!r} of {config.dataset}" + (f" (stepped over: {kinds})" if kinds else ""))
     fingerprint = dataset.fingerprint(config.split)
-    data = Data(config.dataset, cases, references, fingerprint, dataset.note, dataset.is_credentialed, problems)
+    data = Data(config.dataset, cases, references, fingerprint, dataset.note, dataset.is_credentialed, problems, fingerprint)
     return chosen(replace(data, cases=reduced(cases, config.context or "full")), config)
 
 

@@ -126,11 +126,13 @@ class ProtocolCard:
     """``beam search, 3 beams, at most 60 tokens``; ``none`` where nothing is decoded"""
     training: str = ""
     """data and split that it learnt from: ``MIMIC-CXR, official split, findings``; ``none`` where nothing was learnt"""
-    leaks: Mapping[str, str] | None = None
+    leaks: Mapping[str, str | None] | None = None
     """measured data -> what of them the model has learnt from, as a footnote says it; a mark stands beside the model's name where they are measured.
 
     A key is a dataset's registered name, or one split of it: ``{"chest_imagenome": "39,243 of its 47,393 test images are in MIMIC-CXR's train
-    split", "mimic_cxr/train": "its own training split"}``. {} = of none; None = not known, which has a mark of its own.
+    split", "mimic_cxr/train": "its own training split"}``; or the fingerprint of a split; or a split of a dataset with just that argument, also with
+    none: ``phantom:seed=7/train``, ``phantom:/train``; or ``*``, whatever else there is. {} = of none; None, of all or of one = not known, which has
+    a mark of its own.
     """
     licence: str = ""
     """of code and weights, as far as they bind a user: ``MIT (code), PhysioNet (weights)``"""
@@ -139,9 +141,11 @@ class ProtocolCard:
     remarks: tuple[str, ...] = ()
     """whole sentences on what a score would hide: ``Cuts every report at 60 tokens.``"""
 
-    def leak(self, dataset: str, split: str) -> str | None:
-        """What the model has learnt from, of the split of a dataset; empty = nothing, None = not known."""
-        return None if self.leaks is None else self.leaks.get(dataset) or self.leaks.get(f"{dataset}/{split}", "")
+    def leak(self, dataset: str, split: str, fingerprint: str = "") -> str | None:
+        """What the model has learnt from, of the split of a dataset as typed; empty = nothing, None = not known."""
+        name, _, argument = dataset.partition(":")
+        keys = (fingerprint, f"{name}:{argument}/{split}", f"{name}/{split}", name, "*")
+        return None if self.leaks is None else next((self.leaks[key] for key in keys if key in self.leaks), "")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import numpy as np
 
 from adapters.cvt2distilgpt2.files import DOI, has_vocabulary, vocabulary_folder
 from adapters.cvt2distilgpt2.pixels import TooSmall, middle
-from adapters.protocol import IN_MIMIC_TRAIN, OURS, learnt_by_command
+from adapters.protocol import OURS, learnt_by_command, learnt_from
 from adapters.running import device_named
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import Case, ProtocolCard, Report, UserError
@@ -192,7 +192,7 @@ class CvT2DistilGPT2:
         learnt = learnt_by_command(self.loaded.about)
         is_phantom = self.loaded.about.get("data", {}).get("dataset") == "phantom"
         trained: str
-        leaks: dict[str, str] | None
+        leaks: dict[str, str | None] | None
         remarks: tuple[str, ...]
         if self.is_published:
             trained, leaks, remarks = self._published()
@@ -212,17 +212,13 @@ class CvT2DistilGPT2:
             remarks=remarks,
         )
 
-    def _published(self) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    def _published(self) -> tuple[str, dict[str, str | None] | None, tuple[str, ...]]:
         """Training, leaks and remarks of the authors' weights. Which of the two they are, no tensor tells, but the number of views does."""
         if self.views > 1:
             own = "trained on 2,069 of the 2,955 studies of Chen et al.'s annotation.json; other splits of IU X-Ray share them"
-            leaks = {"iu_xray/train": "its own training split", "iu_xray/validate": "its checkpoint was chosen on it"}
+            leaks = learnt_from("iu_xray").leaks
             return f"IU X-Ray, split and cleaning of Chen et al. (R2Gen), findings; {own}", leaks, (CUT, COLLAPSE)
-        leaks = {
-            "mimic_cxr/train": "its own training split",
-            "mimic_cxr/validate": "its checkpoint was chosen on it",
-            "chest_imagenome": IN_MIMIC_TRAIN,
-        }
+        leaks = learnt_from("mimic_cxr").leaks
         return "MIMIC-CXR, official train split, cleaning of Chen et al. (R2Gen), findings", leaks, (CUT, COLLAPSE)
 
 

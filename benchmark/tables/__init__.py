@@ -61,7 +61,7 @@ def write_tables(
     level      of the intervals; draws: of the bootstrap; interval: percentile or bca; flips: of the paired tests; all for the notes under the tables
     decimals   metric -> digits to print
     cards      model -> what it says of itself; a model without one, as of reports that already exist, has no mark and no block
-    measured   ``dataset/split``, for what models have learnt of it; cards.csv is written where there are cards
+    measured   ``dataset/split``, or ``dataset:argument/split@fingerprint``, for what models learnt of it; cards.csv is written if there are cards
 
     Raises ``UnlikeSignatures`` before anything is written. A table that needs what is not there (two models, the lesions, parts of the cases) is
     not written, and one that an earlier run left is removed: it would speak of numbers that are gone.

@@ -20,7 +20,7 @@ COLUMNS = ("model", "target", "inputs", "decoding", "training", "leak", "licence
 
 
 def mark_of(card: ProtocolCard | None, measured: str) -> str:
-    """The mark beside the model's name; none without a card, or where the model has learnt from other data. ``measured`` is ``dataset/split``."""
+    """The mark beside the model's name; none without a card, or where the model has learnt from other data. ``measured``: see ``write_tables``."""
     leak = "" if card is None else card.leak(*_dataset_and_split(measured))
     return UNKNOWN if leak is None else LEAKS if leak else ""
 
@@ -77,6 +77,8 @@ def _inputs(card: ProtocolCard) -> str:
     return "" if card.inputs is None else ", ".join(card.inputs) or "nothing of the case"
 
 
-def _dataset_and_split(measured: str) -> tuple[str, str]:
-    dataset, _, split = measured.partition("/")
-    return dataset, split
+def _dataset_and_split(measured: str) -> tuple[str, str, str]:
+    """Dataset as typed, split and fingerprint of ``dataset/split@fingerprint``; an argument may be a path."""
+    dataset, _, rest = measured.rpartition("/")
+    split, _, fingerprint = rest.partition("@")
+    return dataset, split, fingerprint

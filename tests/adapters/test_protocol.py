@@ -52,6 +52,7 @@ def test_the_place_of_a_dataset_is_on_no_card() -> None:
         ("python -m benchmark train clala --preset demo --dataset phantom --out w", "phantom"),
         ("python -m benchmark train clala -d chest_imagenome:/data", "chest_imagenome"),
         ("python -m benchmark train clala --dataset=iu_xray:/data", "iu_xray"),
+        ("python -m benchmark train clala -dmimic_cxr:/x", "mimic_cxr"),
         ("python -m benchmark train clala", "phantom"),
         ("./own_script.py --dataset phantom", ""),
         ("train 'unclosed", ""),
@@ -70,6 +71,52 @@ def test_a_split_of_our_own_is_marked_where_that_dataset_is_measured() -> None:
     for rule, is_marked in (("stratified", True), ("official", False)):
         card = ProtocolCard(leaks=learnt_by_command({"command": command + rule}).leaks)
         assert bool(card.leak("chest_imagenome", "test")) == is_marked
+
+
+def here(dataset: str, **digests: str) -> ProtocolCard:
+    """The card of weights that were trained here on a dataset."""
+    data = {"data": {"dataset": dataset.partition(":")[0], "fingerprint": digests}} if digests else {}
+    return ProtocolCard(leaks=learnt_by_command({"command": f"python -m benchmark train rgrg --dataset {dataset}", **data}).leaks)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "measured"),
+    [
+        ("manifest:a.csv", "manifest:b.csv"),
+        ("manifest:a.csv", "phantom"),
+        ("phantom", "manifest:b.csv"),
+        ("mimic_cxr:/data", "manifest:b.csv"),
+        ("iu_xray:/data", "manifest:b.csv"),
+        ("phantom", "chest_imagenome:/tree"),
+        ("phantom", "mimic_cxr:/tree"),
+        ("chest_imagenome:/tree", "phantom"),
+        ("mimic_cxr:/tree", "phantom"),
+        ("phantom", "elsewhere"),
+        ("elsewhere", "phantom"),
+    ],
+)
+def test_where_nobody_knows_whether_it_was_learnt_from_nothing_is_not_said(learnt: str, measured: str) -> None:
+    assert here(learnt).leak(measured, "test") is None
+
+
+def test_data_of_the_same_digest_are_the_same_data_by_whichever_name() -> None:
+    for learnt in ("phantom", "manifest:a.csv", "iu_xray:/data"):
+        for measured in ("chest_imagenome:/tree", "manifest:/b.csv", "phantom:seed=7"):
+            assert here(learnt, train="abc", validate="def").leak(measured, "train", "abc") == "it was trained with the train split itself"
+
+
+def test_phantoms_of_another_seed_are_not_those_that_were_learnt_from() -> None:
+    card = here("phantom:seed=7")
+    assert card.leak("phantom:seed=7", "train")
+    assert card.leak("phantom", "train") is None
+    assert card.leak("phantom", "test") == ""
+    assert here("phantom").leak("phantom", "train")
+
+
+def test_what_was_learnt_from_is_taken_from_the_data_on_record_and_not_from_the_words_of_a_command() -> None:
+    about = {"command": "./my_script.py", "data": {"dataset": "mimic_cxr"}}
+    assert learnt_by_command(about).training.startswith("mimic_cxr,")
+    assert ProtocolCard(leaks=learnt_by_command(about).leaks).leak("chest_imagenome", "test") == IN_MIMIC_TRAIN
 
 
 def test_the_demo_of_clala_learnt_from_phantoms() -> None:
