@@ -95,6 +95,9 @@ class CvT2DistilGPT2:
             self.loaded = load_checkpoint(self.path, folder, trust_pickle=trust_pickle)
         else:
             self.loaded = load_folder(self.path)
+        words = self.loaded.network.sizes.words
+        if beams > 1 and 2 * beams > words:
+            raise UserError(f"cvt2distilgpt2: beams is {beams}; its search needs {2 * beams:,} pieces, and these weights have {words:,}: take less")
         self.network = self.loaded.network.to(self.device)
         places = self.network.sizes.places
         self.max_length = min(max_length or (PUBLISHED_LENGTH if self.is_published else places), places)

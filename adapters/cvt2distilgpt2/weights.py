@@ -24,6 +24,7 @@ from adapters.cvt2distilgpt2.pieces import HUB_NAME, Pieces
 from adapters.cvt2distilgpt2.sizes import Sizes
 from adapters.learning_state import WEIGHTS, distinct, write_tensors
 from benchmark.records import UserError
+from clala.misfit import misfit
 
 CONFIG = "config.json"
 FORMAT = 1
@@ -222,14 +223,9 @@ def _pairs(theirs: str, ours: str) -> Iterator[tuple[str, Place]]:
 
 
 def _check(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
-    """Raise WrongWeights for the first of what is missing, left over or of another shape."""
-    missing, left_over = sorted(wanted.keys() - state.keys()), sorted(state.keys() - wanted.keys())
-    if missing or left_over:
-        found = [f"{len(names)} {what} (first {names[0]})" for names, what in ((missing, "are missing"), (left_over, "have no place")) if names]
-        raise WrongWeights(f"{path}: of the {len(wanted)} tensors of a CvT2DistilGPT2 of this size {', and '.join(found)}; {REMEDY}")
-    for name, value in wanted.items():
-        if value.shape != state[name].shape:
-            raise WrongWeights(f"{path}: {name} is {tuple(state[name].shape)}, expected is {tuple(value.shape)}; {REMEDY}")
+    """Raise WrongWeights for the first of what is missing, left over, of another shape or no number."""
+    if problem := misfit(wanted, state, "a CvT2DistilGPT2 of this size"):
+        raise WrongWeights(f"{path}: {problem}; {REMEDY}")
 
 
 def _check_words(pieces: Pieces, sizes: Sizes, folder: Path) -> None:

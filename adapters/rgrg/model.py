@@ -94,6 +94,10 @@ class RGRG:
         self.path = Path(argument) if argument else weights or DEMO_WEIGHTS
         self.device = device_named(device, "rgrg")
         loaded = load(self.path)
+        if beams > 1 and 2 * beams > loaded.network.sizes.words:
+            raise UserError(
+                f"rgrg: beams is {beams}; its search needs {2 * beams:,} words, and these weights have {loaded.network.sizes.words:,}: take less"
+            )
         self.about = loaded.about
         folder = self.path if self.path.is_dir() and tokenizer is None else tokenizer_folder(tokenizer, self.path.parent)
         self.words = Words.of_folder(folder, loaded.network.sizes.words)

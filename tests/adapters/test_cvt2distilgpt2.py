@@ -278,7 +278,7 @@ TRAINABLE = Sizes(36, 32, (8, 12, 16), (1, 1, 1), (1, 2, 2), words=300, places=6
 class FakeDataset:
     """Images with a bright half, and reports that say which."""
 
-    name = "halves"
+    name = "phantom"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -396,6 +396,8 @@ def test_a_folder_of_another_model_is_refused(weights: Path, tmp_path: Path) -> 
 def test_settings_that_cannot_be_are_refused(weights: Path, dataset: FakeDataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"beams is 0, .* at least 1, 1, 2 and 1 are needed"):
         CvT2DistilGPT2(str(weights), beams=0)
+    with pytest.raises(UserError, match=r"beams is 9000; its search needs 18,000 pieces, and these weights have [\d,]+: take less"):
+        CvT2DistilGPT2(str(weights), beams=9000)
     with pytest.raises(UserError, match="no preset 'huge'; known: demo, published"):
         train(dataset, out=tmp_path, preset="huge")
 

@@ -374,7 +374,7 @@ def test_a_folder_that_is_not_whole_is_refused(file: str, content: str | None, s
 class Three:
     """A dataset of three images, each with a report of its own."""
 
-    name = "three"
+    name = "phantom"
 
     def cases(self, split: str) -> list[Case]:
         return [case(path, name=path.stem) for path in IMAGES] if split == "train" else []

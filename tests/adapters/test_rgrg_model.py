@@ -52,7 +52,7 @@ BOXES: dict[str, BoxXYXY] = {"right lung": (5.0, 10.0, 38.0, 80.0), "left lung":
 class Phantoms:
     """Six images of three patients; every second one has an effusion on the left."""
 
-    name = "phantoms of a test"
+    name = "phantom"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -210,6 +210,11 @@ def test_images_that_are_odd_or_not_there_are_answered_or_named(model: RGRG, pha
     assert "no such file" in none.failure
     assert without.failure == "the case has no image"
     assert good == answers(model, [phantoms.case(0)])[0]
+
+
+def test_more_beams_than_words_are_refused_before_the_first_case(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"beams is 90000; its search needs 180,000 words, and these weights have [\d,]+: take less"):
+        RGRG(str(folder), device="cpu", beams=90000)
 
 
 def test_settings_that_cannot_be_are_refused(folder: Path) -> None:
