@@ -156,7 +156,7 @@ def learn(
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     fit = _Fit(learner, schedule, seed, where, name, stage, precision, save_every, out, pairs)
-    summary = fit.run(data_of(training, pairs))
+    summary = fit.run(data_of(training, pairs), about or {})
     before = _about_of(out) if stage else {}
     learner.network.eval()
     (out / ABOUT).unlink(missing_ok=True)  # that it is there says that all the rest is
@@ -201,7 +201,7 @@ class _Fit:
         self.precision = "bf16" if precision == "bf16" or (precision == "auto" and is_fast) else "fp32"
         self.per_epoch = max(1, len(pairs["train"]) // schedule.batch_size)
 
-    def run(self, data: Mapping[str, Any]) -> dict[str, float]:
+    def run(self, data: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, float]:
         """All epochs, from where the last state stands; the best weights are in the network afterwards. Returns numbers for the summary."""
         network, schedule = self.learner.network.to(self.device), self.schedule
         if schedule.epochs == 0 or not any(parameter.requires_grad for parameter in network.parameters()):
@@ -209,6 +209,7 @@ class _Fit:
         optimiser = torch.optim.AdamW(groups_of(network, schedule), lr=schedule.learning_rate, fused=True)
         shapes = hashlib.sha256(repr([(n, tuple(p.shape), p.requires_grad) for n, p in network.named_parameters()]).encode()).hexdigest()[:12]
         key = {"model": self.name, "network": shapes, "schedule": asdict(schedule), "seed": self.seed, "data": dict(data)}
+        key |= {"settings": dict(about)} if about else {}  # dropout, the words that count, where reports are cut: no shape tells them
         state = TrainingState(self.out / WORK / (self.stage or "state"), network, optimiser, key)
         at = state.load() or {"step": 0, "epoch": 0, "batch": 0, "best": None, "at_best": {}}
         for epoch in range(at["epoch"], schedule.epochs):

@@ -37,7 +37,7 @@ class TrainingState:
         self.folder, self.network, self.optimiser, self.key = folder, network, optimiser, json.loads(json.dumps(key))
         learning = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
         self._learning = [(name, parameter) for name, parameter in network.named_parameters() if id(parameter) in learning]
-        self._note: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8")) if (folder / NOTE).exists() else {}
+        self._note: dict[str, Any] = _note_of(folder)
         if self._note and (other := sorted(name for name in self._note["key"].keys() | self.key.keys() if self._differs(name))):
             raise OtherTraining(
                 f"{folder}: holds the states of a training with another {', '.join(other)}; train into another folder, or delete this one"
@@ -102,6 +102,19 @@ class TrainingState:
         with torch.no_grad():
             for name, value in wanted.items():
                 value.copy_(stored[name])
+
+
+def _note_of(folder: Path) -> dict[str, Any]:
+    """What the folder's note says; empty if there is none. Raises OtherTraining for half a note, of a disk that was full or a copy that broke off."""
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        note = None
+    if not isinstance(note, dict) or not {"number", "best", "counters", "key"} <= note.keys():
+        raise OtherTraining(f"{folder / NOTE}: should say where a training stands, and cannot be read; delete {folder} to begin anew")
+    return note
 
 
 def distinct(module: nn.Module) -> dict[str, Tensor]:

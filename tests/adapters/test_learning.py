@@ -141,6 +141,23 @@ def test_the_states_of_another_training_are_refused(tmp_path: Path) -> None:
         learn(Line(), Lines({"train": 32, "validate": 25}), tmp_path, **SETTINGS)
 
 
+def test_settings_that_no_shape_tells_belong_to_what_must_agree(tmp_path: Path) -> None:
+    """Gone on with another dropout, the weights would be of neither training while about.json names the second."""
+    learn(Line(), Lines(), tmp_path, **SETTINGS, about={"dropout": 0.1})
+    learn(Line(), Lines(), tmp_path, **SETTINGS, about={"dropout": 0.1})
+    with pytest.raises(OtherTraining, match="another settings;"):
+        learn(Line(), Lines(), tmp_path, **SETTINGS, about={"dropout": 0.2})
+
+
+@pytest.mark.parametrize("half", ['{"number": 3, "be', "[]", '{"number": 3}', ""])
+def test_half_a_note_of_where_a_training_stands_is_said_with_the_way_on(tmp_path: Path, half: str) -> None:
+    learn(Line(), Lines(), tmp_path, **SETTINGS)
+    note = tmp_path / "work" / "state" / "state.json"
+    note.write_text(half)
+    with pytest.raises(OtherTraining, match=r"state\.json: should say where a training stands, and cannot be read; delete .*state to begin anew"):
+        learn(Line(), Lines(), tmp_path, **SETTINGS)
+
+
 def test_a_loss_that_is_no_number_stops_and_says_its_parts(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLoss, match=r"train line: the loss of step 6 is not finite: square inf, size \S+; lower the learning rate"):
         learn(Line(spoil_at=7), Lines(), tmp_path, **SETTINGS)
