@@ -221,6 +221,8 @@ def chosen(data: Data, config: RunConfig) -> Data:
         return replace(data, cases=data.cases[: config.limit], references=data.references[: config.limit])
     taken = sample(data.references, config.sample, config.seed)
     cases, references = [data.cases[place] for place in taken.places], [data.references[place] for place in taken.places]
+    if len(cases) == len(data.cases):
+        return replace(data, note=f"{data.note} {taken.said}".strip())
     # Two samples of one size are other cases: what the whole is known by does not tell them apart.
     of_sample = digest_of([data.fingerprint, *(case.id for case in cases)])
     return replace(data, cases=cases, references=references, fingerprint=of_sample, note=f"{data.note} {taken.said}".strip())

@@ -36,12 +36,14 @@ class Sample(NamedTuple):
 
 
 def sample(references: Sequence[Reference], size: int, seed: int) -> Sample:
-    """Exactly ``size`` of the cases; always the same ones for the same references and seed. Raises ``UserError`` if there are not so many."""
+    """Exactly ``size`` of the cases, the same for the same references and seed, however ordered. Raises ``UserError`` if there are not so many."""
     count = len(references)
     if not 0 < size <= count:
         raise UserError(f"--sample {size:,} was asked of {count:,} cases; leave it away for all of them, or ask for 1 to {count:,}")
     positive, labelled = _positive(references)
-    places = np.flatnonzero(choose(positive, size, seed)).tolist()
+    # Drawn in the order of the ids: a table whose rows were sorted anew has the same sample.
+    order = sorted(range(count), key=lambda place: references[place].case_id)
+    places = sorted(order[drawn] for drawn in np.flatnonzero(choose(positive[order], size, seed)).tolist())
     return Sample(places, f"A sample of {size:,} of {count:,} cases, stratified by lesion, seed {seed}; lesions {labelled}.")
 
 

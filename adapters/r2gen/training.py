@@ -136,7 +136,7 @@ def train_family(
     network.reader.extractor.to(memory_format=torch.channels_last)  # the same numbers, in the order in which a core convolves them fastest
     learner = Learner(family, network, vocabulary, Manners("mimic_cxr", 1, max_length))
     about: dict[str, Any] = {"preset": preset, "words": len(vocabulary), "weights": sum(parameter.numel() for parameter in network.parameters())}
-    about |= {"eyes": REMARK} if eyes_epochs else {}
+    about |= {"threshold": threshold, "max_length": max_length, **({"eyes": REMARK} if eyes_epochs else {})}
     if precision == "auto" and device_named(device, f"train {family.name}").type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16"):
         precision = "bf16"  # a ResNet learns about twice as fast so
     settings = {**settings, "seed": seed, "device": device, "precision": precision, "name": family.name, "about": about}

@@ -134,6 +134,8 @@ def load(family: Family, path: Path, *, vocab: Path | None = None, trained_on: M
     Raises WrongWeights, WrongVocabulary.
     """
     if path.is_dir():
+        if given := [name for name, value in (("trained_on", trained_on), ("heads", heads)) if value is not None]:
+            raise WrongWeights(f"{path}: {' and '.join(given)} was given, but a folder says that of itself in its {CONFIG}; leave it away")
         return _load_folder(family, path, vocab)
     if not path.is_file():
         raise WrongWeights(f"{family.name}: there is no {path}; {family.remedy}")

@@ -444,6 +444,12 @@ def test_what_is_not_predicted_does_not_count(small: Network) -> None:
     assert loss == pytest.approx((4 * alone[0] + 5 * alone[1]) / 9, abs=1e-5)
 
 
+@pytest.mark.parametrize(("settings", "said"), [({"heads": 4}, "heads was"), ({"trained_on": "iu_xray", "heads": 4}, "trained_on and heads was")])
+def test_what_a_folder_says_of_itself_is_not_taken_from_a_setting(tmp_path: Path, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=rf"{said} given, but a folder says that of itself in its config\.json; leave it away"):
+        R2Gen(str(tmp_path), device="cpu", **settings)
+
+
 def test_a_preset_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="preset is 'large'; it must be one of demo"):
         train_family(R2GEN, {"demo": TRAINED}, Three(), out=tmp_path, preset="large", seed=1, threshold=1, max_length=20)

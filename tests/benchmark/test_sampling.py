@@ -141,3 +141,18 @@ def test_unit_is_refused_for_others_with_the_names_of_those_that_have_it(dataset
 def test_unit_does_not_overrule_a_setting_given_in_full() -> None:
     with pytest.raises(UserError, match=r"--set chest_imagenome.unit=image and --unit study say different things; give one"):
         with_unit({"chest_imagenome.unit": "image"}, "chest_imagenome:/data", "study")
+
+
+def test_a_sample_does_not_follow_the_order_of_the_rows() -> None:
+    """The same table, sorted anew, has the same cases: nobody's sample depends on how a spreadsheet was saved."""
+    references = [Reference(f"c{number}", "Pleural effusion." if number % 3 else "Clear lungs.") for number in range(60)]
+    turned = references[::-1]
+    taken = {references[place].case_id for place in sample(references, 20, 7).places}
+    assert {turned[place].case_id for place in sample(turned, 20, 7).places} == taken
+
+
+def test_a_sample_of_all_cases_is_all_cases() -> None:
+    """By the fingerprint too: else a model that learnt from these very data would go without its mark."""
+    whole = read(Dataset(60), replace(CONFIG, sample=None))
+    assert read(Dataset(60), replace(CONFIG, sample=60)).fingerprint == whole.fingerprint
+    assert read(Dataset(60), replace(CONFIG, sample=59)).fingerprint != whole.fingerprint
