@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed
 
 help:
 	@echo "make setup   make $(VENV) and install the project with what its models and tests need"
-	@echo "make demo    setup, then constant, retrieval and CLALA-Net on 300 phantoms; tables in results/runs/demo"
+	@echo "make demo    setup, then two floors, CLALA-Net and four baselines on 300 phantoms; tables in results/runs/demo"
 	@echo "make test    setup, then ruff, mypy and the tests"
 	@echo "make bench   setup, then the speed benchmarks (ratios, measured side by side)"
 
@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: setup
-	$(PY) -m benchmark run --models constant,retrieval,clala --out results/runs/demo
+	$(PY) -m benchmark run --models constant,retrieval,clala,rgrg,cvt2distilgpt2,r2gen,tsget --metrics lesions,meteor,rouge_l,bleu,degeneration --out results/runs/demo
 
 lint: setup
 	$(VENV)/bin/ruff check .

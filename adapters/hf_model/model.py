@@ -113,7 +113,11 @@ class HFModel:
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
         lacking = [name for name in ("torch", "torchvision", "transformers", "accelerate", "safetensors") if importlib.util.find_spec(name) is None]
-        small = "" if importlib.util.find_spec("bitsandbytes") else "; 8bit and 4bit need bitsandbytes, not installed: pip install bitsandbytes"
+        small = (
+            ""
+            if importlib.util.find_spec("bitsandbytes")
+            else "; 8bit and 4bit need bitsandbytes, not installed: pip install 'clala-benchmark[quantised]'"
+        )
         return [
             (not lacking, f"packages{small}" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
             (
