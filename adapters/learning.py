@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 from adapters.learning_state import TrainingState
 from adapters.running import device_named
+from benchmark.datasets.unreadable import UnreadableImage
 from benchmark.progress import progress
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, TrainingData, UserError
@@ -52,7 +54,7 @@ class NonFiniteLoss(UserError):
 
 
 class NothingToLearn(UserError):
-    """The training split has no case that this learner can use."""
+    """The training split has no case that this learner can use, or none whose image can be read."""
 
 
 class Learner(Protocol):
@@ -67,7 +69,10 @@ class Learner(Protocol):
         """Its parameters with ``requires_grad`` are trained, buffers are kept with them."""
 
     def batch(self, cases: Sequence[Case], references: Sequence[Reference]) -> Any:
-        """What ``losses`` needs of these cases: tensors on the CPU, also within tuples, lists and dicts. Built in a background thread."""
+        """What ``losses`` needs of these cases: tensors on the CPU, also within tuples, lists and dicts. Built in a background thread.
+
+        Raises UnreadableImage for an image that shows nothing: that case is then left out and counted, and the others are asked for again.
+        """
 
     def losses(self, batch: Any) -> Mapping[str, Tensor]:
         """The parts of the loss by name, each one number, the batch being on the network's device. Their sum is what falls."""
@@ -138,6 +143,8 @@ def learn(
     save_every  steps between two saved states within an epoch; 0 = after each epoch alone
     about       further JSON values for ``about.json``
 
+    A case whose image cannot be read is left out; how many of each split is said at the end, and stands in ``about.json``.
+
     Raises NothingToLearn, NonFiniteLoss, OtherTraining; UserError for a setting that cannot be.
     """
     schedule = Schedule(epochs, batch_size, learning_rate, weight_decay, warmup, clip=clip, times=times or {})
@@ -170,6 +177,7 @@ def learn(
         "schedule": {**before.get("schedule", {}), stage: asdict(schedule)} if stage else asdict(schedule),
         "precision": fit.precision,
         "data": data_of(training, pairs),
+        "left_out": {split: len(why) for split, why in fit.left_out.items()},
         "versions": provenance(),
         "summary": {**before.get("summary", {}), **summary},
         "seconds": round(time.monotonic() - began + before.get("seconds", 0)),
@@ -200,6 +208,8 @@ class _Fit:
         is_fast = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         self.precision = "bf16" if precision == "bf16" or (precision == "auto" and is_fast) else "fp32"
         self.per_epoch = max(1, len(pairs["train"]) // schedule.batch_size)
+        self.left_out: dict[str, dict[str, str]] = {split: {} for split in pairs}
+        """of each split the cases whose image cannot be read, and why"""
 
     def run(self, data: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, float]:
         """All epochs, from where the last state stands; the best weights are in the network afterwards. Returns numbers for the summary."""
@@ -212,9 +222,11 @@ class _Fit:
         key |= {"settings": dict(about)} if about else {}  # dropout, the words that count, where reports are cut: no shape tells them
         state = TrainingState(self.out / WORK / (self.stage or "state"), network, optimiser, key)
         at = state.load() or {"step": 0, "epoch": 0, "batch": 0, "best": None, "at_best": {}}
+        self.left_out |= at.get("left_out", {})
         for epoch in range(at["epoch"], schedule.epochs):
             at = self._epoch(epoch, at, optimiser, state)
         state.restore_best()
+        self._say_left_out()
         prefix = f"{self.stage}_" if self.stage else ""
         return {f"{prefix}{name}": value for name, value in at["at_best"].items()}
 
@@ -225,9 +237,12 @@ class _Fit:
         if first == 0:
             torch.manual_seed(_seed_of(self.seed, self.stage, epoch))  # an epoch's dropout is the same wherever the last one stopped
         network.train()
-        began, total = time.monotonic(), 0.0
+        began, before, total = time.monotonic(), step, 0.0
         with progress(f"{self.label}, epoch {epoch + 1}/{schedule.epochs}", self.per_epoch, done=first, unit="steps") as advance:
-            for number, batch in enumerate(self._batches(self._order(epoch)[first:]), first + 1):
+            for number, (batch, _) in enumerate(self._batches("train", self._order(epoch)[first:]), first + 1):
+                if batch is None:
+                    advance(1)
+                    continue
                 for group in optimiser.param_groups:
                     group["lr"] = schedule.rate(step, schedule.epochs * self.per_epoch) * group["times"]
                 losses = self._losses(batch)
@@ -243,15 +258,17 @@ class _Fit:
                     parts = {part: float(value.detach()) for part, value in losses.items()}
                     self._log(event="step", epoch=epoch, step=step, rate=optimiser.param_groups[0]["lr"], loss=float(loss.detach()), **parts)
                 if self.save_every and step % self.save_every == 0 and number < self.per_epoch:
-                    state.save({**at, "step": step, "batch": number}, is_best=False)
+                    state.save({**at, "step": step, "batch": number, "left_out": self._left_out_now()}, is_best=False)
                 advance(1)
+        if step == 0:
+            raise NothingToLearn(f"{self.label}: no image of the split train can be read; first {self._first_left_out('train')}")
         found = self._validate()
         loss_now = found.get("loss_validate")
         is_best = loss_now is None or at["best"] is None or loss_now < at["best"]
-        self._log(event="epoch", epoch=epoch, step=step, loss_train=total / max(1, self.per_epoch - first), **found, seconds=time.monotonic() - began)
+        self._log(event="epoch", epoch=epoch, step=step, loss_train=total / max(1, step - before), **found, seconds=time.monotonic() - began)
         if is_best:
             at = {**at, "best": loss_now, "at_best": {**found, "best_epoch": epoch + 1}}
-        at = {**at, "step": step, "epoch": epoch + 1, "batch": 0}
+        at = {**at, "step": step, "epoch": epoch + 1, "batch": 0, "left_out": self._left_out_now()}
         state.save(at, is_best=is_best)
         return at
 
@@ -261,12 +278,15 @@ class _Fit:
         pairs, size = self.pairs["validate"], self.schedule.batch_size
         self.learner.network.eval()
         sums: dict[str, float] = {}
-        runs = [list(pairs[start : start + size]) for start in range(0, len(pairs), size)]
-        for run, batch in zip(runs, self._batches(runs), strict=True):
+        cases = 0
+        for batch, count in self._batches("validate", [list(pairs[start : start + size]) for start in range(0, len(pairs), size)]):
+            if batch is None:
+                continue
+            cases += count
             losses = self._losses(batch)
             for part, value in {"loss": sum_of(losses), **losses}.items():
-                sums[part] = sums.get(part, 0.0) + float(value) * len(run)
-        return {f"{part}_validate": round(value / len(pairs), 6) for part, value in sums.items()}
+                sums[part] = sums.get(part, 0.0) + float(value) * count
+        return {f"{part}_validate": round(value / cases, 6) for part, value in sums.items()}
 
     def _order(self, epoch: int) -> list[list[Pair]]:
         """The batches of an epoch, whole ones; what is left over has its turn in another epoch."""
@@ -274,12 +294,44 @@ class _Fit:
         order = np.random.default_rng((self.seed, epoch)).permutation(len(pairs))
         return [[pairs[row] for row in order[number * size : (number + 1) * size]] for number in range(self.per_epoch)]
 
-    def _batches(self, runs: Iterable[Sequence[Pair]]) -> Iterator[Any]:
-        for batch in ahead(partial(self._batch, run) for run in runs):
-            yield moved(batch, self.device)
+    def _batches(self, split: str, runs: Iterable[Sequence[Pair]]) -> Iterator[tuple[Any, int]]:
+        """Batches on the device and how many cases each has; None and 0 where no image of a run can be read."""
+        for batch, count in ahead(partial(self._batch, split, run) for run in runs):
+            yield moved(batch, self.device), count
 
-    def _batch(self, run: Sequence[Pair]) -> Any:
+    def _batch(self, split: str, run: Sequence[Pair]) -> tuple[Any, int]:
+        lost = self.left_out[split]
+        left = [pair for pair in run if pair[0].id not in lost]
+        try:
+            return (self._of_learner(left), len(left)) if left else (None, 0)
+        except UnreadableImage:
+            for pair in left:  # whose image it was, each says when it is asked for alone
+                try:
+                    self._of_learner([pair])
+                except UnreadableImage as error:
+                    lost[pair[0].id] = str(error)
+        left = [pair for pair in left if pair[0].id not in lost]
+        return (self._of_learner(left), len(left)) if left else (None, 0)
+
+    def _of_learner(self, run: Sequence[Pair]) -> Any:
         return self.learner.batch([case for case, _ in run], [reference for _, reference in run])
+
+    def _left_out_now(self) -> dict[str, dict[str, str]]:
+        """A copy: the thread that makes batches may add to it."""
+        return {split: dict(why) for split, why in self.left_out.items()}
+
+    def _say_left_out(self) -> None:
+        """One line for each split of which images could not be read."""
+        for split, why in self.left_out.items():
+            if why:
+                print(
+                    f"{self.label}: {len(why)} of {len(self.pairs[split])} cases of the split {split} were left out, for their images cannot be "
+                    f"read; first {self._first_left_out(split)}",
+                    file=sys.stderr,
+                )
+
+    def _first_left_out(self, split: str) -> str:
+        return next(f"{case}: {why}" for case, why in sorted(self.left_out[split].items()))
 
     def _losses(self, batch: Any) -> Mapping[str, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):

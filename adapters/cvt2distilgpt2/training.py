@@ -80,7 +80,7 @@ class ReportLearner:
         try:
             return middle(read_radiograph(path), self.network.sizes.resize_px, self.network.sizes.resize_px)
         except TooSmall as error:
-            raise UnreadableImage(f"radiograph {path}: {error}; leave it out of the training split") from error
+            raise UnreadableImage(f"radiograph {path}: {error}") from error
 
     @property
     def eyes(self) -> torch.nn.Module:

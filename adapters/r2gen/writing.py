@@ -25,7 +25,7 @@ from adapters.beam_search import Found, beam_search, greedy
 from adapters.chen_text import END
 from adapters.r2gen.weights import Loaded, Writes
 from adapters.running import device_named
-from benchmark.datasets.images import read_radiograph
+from benchmark.datasets.images import UnreadableImage, read_radiograph
 from benchmark.records import Case, Report, UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, R2Gen modules/dataloaders.py
@@ -125,7 +125,7 @@ class Writer:
         return f"{how}{penalty}, at most {self.steps} tokens"
 
 
-class TooSmall(UserError):
+class TooSmall(UnreadableImage):
     """An image of a few pixels."""
 
 

@@ -27,7 +27,7 @@ from adapters.rgrg.sizes import Sizes
 from adapters.rgrg.weights import save
 from adapters.rgrg.words import Words
 from adapters.running import device_named
-from benchmark.datasets.images import image_size_px, read_radiograph
+from benchmark.datasets.images import UnreadableImage, image_size_px, read_radiograph
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.records import Case, Reference, TrainingData, UserError
 from benchmark.vocabulary import REGIONS
@@ -227,10 +227,13 @@ def train_sizes(
 
 @torch.inference_mode()
 def mean_overlap(network: Network, pairs: Sequence[tuple[Case, Reference]], device: torch.device) -> float | None:
-    """Mean IoU of true boxes with the predicted ones, one that was not found counting 0; None without any."""
+    """Mean IoU of true boxes with the predicted ones, one not found counting 0, an image that cannot be read not at all; None without any."""
     found: list[float] = []
     for case, reference in pairs:
-        grey, size_px = read_radiograph(case.images[0].path), image_size_px(case.images[0].path)
+        try:
+            grey, size_px = read_radiograph(case.images[0].path), image_size_px(case.images[0].path)
+        except UnreadableImage:
+            continue
         fit = fit_of(*size_px, network.sizes.image_px)
         images = _normalised(torch.from_numpy(square(grey, network.sizes.image_px))[None].to(device), network.sizes)
         seen = network.detector(images)

@@ -325,6 +325,24 @@ def test_what_is_trained_says_of_new_images_what_they_show(model: CvT2DistilGPT2
     assert summary_of(weights)["words_loss_validate"] < 0.3
 
 
+def test_an_image_that_shows_nothing_does_not_stop_a_training(dataset: FakeDataset, tmp_path: Path) -> None:
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+
+    class OneMore(FakeDataset):
+        def __init__(self) -> None:
+            self.folder = dataset.folder
+
+        def cases(self, split: str) -> list[Case]:
+            return [*super().cases(split), Case("dot", "p", "s", (ImageFile(tmp_path / "dot.png", "AP"),))]
+
+        def references(self, split: str) -> list[Reference]:
+            return [*super().references(split), Reference("dot", "The left half is bright.")]
+
+    where: dict[str, Any] = {"out": tmp_path / "out", "device": "cpu", "seed": 42, "dropout": 0.0, "words": None, "half": True}
+    out = train_at(TRAINABLE, OneMore(), **where, epochs=1, eyes_epochs=1, batch_size=25, learning_rate=1e-3)
+    assert json.loads((out / "about.json").read_text())["left_out"] == {"train": 1, "validate": 1}
+
+
 def test_a_batch_answers_as_single_images_do(weights: Path, dataset: FakeDataset) -> None:
     texts = [
         [report.text for report in CvT2DistilGPT2(str(weights), device="cpu", batch_size=size, max_length=9).generate(dataset.cases("train"))]

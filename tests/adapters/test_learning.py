@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adapters.learning import KeptImages, NonFiniteLoss, NothingToLearn, Schedule, ahead, learn, moved
 from adapters.learning_state import OtherTraining, write_tensors
+from benchmark.datasets.images import UnreadableImage
 from benchmark.records import Case, ImageFile, Reference
 from benchmark.training import summary_of
 
@@ -186,6 +187,47 @@ def test_fewer_cases_than_a_batch_are_one_batch(tmp_path: Path) -> None:
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(NothingToLearn, match=r"train line: none of the 33 cases of the split train can be learnt from; give a dataset"):
         learn(Line(), Lines(reports=" "), tmp_path, **SETTINGS)
+
+
+class Torn(Line):
+    """Some of whose images cannot be read; asked for together, nobody says which."""
+
+    def __init__(self, torn: set[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.torn = torn
+
+    def batch(self, cases: Sequence[Case], references: Sequence[Reference]) -> dict[str, Any]:
+        if self.torn & {case.id for case in cases}:
+            raise UnreadableImage("radiograph x.png: the file is truncated or damaged; fetch it again")
+        return super().batch(cases, references)
+
+
+def test_cases_whose_images_cannot_be_read_are_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A whole batch of them too; and a training that was killed in between goes on without them, to the same weights."""
+    torn = {"train3", "train7", *(f"validate{number}" for number in range(8))}
+    learner = Torn(torn)
+    out = learn(learner, Lines(), tmp_path / "whole", **SETTINGS)
+    seen = set(chain(*learner.batches))
+    assert seen.isdisjoint(torn)
+    assert len(seen) == 33 + 25 - 10
+    said = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert said == [
+        f"train line: {count} cases of the split {split} were left out, for their images cannot be read; first {case}: radiograph x.png: the file is "
+        "truncated or damaged; fetch it again"
+        for count, split, case in (("2 of 33", "train", "train3"), ("8 of 25", "validate", "validate0"))
+    ]
+    assert json.loads((out / "about.json").read_text())["left_out"] == {"train": 2, "validate": 8}
+    assert summary_of(out)["loss_validate"] < 10
+    with pytest.raises(KeyboardInterrupt):
+        learn(Torn(torn, stop_after=9), Lines(), tmp_path / "killed", **SETTINGS)
+    again = learn(Torn(torn), Lines(), tmp_path / "killed", **SETTINGS)
+    assert weights(again) == weights(out)
+    assert json.loads((again / "about.json").read_text())["left_out"] == {"train": 2, "validate": 8}
+
+
+def test_where_no_image_can_be_read_nothing_is_learnt_and_it_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NothingToLearn, match=r"train line: no image of the split train can be read; first train0: radiograph x\.png: .* fetch it"):
+        learn(Torn({f"train{number}" for number in range(33)}), Lines(), tmp_path, **SETTINGS)
 
 
 def test_what_is_frozen_stays_and_what_has_a_factor_learns_by_it(tmp_path: Path) -> None:

@@ -429,6 +429,32 @@ def test_a_training_leaves_a_folder_that_is_a_model_with_its_card(tmp_path: Path
     assert any("Cuts every report at 20 tokens" in remark for remark in card.remarks)
 
 
+def test_an_image_that_shows_nothing_does_not_stop_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in the first stage nor in the second, whether it is a dot or no image at all."""
+    from PIL import Image
+
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
+    (tmp_path / "text.jpg").write_text("no image", encoding="utf-8")
+
+    class Five(Three):
+        def cases(self, split: str) -> list[Case]:
+            bad = [case(tmp_path / name, name=name) for name in ("dot.png", "text.jpg")]
+            return [*super().cases(split), *bad] if split == "train" else []
+
+        def references(self, split: str) -> list[Reference]:
+            bad = [Reference(name, "Mild edema is seen.") for name in ("dot.png", "text.jpg")]
+            return [*super().references(split), *bad] if split == "train" else []
+
+    folder = train_family(
+        R2GEN, {"demo": TRAINED}, Five(), out=tmp_path / "out", preset="demo", seed=1, threshold=1, max_length=20,
+        device="cpu", epochs=1, eyes_epochs=1, batch_size=5, learning_rate=1e-3,
+    )  # fmt: skip
+    assert json.loads((folder / "about.json").read_text())["left_out"] == {"train": 2, "validate": 0}
+    said = capsys.readouterr().err
+    for stage in ("eyes", "words"):
+        assert f"train r2gen, {stage}: 2 of 5 cases of the split train were left out, for their images cannot be read; first dot.png: " in said
+
+
 def test_what_is_not_predicted_does_not_count(small: Network) -> None:
     """Filling behind a report, and the 0 that a cut report has not."""
     network = Network(replace(small.sizes, dropout=0.0, patch_dropout=0.0)).eval()
