@@ -19,7 +19,7 @@ from benchmark.records import Case
 FOLDER = Path(adapters.__file__).parent
 CLASSES = {"r2gen": "R2Gen", "tsget": "TSGET", "cvt2distilgpt2": "CvT2DistilGPT2", "rgrg": "RGRG"}
 WITH_EYES = ["r2gen", "tsget", "cvt2distilgpt2"]
-IMAGES = 12
+IMAGES = 6
 
 
 def about(name: str) -> dict[str, Any]:

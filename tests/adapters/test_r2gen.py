@@ -398,15 +398,15 @@ def test_three_reports_are_learnt_by_heart() -> None:
     network = Network(replace(TRAINED, words=vocabulary.rows)).eval()  # without jitter and dropout, as it is asked afterwards
     learner = Learner(R2GEN, network, vocabulary, manners)
     batch = learner.batch(data.cases("train"), data.references("train"))
-    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
-    losses = []
-    for _ in range(150):
+    optimiser = torch.optim.Adam(network.parameters(), lr=4e-3, fused=True)
+    losses = [float("inf")]
+    while losses[-1] > 0.03 and len(losses) < 150:
         loss = learner.losses(batch)["words"]
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.05 < 2 < losses[0]
+    assert losses[-1] < 0.05 < 2 < losses[1]
     writes = Writer("r2gen", Loaded(network, vocabulary, manners, "", {}), device="cpu")
     assert [report.text for report in writes.generate(data.cases("train"))] == [
         "the lungs are clear .",
