@@ -13,21 +13,36 @@ Section = Literal["findings", "whole"]
 Refusals = Literal["fail", "keep"]
 """fail = a refusal in words is a failed case; keep = it is the report, and scored as one"""
 
-# At the beginning of an answer and in the first person, where no report of a radiologist begins so.
+# At the beginning of an answer and in the first person. "I cannot see any pneumothorax" is a finding: what cannot be done must be done to the image,
+# the report or the request itself, with nothing but words of their kind between.
+_VERB = (
+    "provide|interpret|analy[sz]e|diagnose|view|see|access|open|process|generate|write|read|review|evaluate|describe|give|offer|fulfil+|create|make"
+)
+_BESIDE = (
+    r"you|with|of|from|for|or|and|an?|the|this|that|these|those|any|such|your|actual|attached|uploaded|provided|given|medical|clinical|health|"
+    r"professional|official|formal|definitive|detailed|complete|full|structured|specific|personal|patient|chest|radiolog(?:y|ical)|radiographic|"
+    r"diagnostic|findings|images?|x-?rays?"
+)
+_THING = (
+    r"images?|imaging|pictures?|photos?|x-?rays?|radiographs?|scans?|films?|files?|attachments?|requests?|advice|"
+    r"diagnos[ei]s|opinions?|interpretations?|analys[ei]s|reports?|findings\ section|(?:this|that|it)(?=\s*(?:[.,;!]|\Z))"
+)
 _REFUSAL = re.compile(
     r"""\W*(?:
         (?:i['’]m|i\ am|we\ are|we['’]re)\ (?:very\ |really\ )?sorry\b
       | sorry,?\ (?:but\ )?(?:i|we)\b
       | i\ apologi[sz]e\b
-      | as\ an?\ (?:ai|artificial\ intelligence|language\ model|large\ language\ model|text-based)\b
-      | (?:unfortunately,?\ )?i\ (?:cannot|can\ ?not|can['’]t|am\ unable\ to|am\ not\ able\ to|won['’]t|will\ not)
-        \ (?:help|assist|provide|interpret|analy[sz]e|diagnose|comply|view|see|process|generate|write|read|review|evaluate|give|offer|fulfil|create)
+      | as\ an?\ (?:ai|artificial\ intelligence|language\ model|large\ language\ model|text-based)\b(?!-)
+      | (?:unfortunately,?\ )?i(?:\ (?:cannot|can\ ?not|can['’]t|won['’]t|will\ not)|(?:\ am|['’]m)\ (?:unable|not\ able)\ to)
+        (?:\ \w+ly)?\ (?:
+            (?:help|assist|comply)\b
+          | {verb}(?:,?(?:\ (?:or|and|nor))?\ {verb})*\ (?:(?:{beside}),?\ )*(?:{thing})\b
+        )
       | i\ (?:do\ not|don['’]t)\ have\ the\ ability\ to
-      | i['’]m\ (?:unable|not\ able)\ to\b
-    )""",
+    )""".format(verb=rf"(?:{_VERB})", beside=_BESIDE, thing=_THING),
     re.IGNORECASE | re.VERBOSE,
 )
-_HEADING = r"^[ \t#*_>-]*{}[ \t]*[*_]*[ \t]*(?::[ \t]*[*_]*|(?=\n|\Z))"
+_HEADING = r"^[ \t#*_>-]*{}[ \t]*(?:[*_]+[ \t]*)?(?::[ \t]*[*_]*|(?=\n|\Z))"
 """a word at the beginning of a line, in bold or as a heading, before a colon or alone on it"""
 _FINDINGS = re.compile(_HEADING.format(r"findings(?:\ section)?"), re.IGNORECASE | re.MULTILINE)
 _NEXT = re.compile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmark"))
 from llm_server import Server, serve
 
 from adapters.api_model import ApiModel
+from adapters.prompted.answer import Answer, read_answer
 from benchmark import cli, evaluator
 from benchmark.estimates import estimate_run
 from benchmark.llm.batch import Pauses
@@ -311,3 +313,48 @@ def test_cases_are_handed_in_as_a_batch_and_their_images_with_them(server: Serve
         ("bb", "The lungs are clear.", ""),
     ]
     assert server.requests() == []  # none was asked one by one
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I cannot see any pneumothorax. The heart is normal in size.",
+        "I cannot see any findings on this image that would suggest pneumonia.",
+        "I am unable to evaluate the left base because of rotation. Lungs are otherwise clear.",
+        "I'm unable to evaluate the apices. No effusion.",
+        "I cannot view a fracture. The bones are intact.",
+        "As an AI-assisted read: the lungs are clear.",
+    ],
+)
+def test_a_finding_in_the_first_person_is_no_refusal(said: str) -> None:
+    assert read_answer(said, "findings") == Answer(said, False)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I'm unable to view or analyze images directly.",
+        "I cannot interpret X-rays.",
+        "I can't interpret medical images, but a radiologist can.",
+        "I am not able to provide a medical diagnosis.",
+        "I cannot provide you with a radiology report.",
+        "I can’t see the attached image.",
+        "I'm not able to provide medical advice",
+        "Unfortunately, I can't help with that.",
+        "I cannot assist.",
+        "I cannot fulfill this request.",
+        "I can't interpret this.",
+        "As an AI language model, I have no eyes.",
+        "I'm sorry, but I can't.",
+    ],
+)
+def test_what_will_not_be_done_with_the_image_or_the_request_is_a_refusal(said: str) -> None:
+    assert read_answer(said, "findings").is_refusal
+
+
+def test_a_heading_with_blanks_behind_it_is_read_at_once() -> None:
+    """Each blank twice as many made it four times as slow: 8,000 took seconds."""
+    began = time.process_time()
+    assert read_answer("findings" + " " * 40_000 + "x", "findings").text.endswith("x")
+    assert time.process_time() - began < 1
+    assert read_answer("**Findings** : clear", "findings").text == "clear"
