@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.pretrained import FILES, network_folder, read_config, reading
-from adapters.vision_language.loading import empty
+from adapters.vision_language.loading import check_finite, empty
 from adapters.vision_language.memory import Sizes, language_sizes
 from adapters.vision_language.stored import WrongWeights
 from benchmark.records import UserError
@@ -92,4 +92,7 @@ def load(folder: Path, config: Any, *, precision: str, device: Any, device_map: 
                 f"hf: of the tensors of {folder.name} {len(named)} {what} ({named[0]} first) and would be random; take the folder whole, "
                 "or the version of transformers that it was written for"
             )
+    for name, value in network.state_dict().items():
+        if not value.is_meta:
+            check_finite(name, value, "hf")
     return network.eval().requires_grad_(False), sorted(map(str, told["unexpected_keys"]))

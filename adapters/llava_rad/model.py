@@ -10,7 +10,8 @@ greedy tokens) from the image file to the report, but for this:
 - the additions of its LoRA are put into the weights in 32 bits, theirs in 16; with 16 bits a report can differ by it, and by who shares its batch;
 - their batches hold questions of one length, ours are filled up on the left, and what fills them is not seen;
 - theirs keeps colour, if an image has any; here an image is made grey first. DICOM files are read too;
-- an indication is the case's, as the dataset cuts it out of the report; theirs was cut out by GPT-4, and not everywhere alike.
+- an indication is the case's, as the dataset cuts it out of the report; theirs was cut out by GPT-4, and not everywhere alike;
+- signs of the vocabulary in it (``</s>``, ``<image>``) become blanks, where theirs reads an end, or looks for a second image.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import Precision
 from adapters.vision_language.memory import Sizes
-from adapters.vision_language.pieces import IMAGE, around_images, number_of, read_pieces
+from adapters.vision_language.pieces import IMAGE, around_images, check_rows, number_of, read_pieces, signs_of, without_signs
 from adapters.vision_language.pixels import CLIP_DEVIATION, CLIP_MEAN, middle, normalised, short_side_to
 from adapters.vision_language.published import Published, needs_of
 from adapters.vision_language.writing import Asked, Writer, Written, reports
@@ -103,7 +104,9 @@ class LLaVARad:
         self._files = weights_of(folder, below)
         self.pieces = read_pieces(below, "llava_rad")
         self.begin, end = number_of(self.pieces, "<s>", "llava_rad"), number_of(self.pieces, "</s>", "llava_rad")
+        self.signs = signs_of(self.pieces)
         files = open_files(folder, below, trust_pickle=trust_pickle)
+        check_rows(self.pieces, files.language.vocab_size, "llava_rad")
         network = empty(lambda: Network(files.tower, files.language))
         run = fitted(
             files.sizes(network, max_tokens),
@@ -136,7 +139,7 @@ class LLaVARad:
         if not case.images:
             return "the case has no image"
         path = case.images[0].path
-        chunks = around_images(self.pieces, prompt(case.indication, self.question), self.begin)
+        chunks = around_images(self.pieces, prompt(without_signs(case.indication, self.signs), self.question), self.begin)
         return Asked(chunks, lambda: [self.picture(read_radiograph(path))], self.tower.side**2)
 
     def picture(self, grey: np.ndarray) -> np.ndarray:
@@ -173,7 +176,7 @@ class LLaVARad:
 def prompt(indication: str, question: str = "") -> str:
     """The whole prompt, with a sign for the image."""
     asked = question or (QUESTION_GIVEN.format(indication=indication.replace("\n", " ")) if indication.strip() else QUESTION)
-    return f"{SYSTEM} USER: {IMAGE}\n{asked.replace(IMAGE, '').strip()} ASSISTANT:"
+    return f"{SYSTEM} USER: {IMAGE}\n{without_signs(asked, [IMAGE]).strip()} ASSISTANT:"
 
 
 def finish(case: Case, written: Written) -> Report:

@@ -114,7 +114,7 @@ def open_files(weights: Path, base: Path, *, trust_pickle: bool = False) -> File
     words = opened(weights_files(base), WHO)
     words = renamed(words, LLAMA_EXTRAS, WHO)
     additions = opened([weights / ADDITIONS], WHO)
-    words = lora.merged(words, additions, lora.scale_of(weights, WHO), WHO)
+    words = lora.merged(words, additions, lora.read_lora(weights, WHO), WHO)
     projector = renamed(opened([weights / PROJECTOR], WHO), [(r"^(?:base_model\.)?(?:model\.)*mm_projector\.", "projector.")], WHO)
     seen = renamed(opened([weights / TOWER], WHO, inside="state_dict", trust_pickle=trust_pickle), CHECKPOINT, WHO)
     tower = _tower(seen)

@@ -9,7 +9,8 @@ Bannur et al., MAIRA-2: Grounded Radiology Report Generation, 2024 (https://arxi
 
 - it is computed in bf16 unless told otherwise; the published weights have 32 bits;
 - batches are filled up on the left, where theirs answers one case at a time;
-- texts of the case are said on one line, for MIMIC-CXR's have breaks wherever a line was full;
+- texts of the case are said on one line, for MIMIC-CXR's have breaks wherever a line was full; signs of the vocabulary in them (``</s>``, ``<box>``)
+  become blanks, where its processor reads them as signs;
 - an output that its own reader cannot read is kept as it came and counted, where theirs stops; boxes are in pixels of the image file, not cut down to
   whole ones.
 """
@@ -28,7 +29,7 @@ from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import Precision
 from adapters.vision_language.memory import Sizes
-from adapters.vision_language.pieces import IMAGE, ids_of, number_of, read_pieces, split_at
+from adapters.vision_language.pieces import IMAGE, check_rows, ids_of, number_of, read_pieces, signs_of, split_at, without_signs
 from adapters.vision_language.pixels import middle, normalised, short_side_to, spread_to_255
 from adapters.vision_language.published import Published, needs_of
 from adapters.vision_language.writing import Asked, Writer, Written, reports
@@ -99,6 +100,8 @@ class MAIRA2:
         self.pieces = read_pieces(self.folder, "maira2")
         self.begin, end, self.image = (number_of(self.pieces, sign, "maira2") for sign in ("<s>", "</s>", IMAGE))
         settings = read_settings(self.folder)
+        check_rows(self.pieces, settings.language.vocab_size, "maira2")
+        self.signs = signs_of(self.pieces)
         self.grounding, self.max_tokens = grounding, max_tokens or (LONGEST_WITH_PLACES if grounding else LONGEST)
         network = empty(lambda: Network(settings))
         sizes = sizes_of(settings, network, self.max_tokens)
@@ -132,7 +135,7 @@ class MAIRA2:
             return "the case has no image"
         frontal, lateral = views_of(case)
         paths = [path for path in (frontal.path, lateral.path if lateral else None, case.prior_image) if path is not None]
-        ids = [self.begin, *ids_of(self.pieces, prompt(case, has_lateral=lateral is not None, grounding=self.grounding))]
+        ids = [self.begin, *ids_of(self.pieces, prompt(case, has_lateral=lateral is not None, grounding=self.grounding, signs=self.signs))]
         return Asked(split_at(ids, self.image), lambda: [self.picture(path) for path in paths], self.settings.patches)
 
     def picture(self, path: Path) -> np.ndarray:
@@ -201,8 +204,13 @@ def views_of(case: Case) -> tuple[ImageFile, ImageFile | None]:
     return frontal, next((image for image in case.images if image.view.upper() in LATERAL and image is not frontal), None)
 
 
-def prompt(case: Case, *, has_lateral: bool, grounding: bool) -> str:
-    """The whole prompt, with a sign for each image."""
+def prompt(case: Case, *, has_lateral: bool, grounding: bool, signs: Sequence[str] = (IMAGE,)) -> str:
+    """The whole prompt, with a sign for each image; ``signs`` are those that the case's texts may not hold."""
+
+    def said(section: str) -> str:
+        """On one line; what is not there has a sign of its own."""
+        return " ".join(without_signs(section, signs).split()) or MISSING
+
     has_prior = case.prior_image is not None
     if not has_lateral and not has_prior:
         images = f"Given the current frontal image only{IMAGE}"
@@ -210,11 +218,6 @@ def prompt(case: Case, *, has_lateral: bool, grounding: bool) -> str:
         images = f"Given the current frontal image{IMAGE} and the current lateral image{IMAGE}"
     else:
         lateral = f" the current lateral image{IMAGE}" if has_lateral else ""
-        images = f"Given the current frontal image{IMAGE}{lateral} and the prior frontal image{IMAGE} PRIOR_REPORT: {_said(case.prior_report)}"
-    sections = f" INDICATION: {_said(case.indication)} TECHNIQUE: {_said(case.technique)} COMPARISON: {_said(case.comparison)}"
+        images = f"Given the current frontal image{IMAGE}{lateral} and the prior frontal image{IMAGE} PRIOR_REPORT: {said(case.prior_report)}"
+    sections = f" INDICATION: {said(case.indication)} TECHNIQUE: {said(case.technique)} COMPARISON: {said(case.comparison)}"
     return f"{SYSTEM} USER:  {images}{QUESTION}{PLACES if grounding else ''}{sections}  ASSISTANT: "
-
-
-def _said(section: str) -> str:
-    """A section on one line, without anything that would stand for an image; what is not there has a sign of its own."""
-    return " ".join(section.replace(IMAGE, " ").split()) or MISSING

@@ -34,7 +34,7 @@ from adapters.radialog.findings import NoFindings, file_named, in_words, read_fi
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import Precision
 from adapters.vision_language.memory import Sizes
-from adapters.vision_language.pieces import IMAGE, around_images, number_of, read_pieces
+from adapters.vision_language.pieces import IMAGE, around_images, check_rows, number_of, read_pieces
 from adapters.vision_language.pixels import middle, normalised, short_side_to, spread_to_255
 from adapters.vision_language.published import PATTERNS, Published, needs_of
 from adapters.vision_language.writing import WINDOW, Asked, Writer, Written, reports
@@ -139,6 +139,7 @@ class RaDialog:
         self.pieces = read_pieces(below, "radialog")
         self.begin, end = number_of(self.pieces, "<s>", "radialog"), number_of(self.pieces, "</s>", "radialog")
         files = open_files(folder, below, trust_pickle=trust_pickle)
+        check_rows(self.pieces, files.language.vocab_size, "radialog")
         network = empty(lambda: Network(files.language))
         beside = 0 if stored else sum(value.numel() for value in network.tower.state_dict().values())
         sizes = files.sizes(network, max_tokens, beside)

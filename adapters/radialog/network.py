@@ -126,7 +126,7 @@ def open_files(weights: Path, base: Path, *, trust_pickle: bool = False) -> File
     language = _language(weights)
     words = renamed(opened(weights_files(base), WHO, trust_pickle=trust_pickle), BASE, WHO)
     additions = opened([weights / ADDITIONS], WHO, trust_pickle=trust_pickle)
-    words = lora.merged(words, additions, lora.scale_of(weights, WHO), WHO)
+    words = lora.merged(words, additions, lora.read_lora(weights, WHO), WHO)
     trained = renamed(opened([weights / BESIDE], WHO, trust_pickle=trust_pickle), TRAINED, WHO)
     return Files({**trained, **renamed(words, [(r"^", "language.")], WHO)}, language)
 

@@ -59,7 +59,8 @@ def load(
     exact       parts, and tensors, that keep 32 bits whatever the precision: ``vqgan``, whose codes would be others
     device_map  how accelerate shall spread it over devices (auto, balanced, ...) in place of ``device``; empty = all of it on ``device``
 
-    Raises ``WrongWeights`` before anything is read if a tensor is missing, left over, or of another shape.
+    Raises ``WrongWeights`` before anything is read if a tensor is missing, left over, or of another shape; and for one that is not finite once it has
+    the precision that it is kept in.
     """
     import torch
 
@@ -81,12 +82,21 @@ def load(
         except Exception as error:  # a file that ends early is found out here, and each reader says so in its own way
             said = (str(error).splitlines() or [""])[0]
             raise WrongWeights(f"{who}: {name} cannot be read from its file ({type(error).__name__}: {said}); fetch the file again") from error
+        if tuple(tensor.shape) != tuple(one.shape):
+            raise WrongWeights(
+                f"{who}: {name} should be {tuple(one.shape)}, and was read as {tuple(tensor.shape)}; take the file as it was published"
+            )
         if name in matrices:
-            owner._parameters[leaf] = _small(tensor.to(number), precision).to(where)
-        elif leaf in owner._parameters:
-            owner._parameters[leaf] = torch.nn.Parameter(tensor.to(where, kept, copy=True), requires_grad=False)
+            tensor = tensor.to(number)
+            check_finite(name, tensor, who)
+            owner._parameters[leaf] = _small(tensor, precision).to(where)
+            continue
+        tensor = tensor.to(where, kept if leaf in owner._parameters or tensor.is_floating_point() else tensor.dtype, copy=True)
+        check_finite(name, tensor, who)
+        if leaf in owner._parameters:
+            owner._parameters[leaf] = torch.nn.Parameter(tensor, requires_grad=False)
         else:
-            owner._buffers[leaf] = tensor.to(where, kept if tensor.is_floating_point() else tensor.dtype, copy=True)
+            owner._buffers[leaf] = tensor
     for name, buffer in list(network.named_buffers()):
         if name not in stored:  # what follows from the sizes keeps its 32 bits, as transformers has it
             owner, leaf = _owner(network, name)
@@ -110,6 +120,18 @@ def check_fit(network: nn.Module, stored: Mapping[str, Stored], who: str) -> Non
         found.append(f"{len(other)} are of another shape (first {name}, {tuple(stored[name].shape)} where {wanted[name]} is expected)")
     if found:
         raise WrongWeights(f"{who}: of the network's {len(wanted)} tensors {', and '.join(found)}; take the files that were published, whole")
+
+
+def check_finite(name: str, tensor: Tensor, who: str) -> None:
+    """Raise ``WrongWeights`` for NaN and infinities: the reports would be words all the same, and scored."""
+    import torch
+
+    if not tensor.is_floating_point() or bool(torch.isfinite(tensor).all()):
+        return
+    count = int((~torch.isfinite(tensor)).sum())
+    said = f"{name} holds numbers that are not finite in {str(tensor.dtype).removeprefix('torch.')}, {count:,} of {tensor.numel():,}"
+    wider = "" if tensor.dtype == torch.float32 else ", or name precision=fp32"
+    raise WrongWeights(f"{who}: {said}; fetch the file again{wider}")
 
 
 def count_of(network: nn.Module, small: str = "") -> tuple[int, int]:

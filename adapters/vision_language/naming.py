@@ -12,18 +12,19 @@ Rule = tuple[str, str | tuple[str, ...] | None]
 
 
 def renamed(stored: Mapping[str, Stored], rules: Sequence[Rule], who: str) -> dict[str, Stored]:
-    """The same tensors under the names that all rules, one after the other, make of theirs. Raises ``WrongWeights`` if two get one name."""
+    """The same tensors under the names that all rules, one after the other, make of theirs. Raises ``WrongWeights`` if two get one name,
+    or one cannot be cut."""
     compiled = [(re.compile(pattern), place) for pattern, place in rules]
     found: dict[str, Stored] = {}
     for old, one in stored.items():
-        for new, part in _placed(old, one, compiled):
+        for new, part in _placed(old, one, compiled, who):
             if new in found:
                 raise WrongWeights(f"{who}: two tensors of the file would become {new}, {old} is the second; take the file as it was published")
             found[new] = part
     return found
 
 
-def _placed(name: str, one: Stored, rules: Sequence[tuple[re.Pattern[str], str | tuple[str, ...] | None]]) -> list[tuple[str, Stored]]:
+def _placed(name: str, one: Stored, rules: Sequence[tuple[re.Pattern[str], str | tuple[str, ...] | None]], who: str) -> list[tuple[str, Stored]]:
     for at, (pattern, place) in enumerate(rules):
         if not pattern.search(name):
             continue
@@ -32,8 +33,10 @@ def _placed(name: str, one: Stored, rules: Sequence[tuple[re.Pattern[str], str |
         if isinstance(place, str):
             name = pattern.sub(place, name)
             continue
+        if not one.shape or one.shape[0] % len(place):
+            raise WrongWeights(f"{who}: {name} is {one.shape}, and should be cut into {len(place)} equal parts; take the file as it was published")
         parts = [(pattern.sub(part, name), _part(one, number, len(place))) for number, part in enumerate(place)]
-        return [found for new, part in parts for found in _placed(new, part, rules[at + 1 :])]
+        return [found for new, part in parts for found in _placed(new, part, rules[at + 1 :], who)]
     return [(name, one)]
 
 

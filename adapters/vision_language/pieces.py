@@ -48,6 +48,29 @@ def number_of(pieces: Any, sign: str, who: str) -> int:
     return int(number)
 
 
+def signs_of(pieces: Any) -> list[str]:
+    """What a vocabulary takes as a sign wherever it stands in a text: begin, end, images, boxes. The longest come first."""
+    return sorted({sign.content for sign in pieces.get_added_tokens_decoder().values() if sign.content.strip()}, key=len, reverse=True)
+
+
+def without_signs(text: str, signs: Sequence[str]) -> str:
+    """The text with a blank for each sign, so that what is around one never makes another: a case may say ``<im<image>age>``, and shows no image."""
+    while found := [sign for sign in signs if sign in text]:
+        for sign in found:
+            text = text.replace(sign, " ")
+    return text
+
+
+def check_rows(pieces: Any, rows: int, who: str) -> None:
+    """Raise ``NoNetwork`` unless each id of the vocabulary has one of the embedding's rows; the run would end at the first report that needs it."""
+    numbers = pieces.get_vocab(with_added_tokens=True)
+    last = max(numbers, key=numbers.__getitem__)
+    if numbers[last] >= rows:
+        raise NoNetwork(
+            f"{who}: the vocabulary goes up to the id {numbers[last]} ({last}), the model has rows for {rows}; take the one published with it"
+        )
+
+
 def ids_of(pieces: Any, text: str) -> list[int]:
     """The ids of a text alone, without begin and end."""
     return list(pieces.encode(whole_signs(text), add_special_tokens=False).ids)

@@ -267,7 +267,9 @@ def _read(asked: Sequence[Asked]) -> list[Any]:
     found: list[Any] = []
     for one in asked:
         try:
-            found.append(list(one.images()))
+            own = list(one.images())
+            gaps = len(one.chunks) - 1
+            found.append(own if len(own) == gaps else f"the case has {len(own)} images, and its question places for {gaps}")
         except UserError as error:
             found.append(str(error))
     return found

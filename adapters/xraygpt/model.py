@@ -28,7 +28,7 @@ from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import Precision
 from adapters.vision_language.memory import Sizes, in_words
-from adapters.vision_language.pieces import SPACE, around_images, number_of, read_pieces
+from adapters.vision_language.pieces import SPACE, around_images, check_rows, number_of, read_pieces
 from adapters.vision_language.pixels import CLIP_DEVIATION, CLIP_MEAN, normalised, resized
 from adapters.vision_language.published import missing_packages
 from adapters.vision_language.writing import Asked, Drawn, Writer, Written, reports, seed_of
@@ -134,6 +134,7 @@ class XrayGPT:
         self.unknown = number_of(self.pieces, "<unk>", WHO)
         stops = [[number_of(self.pieces, piece, WHO) for piece in stop] for stop in STOPS]
         files = open_files(folder, below, trust_pickle=trust_pickle)
+        check_rows(self.pieces, files.language.vocab_size, WHO)
         network = empty(lambda: Network(files.shape, files.language))
         sizes = files.sizes(network, max_tokens)
         run = fitted(sizes, WHO, device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))

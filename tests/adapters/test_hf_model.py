@@ -182,6 +182,14 @@ def test_a_tensor_that_is_missing_or_misshapen_is_an_error_and_never_random(make
         make(altered(folder, tmp_path / "b", shorter))
 
 
+def test_a_tensor_that_is_not_finite_is_an_error(make: Callable[..., HFModel], folder: Path, tmp_path: Path) -> None:
+    def broken(tensors: dict[str, Any]) -> None:
+        next(value for name, value in sorted(tensors.items()) if "linear_1.weight" in name)[0, 0] = float("nan")
+
+    with pytest.raises(WrongWeights, match=r"hf: .*linear_1\.weight holds numbers that are not finite in float32, 1 of"):
+        make(altered(folder, tmp_path, broken))
+
+
 def test_a_tensor_without_a_place_is_on_the_card(make: Callable[..., HFModel], folder: Path, tmp_path: Path) -> None:
     def more(tensors: dict[str, Any]) -> None:
         tensors["a.head.of.its.own"] = next(iter(tensors.values())).clone()

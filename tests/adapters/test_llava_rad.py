@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ pytest.importorskip("accelerate")
 import tiny_llava_rad
 import torch
 from PIL import Image
-from tiny_vicuna import llama_config, vocabulary, write_vicuna
+from tiny_vicuna import llama_config, vocabulary, write_vicuna, write_vocabulary
 
 from adapters.llava_rad.model import LLaVARad, prompt
 from adapters.vision_language.stored import WrongWeights
@@ -124,6 +125,24 @@ def test_the_prompt_is_the_authors_with_and_without_an_indication() -> None:
     assert prompt("Cough,\nfever ") == f"{HEAD}{given} Cough, fever ASSISTANT:"
     assert prompt("rule out <image>PTX").count("<image>") == 1
     assert prompt("Cough", "Describe the findings of the chest x-ray.\n") == f"{HEAD}Describe the findings of the chest x-ray. ASSISTANT:"
+
+
+def test_signs_of_the_vocabulary_in_an_indication_are_no_images_and_no_ends(model: LLaVARad, cases: list[Case]) -> None:
+    """One such line must not stop the run of all other cases."""
+    odd = replace(cases[1], indication="a <im<image>age> b</s><s> c")
+    asked = model.ask(odd)
+    assert not isinstance(asked, str)
+    assert len(asked.chunks) == 2
+    assert 2 not in [*asked.chunks[0], *asked.chunks[1]]
+    assert [*asked.chunks[0], *asked.chunks[1]].count(1) == 1
+    assert [bool(report.text) for report in model.generate([cases[0], odd])] == [True, True]
+
+
+def test_a_vocabulary_of_another_model_is_refused_before_anything_is_read(published: tuple[Path, Path], tmp_path: Path) -> None:
+    other = Path(shutil.copytree(published[1], tmp_path / "vicuna"))
+    write_vocabulary(other, [("zzzz", -9.0, 4)])
+    with pytest.raises(UserError, match=r"llava_rad: the vocabulary goes up to the id \d+ \(zzzz\), the model has rows for"):
+        loaded((published[0], other))
 
 
 def test_images_are_the_ones_of_open_clips_transform(model: LLaVARad, cases: list[Case]) -> None:

@@ -138,6 +138,19 @@ def test_prompts_are_those_of_the_published_processor(full: Case) -> None:
     assert grounded.endswith(f"generate just the ungrounded finding without bounding boxes.{nothing}")
 
 
+def test_signs_of_the_vocabulary_in_any_text_of_a_case_are_taken_out(model: MAIRA2, full: Case) -> None:
+    """In each of the four texts: an image, an end, a box; and the sign that would come about where another is taken out."""
+    from dataclasses import replace
+
+    said = "a <im<image>age> b</s> <obj>c<box><x1>"
+    odd = replace(full, indication=said, technique=said, comparison=said, prior_report=said)
+    asked = model.ask(odd)
+    assert not isinstance(asked, str)
+    assert len(asked.chunks) == len(list(asked.images())) + 1 == 4
+    signs = {number for number, sign in model.pieces.get_added_tokens_decoder().items() if sign.content != "<s>"}
+    assert not signs & {number for chunk in asked.chunks for number in chunk}
+
+
 def test_a_lateral_image_that_comes_first_gives_way_to_the_frontal_one() -> None:
     frontal, lateral = ImageFile(Path("f.jpg"), "AP"), ImageFile(Path("l.jpg"), "LL")
     assert views_of(Case("c", "p", "s", (lateral, frontal))) == (frontal, lateral)

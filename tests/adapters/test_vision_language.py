@@ -33,7 +33,7 @@ from adapters.vision_language.fitting import device_and_precision, fitted
 from adapters.vision_language.loading import count_of, empty, load
 from adapters.vision_language.memory import GIB, Sizes, TooLittleMemory, batch_that_fits, in_words, language_sizes
 from adapters.vision_language.naming import renamed
-from adapters.vision_language.pieces import around_images, ids_of, number_of, read_pieces, split_at
+from adapters.vision_language.pieces import around_images, check_rows, ids_of, number_of, read_pieces, signs_of, split_at, without_signs
 from adapters.vision_language.stored import Stored, WrongWeights, opened, whole
 from adapters.vision_language.writing import Asked, Drawn, Rate, Writer, Written, reports
 from benchmark.records import Case, Report, UserError
@@ -96,6 +96,24 @@ def test_a_vocabulary_that_is_damaged_or_lacks_a_sign_is_refused_by_name(vocabul
         number_of(read_pieces(vocabulary_folder, "test"), "<image>", "test")
 
 
+def test_a_sign_that_stands_in_a_text_is_taken_out_and_leaves_none_behind(vocabulary_folder: Path) -> None:
+    signs = signs_of(read_pieces(vocabulary_folder, "test"))
+    assert sorted(signs) == ["</s>", "<s>", "<unk>"]
+    assert without_signs("a</s>b <<s>s> c", signs).split() == ["a", "b", "<", "s>", "c"]
+    assert without_signs("a <im<image>age> b", ["<image>"]) == "a <im age> b"
+    assert without_signs("a<s>b", ["a b", "<s>"]) == " "  # a sign that comes about by it
+
+
+def test_a_vocabulary_with_more_pieces_than_the_model_has_rows_is_refused(vocabulary_folder: Path) -> None:
+    """Else the first report with that piece would end the run."""
+    pieces = read_pieces(vocabulary_folder, "test")
+    check_rows(pieces, len(vocabulary()), "test")
+    with pytest.raises(
+        NoNetwork, match=rf"test: the vocabulary goes up to the id {len(vocabulary()) - 1} .*, the model has rows for {len(vocabulary()) - 1};"
+    ):
+        check_rows(pieces, len(vocabulary()) - 1, "test")
+
+
 # --- files and names --------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -146,6 +164,8 @@ def test_names_go_through_all_rules_and_a_tensor_can_be_cut_or_left_out() -> Non
     assert torch.equal(found["a.k.weight"].read(), qkv[2:4])
     with pytest.raises(WrongWeights, match=r"two tensors of the file would become c, module.c is the second"):
         renamed({"c": whole(qkv), "module.c": whole(qkv)}, rules, "test")
+    with pytest.raises(WrongWeights, match=r"a\.qkv\.weight is \(7, 2\), and should be cut into 3 equal parts"):
+        renamed({"a.qkv.weight": whole(torch.ones(7, 2))}, rules, "test")
 
 
 # --- LoRA -------------------------------------------------------------------------------------------------------------------------------------------
@@ -158,7 +178,7 @@ def test_a_lora_is_added_with_its_scale() -> None:
         "base_model.model.m.q.lora_A.weight": whole(torch.tensor([[3.0, 4.0]])),
         "base_model.model.m.q.lora_B.weight": whole(torch.tensor([[1.0], [2.0]])),
     }
-    found = lora.merged(base, add, 2.0, "test")
+    found = lora.merged(base, add, lora.LoRA(1, 2.0), "test")
     assert found["m.q.weight"].read().tolist() == [[7, 9], [13, 17]]
     assert found["m.k.weight"].read().tolist() == [[1, 1], [1, 1]]
     assert base["m.q.weight"].read().tolist() == [[1, 1], [1, 1]]
@@ -174,12 +194,35 @@ def test_a_lora_that_does_not_fit_or_is_of_another_kind_is_refused(tmp_path: Pat
         ({"m.q.bias": a}, "m.q.bias among the LoRA's tensors is none of lora_A and lora_B"),
     ):
         with pytest.raises(WrongWeights, match=said):
-            lora.merged(base, add, 1.0, "test")
+            lora.merged(base, add, lora.LoRA(1, 1.0), "test")
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 128, "lora_alpha": 256}))
-    assert lora.scale_of(tmp_path, "test") == 2.0
+    assert lora.read_lora(tmp_path, "test").scale == 2.0
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 128, "lora_alpha": 256, "use_rslora": True}))
     with pytest.raises(WrongWeights, match="use_rslora=True, which is not merged here"):
-        lora.scale_of(tmp_path, "test")
+        lora.read_lora(tmp_path, "test")
+
+
+def test_half_a_lora_or_one_of_another_rank_than_it_says_is_refused(tmp_path: Path) -> None:
+    """Each would load, and the reports would be those of half a training, or of one at another strength."""
+    a, b = whole(torch.ones(1, 2)), whole(torch.ones(2, 1))
+    names = [f"model.layers.{layer}.{part}.weight" for layer in (0, 1) for part in ("q_proj", "k_proj")]
+    base = {name: whole(torch.ones(2, 2)) for name in [*names, "tower.layers.0.q_proj.weight"]}
+
+    def added(*chosen: str) -> dict[str, Stored]:
+        return {f"{name.removesuffix('.weight')}.lora_{half}.weight": one for name in chosen for half, one in (("A", a), ("B", b))}
+
+    assert len(lora.merged(base, added(*names), lora.LoRA(1, 1.0, ("q_proj", "k_proj")), "test")) == 5
+    assert len(lora.merged(base, added(*names[::2]), lora.LoRA(1, 1.0, ("q_proj",)), "test")) == 5
+    with pytest.raises(WrongWeights, match=r"2 tensors have no addition \(model\.layers\.1\.k_proj\.weight first\)"):
+        lora.merged(base, added(*names[:2]), lora.LoRA(1, 1.0), "test")
+    with pytest.raises(WrongWeights, match=r"2 tensors have no addition \(model\.layers\.0\.k_proj\.weight first\)"):
+        lora.merged(base, added(*names[::2]), lora.LoRA(1, 1.0, ("q_proj", "k_proj")), "test")
+    with pytest.raises(WrongWeights, match=r"are of rank 1, adapter_config.json says r=64; take both of one release"):
+        lora.merged(base, added(*names), lora.LoRA(64, 1.0), "test")
+    for r, alpha in (("nan", 1), (float("nan"), 1), (0, 1), (True, 1), (4, float("inf")), (4, "8"), (4, 0)):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({"r": r, "lora_alpha": alpha}))
+        with pytest.raises(WrongWeights, match="has no lora_alpha and r that can be read"):
+            lora.read_lora(tmp_path, "test")
 
 
 # --- loading ----------------------------------------------------------------------------------------------------------------------------------------
@@ -233,6 +276,32 @@ def test_missing_left_over_and_misshapen_tensors_are_all_told_before_anything_is
     state["model.norm.weight"] = state["model.norm.weight"]._replace(shape=(3,))
     said = r"of the network's 21 tensors 1 are missing \(first lm_head.weight\), and 1 have no place \(first lm_head.weight2\), and 1 are of another "
     with pytest.raises(WrongWeights, match=said + r"shape \(first model.norm.weight, \(3,\) where \(64,\) is expected\)"):
+        load(empty(tiny), state, "test", precision="fp32", device=CPU)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_tensor_that_is_not_finite_is_refused_by_name(bad: float) -> None:
+    state = random_llama(len(vocabulary()), 0)
+    state["model.norm.weight"][3] = bad
+    said = r"test: model\.norm\.weight holds numbers that are not finite in float32, 1 of 64; fetch the file again"
+    with pytest.raises(WrongWeights, match=said):
+        load(empty(tiny), {name: whole(value) for name, value in state.items()}, "test", precision="fp32", device=CPU)
+
+
+def test_a_number_that_16_bits_cannot_hold_is_refused_with_the_precision_that_can() -> None:
+    """70,000 is more than fp16 has, and would be infinite without a word."""
+    state = random_llama(len(vocabulary()), 0)
+    state["model.norm.weight"][3] = 70_000
+    stored = {name: whole(value) for name, value in state.items()}
+    with pytest.raises(WrongWeights, match=r"not finite in float16, 1 of 64; fetch the file again, or name precision=fp32"):
+        load(empty(tiny), stored, "test", precision="fp16", device=CPU)
+    assert float(load(empty(tiny), stored, "test", precision="fp32", device=CPU).model.norm.weight[3]) == 70_000
+
+
+def test_a_tensor_that_is_read_in_another_shape_than_its_file_says_is_refused() -> None:
+    state = tiny_state()
+    state["model.norm.weight"] = Stored((64,), lambda: torch.ones(65))
+    with pytest.raises(WrongWeights, match=r"model\.norm\.weight should be \(64,\), and was read as \(65,\)"):
         load(empty(tiny), state, "test", precision="fp32", device=CPU)
 
 
@@ -387,7 +456,9 @@ def test_a_question_that_cannot_be_asked_fails_alone_and_its_image_is_not_missed
         raise UserError("that file is no image")
 
     questions = [asked(writer, 0), Asked([[1], [5]], broken, 4), asked(writer, 1), Asked([[1] * 2000], list), asked(writer, 2)]
+    questions.append(Asked([[1], [5], [6]], lambda: [image(1)], 4))
     answers = list(writer.write(questions))
+    assert answers[5] == "the case has 1 images, and its question places for 2"
     assert answers[1] == "that file is no image"
     assert answers[3] == "question (2000 tokens) and answer (up to 8) are more than the model's 1024"
     assert [answers[0], answers[2], answers[4]] == list(writer.write([questions[0], questions[2], questions[4]]))
