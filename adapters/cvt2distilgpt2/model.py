@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from adapters.cvt2distilgpt2.files import DOI, has_vocabulary, vocabulary_folder
+from adapters.cvt2distilgpt2.files import DOI, HUB_NAMES
 from adapters.cvt2distilgpt2.pixels import TooSmall, middle
+from adapters.gpt2_pieces import has_pieces, pieces_folder
 from adapters.protocol import OURS, learnt_by_command, learnt_from
 from adapters.running import device_named
 from benchmark.datasets.images import read_radiograph
@@ -91,7 +92,7 @@ class CvT2DistilGPT2:
         if not self.path.exists():
             raise UserError(f"cvt2distilgpt2: there is no {self.path}; name the authors' .ckpt (https://doi.org/{DOI}) or a folder of our training")
         if self.is_published:
-            folder = vocabulary_folder(tokenizer, beside=self.path.parent)
+            folder = pieces_folder("cvt2distilgpt2", tokenizer, self.path.parent, HUB_NAMES)
             self.loaded = load_checkpoint(self.path, folder, trust_pickle=trust_pickle)
         else:
             self.loaded = load_folder(self.path)
@@ -119,7 +120,7 @@ class CvT2DistilGPT2:
                 "tab, folders cvt_21_to_distilgpt2; name the file: cvt2distilgpt2:PATH. The authors' program is GPL-3.0; none of it is in here",
             ),
             (
-                has_vocabulary(),
+                has_pieces("cvt2distilgpt2", HUB_NAMES),
                 "GPT-2's pieces for them (vocab.json, merges.txt of distilgpt2, 1.5 MB), beside them or in the hub's cache",
             ),
         ]

@@ -10,17 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters.cvt2distilgpt2.files import HUB_NAMES
+from adapters.gpt2_pieces import FILE, MERGES, VOCABULARY, tidied
 from benchmark.records import UserError
 
 START, FILLING, END = "[BOS]", "[PAD]", "<|endoftext|>"
-FILE, VOCABULARY, MERGES = "tokenizer.json", "vocab.json", "merges.txt"
-HUB_NAME = "distilbert/distilgpt2"
-TIDIED = (
-    *((f" {sign}", sign) for sign in (".", "?", "!", ",")),
-    (" ' ", "'"),
-    *((f" {ending}", ending) for ending in ("n't", "'m", "'s", "'ve", "'re")),
-)
-"""what transformers 4.35 tidies up in a decoded text, in this order: spaces before signs, and within short forms"""
 
 
 class BadVocabulary(UserError):
@@ -56,7 +50,7 @@ class Pieces:
         except Exception as error:  # tokenizers raises Exception itself
             raise BadVocabulary(
                 f"{who}: no vocabulary can be read in {folder.name} ({str(error).splitlines()[0]}); name a folder with {FILE}, or with {VOCABULARY} "
-                f"and {MERGES} of {HUB_NAME}"
+                f"and {MERGES} of {HUB_NAMES[0]}"
             ) from error
 
     @staticmethod
@@ -80,10 +74,7 @@ class Pieces:
 
     def text(self, numbers: Sequence[int]) -> str:
         """The text of pieces, signs left out, tidied as transformers does it."""
-        text: str = self._tokenizer.decode(list(numbers), skip_special_tokens=True)
-        for untidy, tidy in TIDIED:
-            text = text.replace(untidy, tidy)
-        return text
+        return tidied(self._tokenizer.decode(list(numbers), skip_special_tokens=True))
 
     def digest(self) -> str:
         """12 hex digits: which vocabulary it is."""

@@ -6,7 +6,6 @@ program kept (masks of GPT-2, networks that measure). What of that is known is l
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import re
@@ -18,12 +17,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from adapters.cvt2distilgpt2.files import DOI
+from adapters.cvt2distilgpt2.files import DOI, HUB_NAMES
 from adapters.cvt2distilgpt2.network import Network
-from adapters.cvt2distilgpt2.pieces import HUB_NAME, Pieces
+from adapters.cvt2distilgpt2.pieces import Pieces
 from adapters.cvt2distilgpt2.sizes import Sizes
 from adapters.learning_state import WEIGHTS, distinct, write_tensors
+from adapters.weights_file import NoTensors, first_line, tensors_in
 from benchmark.records import UserError
+from benchmark.runs import sha256
 from clala.misfit import misfit
 
 CONFIG = "config.json"
@@ -82,7 +83,7 @@ def load_folder(folder: Path) -> Loaded:
     _check_words(pieces, sizes, folder)
     about = folder / "about.json"
     said = dict(json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else {}
-    return Loaded(network.eval().requires_grad_(False), pieces, _sha256(folder / WEIGHTS), {}, said)
+    return Loaded(network.eval().requires_grad_(False), pieces, sha256(folder / WEIGHTS), {}, said)
 
 
 def load_checkpoint(path: Path, vocabulary: Path, sizes: Sizes | None = None, *, trust_pickle: bool = False) -> Loaded:
@@ -94,7 +95,7 @@ def load_checkpoint(path: Path, vocabulary: Path, sizes: Sizes | None = None, *,
     dropped = fill(network, tensors_of(read(path, trust_pickle=trust_pickle), path), path)
     pieces = Pieces.read(vocabulary, "cvt2distilgpt2")
     _check_words(pieces, network.sizes, vocabulary)
-    return Loaded(network.eval().requires_grad_(False), pieces, _sha256(path), dropped, {})
+    return Loaded(network.eval().requires_grad_(False), pieces, sha256(path), dropped, {})
 
 
 def save(network: Network, pieces: Pieces, folder: Path, *, half: bool = False, **said: Any) -> None:
@@ -121,22 +122,21 @@ def read(path: Path, *, trust_pickle: bool = False) -> Any:
         raise WrongWeights(f"{path}: there is no such file; {REMEDY}") from error
     except pickle.UnpicklingError as error:
         if trust_pickle:
-            raise WrongWeights(f"{path}: no PyTorch file ({_first_line(error)}); {REMEDY}") from error
+            raise WrongWeights(f"{path}: no PyTorch file ({first_line(error)}); {REMEDY}") from error
         raise WrongWeights(
             f"{path}: holds more than tensors and plain values, or is no PyTorch file, and is not opened, for it could run code; {REMEDY}; "
             "if you trust whoever made it: --set cvt2distilgpt2.trust_pickle=yes"
         ) from error
     except Exception as error:  # a text, half a file, or one of a program that is not here: the reader stumbles in a dozen ways
-        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({_first_line(error)}); fetch it again, or {REMEDY}") from error
+        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({first_line(error)}); fetch it again, or {REMEDY}") from error
 
 
 def tensors_of(found: Any, path: Path) -> dict[str, Tensor]:
     """The tensors of a Lightning checkpoint, by their names there. Raises WrongWeights."""
-    state = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        what = f"{', '.join(map(str, list(state)[:3])) or 'nothing'}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise WrongWeights(f"{path}: holds {what}, expected are tensors by name, or a dictionary with them as state_dict; {REMEDY}")
-    return {str(name): value for name, value in state.items()}
+    try:
+        return tensors_in(found, "state_dict")
+    except NoTensors as error:
+        raise WrongWeights(f"{path}: {error}; {REMEDY}") from error
 
 
 def fill(network: Network, state: Mapping[str, Tensor], path: Path) -> dict[str, int]:
@@ -232,7 +232,7 @@ def _check_words(pieces: Pieces, sizes: Sizes, folder: Path) -> None:
     if len(pieces) != sizes.words:
         raise WrongWeights(
             f"the vocabulary in {folder.name} has {len(pieces):,} pieces, the weights are for {sizes.words:,}; take theirs "
-            f"(of the published weights that of {HUB_NAME}: 50,257, and two that are added here)"
+            f"(of the published weights that of {HUB_NAMES[0]}: 50,257, and two that are added here)"
         )
 
 
@@ -240,12 +240,3 @@ def _is_zip(path: Path) -> bool:
     """True if the file can be read where it lies; older files of PyTorch cannot."""
     with path.open("rb") as file:
         return file.read(2) == b"PK"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return ": ".join((type(error).__name__, *(line.partition(". ")[0] for line in str(error).splitlines()[:1])))

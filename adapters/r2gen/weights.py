@@ -9,7 +9,6 @@ A folder of ours:   config.json (sizes, and how it writes)   vocab.txt (a word a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import re
@@ -25,7 +24,9 @@ from adapters.beam_search import Kept
 from adapters.chen_text import LONGEST, Manner, Vocabulary, WrongVocabulary, read_vocabulary
 from adapters.learning_state import write_tensors
 from adapters.r2gen.network import Backbone, Network, Sizes, Written
+from adapters.weights_file import NoTensors, first_line, tensors_in
 from benchmark.records import UserError
+from benchmark.runs import sha256
 from clala.misfit import misfit
 
 CONFIG, WORDS, WEIGHTS, ABOUT = "config.json", "vocab.txt", "weights.safetensors", "about.json"
@@ -150,7 +151,7 @@ def load(family: Family, path: Path, *, vocab: Path | None = None, trained_on: M
         )
     vocabulary = read_vocabulary(vocab, text)
     check_rows(vocabulary, sizes.words, vocab, path, family)
-    return Loaded(network, vocabulary, Manners(text, VIEWS[text], LONGEST[text]), _sha256(path), {})
+    return Loaded(network, vocabulary, Manners(text, VIEWS[text], LONGEST[text]), sha256(path), {})
 
 
 def _load_folder(family: Family, folder: Path, vocab: Path | None) -> Loaded:
@@ -163,7 +164,7 @@ def _load_folder(family: Family, folder: Path, vocab: Path | None) -> Loaded:
         backbone = Backbone(about["block"], tuple(about["repeats"]), tuple(about["channels"]), about["stride_px"])
         sizes, manners = Sizes(**config["sizes"], backbone=backbone), Manners(**config["manners"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongWeights(f"{folder}: {CONFIG} is not there or cannot be read ({_first_line(error)}); {remedy}") from error
+        raise WrongWeights(f"{folder}: {CONFIG} is not there or cannot be read ({first_line(error)}); {remedy}") from error
     path = folder / WEIGHTS
     if not path.is_file():
         raise WrongWeights(f"{folder}: holds no {WEIGHTS}; {remedy}")
@@ -171,7 +172,7 @@ def _load_folder(family: Family, folder: Path, vocab: Path | None) -> Loaded:
     words = vocab or folder / WORDS
     vocabulary = read_vocabulary(words, manners.text)
     check_rows(vocabulary, sizes.words, words, path, family)
-    return Loaded(network, vocabulary, manners, _sha256(path), _about(folder))
+    return Loaded(network, vocabulary, manners, sha256(path), _about(folder))
 
 
 def save(family: Family, network: Writes, vocabulary: Vocabulary, manners: Manners, folder: Path, *, half: bool = True) -> None:
@@ -193,7 +194,7 @@ def read(path: Path, family: Family) -> Any:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise WrongWeights(f"{path}: cannot be read ({_first_line(error)}); {family.remedy}") from error
+            raise WrongWeights(f"{path}: cannot be read ({first_line(error)}); {family.remedy}") from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -201,16 +202,15 @@ def read(path: Path, family: Family) -> Any:
             f"{path}: holds more than tensors and plain values, or is no PyTorch file, and is not opened, for it could run code; {family.remedy}"
         ) from error
     except Exception as error:  # half a file, a text, another archive: the reader stumbles in a dozen ways
-        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({_first_line(error)}); {family.remedy}") from error
+        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({first_line(error)}); {family.remedy}") from error
 
 
 def tensors_of(found: Any, path: Path, family: Family) -> dict[str, Tensor]:
-    """The tensors of a published file, by their published names."""
-    state = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        what = f"{', '.join(map(str, list(state)[:3])) or 'nothing'}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise WrongWeights(f"{path}: holds {what}; expected are tensors by name, or a dictionary with them as state_dict; {family.remedy}")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    """The tensors of a published file, by their published names. Raises WrongWeights."""
+    try:
+        return tensors_in(found, "state_dict")
+    except NoTensors as error:
+        raise WrongWeights(f"{path}: {error}; {family.remedy}") from error
 
 
 def renamed(state: Mapping[str, Tensor], family: Family) -> dict[str, Tensor]:
@@ -276,7 +276,7 @@ def fill(family: Family, sizes: Sizes, state: Mapping[str, Tensor], path: Path) 
     try:
         network = family.build(sizes)
     except (ValueError, RuntimeError, AssertionError, IndexError) as error:  # sizes of a config.json that no network has
-        raise WrongWeights(f"{path}: no {family.title} has such sizes ({_first_line(error)}); {family.remedy}") from error
+        raise WrongWeights(f"{path}: no {family.title} has such sizes ({first_line(error)}); {family.remedy}") from error
     wanted = network.state_dict()
     made_anew = {"embedding.places": wanted["embedding.places"]} if path.suffix == ".safetensors" else {}
     state = {**made_anew, **state}
@@ -300,12 +300,3 @@ def _about(folder: Path) -> dict[str, Any]:
         return dict(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return ": ".join((type(error).__name__, *str(error).splitlines()[:1]))

@@ -16,7 +16,6 @@ authors' program (https://github.com/ttanida/rgrg at 9520b6d) from the image fil
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +25,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from adapters.gpt2_pieces import has_pieces, pieces_folder
 from adapters.protocol import OURS, learnt_by_command, learnt_from
-from adapters.rgrg.files import BERT, REPOSITORY, has_tokenizer, published_file, tokenizer_folder
+from adapters.rgrg.files import BERT, HUB_NAMES, REPOSITORY, published_file
 from adapters.running import device_named
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import BoxXYXY, Case, ProtocolCard, Report, UserError
+from benchmark.runs import sha256
 from benchmark.vocabulary import REGIONS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class RGRG:
                 f"rgrg: beams is {beams}; its search needs {2 * beams:,} words, and these weights have {loaded.network.sizes.words:,}: take less"
             )
         self.about = loaded.about
-        folder = self.path if self.path.is_dir() and tokenizer is None else tokenizer_folder(tokenizer, self.path.parent)
+        folder = self.path if self.path.is_dir() and tokenizer is None else pieces_folder("rgrg", tokenizer, self.path.parent, HUB_NAMES)
         self.words = Words.of_folder(folder, loaded.network.sizes.words)
         self.network = loaded.network.to(self.device)
         self.beams, self.max_tokens, self.boxes, self.batch_size = beams, max_tokens, boxes, batch_size
@@ -127,7 +128,7 @@ class RGRG:
                 f"published weights (MIT, 4.2 GB, one .pt): get the full model's checkpoint that {REPOSITORY} links to, and name it: rgrg:PATH",
             ),
             (
-                has_tokenizer(),
+                has_pieces("rgrg", HUB_NAMES),
                 "GPT-2's word pieces for them (vocab.json, merges.txt, 1.5 MB, MIT), beside them or as healx/gpt-2-pubmed-medium in the hub's cache",
             ),
             (has_bert, f"{BERT} (Apache-2.0, 268 MB), which finds sentences alike{'' if has_bert else '; without it only equal ones are left out'}"),
@@ -236,10 +237,8 @@ class RGRG:
     def provenance(self) -> dict[str, Any]:
         """What decides the reports: checksum of the weights, their sizes, how they are used."""
         file = self.path / "weights.safetensors" if self.path.is_dir() else self.path
-        with file.open("rb") as opened:
-            checksum = hashlib.file_digest(opened, "sha256").hexdigest()
         return {
-            "weights_sha256": checksum,
+            "weights_sha256": sha256(file),
             "made_by": self.about.get("command", ""),
             "sizes": self.network.sizes.to_json(),
             "beams": self.beams,

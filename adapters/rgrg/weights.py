@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from adapters.gpt2_pieces import FILE
 from adapters.learning_state import distinct, write_tensors
 from adapters.rgrg.files import REMEDY
 from adapters.rgrg.network import Network
 from adapters.rgrg.sizes import Sizes
-from adapters.rgrg.words import TOKENIZER
+from adapters.weights_file import NoTensors, first_line, tensors_in
 from benchmark.records import UserError
 from clala.misfit import misfit
 
@@ -96,17 +97,15 @@ def _read(path: Path) -> Any:
             f"{path}: holds more than tensors and plain values, or is no PyTorch file, and is not opened, for it could run code; {REMEDY}"
         ) from error
     except Exception as error:  # half a file, a text, a file of before PyTorch 1.6: the reader stumbles in a dozen ways
-        first = ": ".join((type(error).__name__, *str(error).splitlines()[:1]))
-        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({first}); fetch it again, all 4.2 GB; {REMEDY}") from error
+        raise WrongWeights(f"{path}: is no PyTorch file, or a damaged one ({first_line(error)}); fetch it again, all 4.2 GB; {REMEDY}") from error
 
 
 def tensors_of(found: Any, path: Path) -> dict[str, Tensor]:
-    """The network's tensors by their names in the file, without ``module.``."""
-    state = found.get("model", found) if isinstance(found, Mapping) else found
-    if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        what = f"{', '.join(map(str, list(state)[:3])) or 'nothing'}" if isinstance(state, Mapping) else f"a {type(state).__name__}"
-        raise WrongWeights(f"{path}: holds {what}, expected is a dictionary with the network's tensors under 'model'; {REMEDY}")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    """The network's tensors by their names in the file. Raises WrongWeights."""
+    try:
+        return tensors_in(found, "model")
+    except NoTensors as error:
+        raise WrongWeights(f"{path}: {error}; {REMEDY}") from error
 
 
 def renamed(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -212,7 +211,7 @@ def _load_folder(folder: Path) -> Loaded:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if lacking := [name for name in (WEIGHTS, ABOUT, TOKENIZER) if not (folder / name).is_file()]:
+    if lacking := [name for name in (WEIGHTS, ABOUT, FILE) if not (folder / name).is_file()]:
         raise WrongWeights(f"{folder}: holds no {lacking[0]}; name a folder as `python -m benchmark train rgrg` writes it, or the published file")
     remedy = "take a folder as `python -m benchmark train rgrg` writes it"
     try:

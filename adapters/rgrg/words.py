@@ -6,23 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from adapters.gpt2_pieces import FILE, VOCABULARY, tidied
 from benchmark.records import UserError
 
-TOKENIZER = "tokenizer.json"
 END = "<|endoftext|>"
-CLEANED = (
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-)
-"""what transformers takes out of a text that it cleans up, in its order"""
 
 
 class WrongWords(UserError):
@@ -44,10 +31,10 @@ class Words:
         from tokenizers import Tokenizer
 
         try:
-            if (folder / TOKENIZER).is_file() and not (folder / "vocab.json").is_file():
-                inner = Tokenizer.from_file(str(folder / TOKENIZER))
+            if (folder / FILE).is_file() and not (folder / VOCABULARY).is_file():
+                inner = Tokenizer.from_file(str(folder / FILE))
             else:
-                inner = _byte_level(str(folder / "vocab.json"), str(folder / "merges.txt"))
+                inner = _byte_level(str(folder / VOCABULARY), str(folder / "merges.txt"))
         except Exception as error:  # tokenizers raises Exception itself
             raise WrongWords(f"the word pieces of {folder} cannot be read ({error}); take the files whole") from error
         if (found := inner.get_vocab_size()) != words:
@@ -74,14 +61,11 @@ class Words:
 
     def text(self, tokens: Sequence[int]) -> str:
         """As ``batch_decode`` of transformers 4 with ``clean_up_tokenization_spaces`` has it, without special pieces."""
-        text = str(self.inner.decode(list(tokens), skip_special_tokens=True))
-        for found, instead in CLEANED:
-            text = text.replace(found, instead)
-        return text
+        return tidied(str(self.inner.decode(list(tokens), skip_special_tokens=True)))
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json``."""
-        self.inner.save(str(folder / TOKENIZER), pretty=False)
+        self.inner.save(str(folder / FILE), pretty=False)
 
 
 def _byte_level(vocabulary: str, merges: str) -> Any:

@@ -288,9 +288,9 @@ def without(name: str) -> Change:
         (lambda state: published("tsget", width=32, **TINY), "have no place (first layers.0.MLP.0.bias)"),  # type: ignore[arg-type]
         (lambda state: {"bert.embeddings.word_embeddings.weight": torch.zeros(3, 3)}, "has 1 tensors (first bert"),
         (without("visual_extractor.model.5.0.conv1.weight"), "has no ResNet of four stages as its visual extractor"),
-        (lambda state: {}, "holds nothing; expected are tensors by name"),
-        (lambda state: [1, 2], "holds a list; expected are tensors by name"),
-        (lambda state: {"epoch": 3}, "holds epoch; expected are tensors by name"),
+        (lambda state: {}, "holds nothing, expected are tensors by name"),
+        (lambda state: [1, 2], "holds a list, expected are tensors by name"),
+        (lambda state: {"epoch": 3}, "holds epoch, expected are tensors by name"),
     ],
 )
 def test_a_file_of_something_else_is_refused_with_what_to_do(change: Change, said: str, tiny_file: Path) -> None:

@@ -255,7 +255,7 @@ def test_a_missing_and_a_foreign_tensor_are_named(tmp_path: Path) -> None:
 
 def test_another_models_file_is_told_from_a_damaged_one(tmp_path: Path, file: Path) -> None:
     assert "its 1 tensors are of encoder, RGRG's are of object_detector" in refused({"model": {"encoder.weight": torch.zeros(2)}}, tmp_path)
-    assert "holds state_dict, expected is a dictionary with the network's tensors under 'model'" in refused({"state_dict": {}}, tmp_path)
+    assert "holds state_dict, expected are tensors by name, or a dictionary with them as model" in refused({"state_dict": {}}, tmp_path)
     half = tmp_path / "half.pt"
     half.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(WrongWeights, match="is no PyTorch file, or a damaged one"):
