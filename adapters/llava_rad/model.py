@@ -24,7 +24,7 @@ import numpy as np
 from adapters.pretrained import file_digests
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import Sizes
 from adapters.vision_language.pieces import IMAGE, around_images, check_rows, number_of, read_pieces, signs_of, without_signs
 from adapters.vision_language.pixels import CLIP_DEVIATION, CLIP_MEAN, middle, normalised, short_side_to
@@ -75,7 +75,7 @@ class LLaVARad:
         batch_size: int = 0,
         max_tokens: int = LONGEST,
         question: str = "",
-        device_map: str = "",
+        device_map: DeviceMap = "",
         trust_pickle: bool = False,
     ) -> None:
         """Load the published files, or those that are named.
@@ -86,8 +86,8 @@ class LLaVARad:
         precision     auto = fp16 on a GPU, as its authors ran it, and bf16 on a CPU; 8bit and 4bit need bitsandbytes
         batch_size    cases at once; 0 = as many as fit, 8 at most
         max_tokens    of a report
-        question      asked in place of theirs, with or without an indication
-        device_map    spread the network over devices by accelerate: auto, balanced, sequential
+        question      asked in place of theirs, without the indication
+        device_map    spread the network over devices by accelerate; empty = all of it on one
         trust_pickle  open the ViT's checkpoint even if it holds more than tensors, which can run code
 
         Raises UserError for what is not there, does not fit, or is another model's.
@@ -101,6 +101,7 @@ class LLaVARad:
         where, kind = device_and_precision("llava_rad", device, precision, usual="fp16")
         folder = WEIGHTS.folder(argument or weights, "llava_rad.weights", download=download)
         below = BASE.folder(base, "llava_rad.base", download=download)
+        self.loaded = WEIGHTS.loaded(argument or weights, folder) + (f", upon {BASE.loaded(base, below)}" if base else "")
         self._files = weights_of(folder, below)
         self.pieces = read_pieces(below, "llava_rad")
         self.begin, end = number_of(self.pieces, "<s>", "llava_rad"), number_of(self.pieces, "</s>", "llava_rad")
@@ -115,7 +116,7 @@ class LLaVARad:
             precision=kind,
             batch_size=batch_size,
             at_most=BATCH,
-            is_spread=bool(device_map),
+            device_map=device_map,
         )
         self.network = load(
             network, files.stored, "llava_rad", precision=run.precision, device=run.device, small="language.model", device_map=device_map
@@ -163,12 +164,12 @@ class LLaVARad:
         small = (f"The language model's matrices were kept in {self.precision}.",) if self.precision in ("8bit", "4bit") else ()
         return ProtocolCard(
             target="findings",
-            inputs=("frontal image", "indication"),
+            inputs=("frontal image",) if self.question else ("frontal image", "indication"),
             decoding=f"greedy, at most {self.max_tokens} tokens",
             training="MIMIC-CXR, train split, findings cut out of the reports by rules and GPT-4; Vicuna-7B v1.5 and a ViT that had learnt before",
             leaks=learnt.leaks,
             licence="MSR licence, research only (weights), Llama 2 licence (base model)",
-            weights=f"{WEIGHTS.name}@{WEIGHTS.revision[:12]}",
+            weights=self.loaded,
             remarks=("Its authors measured it on findings that GPT-4 and rules had cut out of the reports, of frontal images alone.", *own, *small),
         )
 

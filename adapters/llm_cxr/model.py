@@ -26,7 +26,7 @@ import numpy as np
 from adapters.pretrained import NoNetwork, file_digests
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import Sizes, in_words
 from adapters.vision_language.pieces import ids_of, number_of, read_pieces
 from adapters.vision_language.pixels import middle, normalised, resized
@@ -88,7 +88,7 @@ class LLMCXR:
         max_tokens: int = LONGEST,
         instruction: str = "",
         sampling: bool = False,
-        device_map: str = "",
+        device_map: DeviceMap = "",
         trust_pickle: bool = False,
     ) -> None:
         """Load the published files.
@@ -100,7 +100,7 @@ class LLMCXR:
         max_tokens    of a report
         instruction   given in place of the first of the authors' ten; random = for each case one of the ten, as theirs
         sampling      draw tokens among the likeliest that make up 92 % (theirs), by ``seed``; else take the likeliest
-        device_map    spread the network over devices by accelerate: auto, balanced, sequential
+        device_map    spread the network over devices by accelerate; empty = all of it on one
         trust_pickle  open a .ckpt even if it holds more than tensors, which can run code
 
         Raises UserError for what is not there, does not fit, or is another model's.
@@ -124,7 +124,7 @@ class LLMCXR:
         self._files = files_of(language, eyes)
         network = empty(lambda: Network(files.eyes, files.language))
         sizes = files.sizes(network, max_tokens)
-        run = fitted(sizes, WHO, device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))
+        run = fitted(sizes, WHO, device=where, precision=kind, batch_size=batch_size, at_most=BATCH, device_map=device_map)
         self.network = load(
             network,
             files.stored,

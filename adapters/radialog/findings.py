@@ -55,11 +55,11 @@ def file_named(setting: str) -> Path | None:
 
 
 def read_findings(file: Path) -> dict[str, tuple[str, ...]]:
-    """Dicom id -> labels, as the authors published theirs. Raises ``NoFindings``."""
+    """Dicom id -> labels, as the authors published theirs; one that is given twice counts once. Raises ``NoFindings``."""
     who = f"radialog.findings=file:{file.name}"
     try:
         told: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of lists within lists
         why = error.strerror if isinstance(error, OSError) else error
         raise NoFindings(f"{who}: cannot be read ({why}); name a JSON file with dicom ids and a list of labels for each") from error
     if not isinstance(told, Mapping) or not all(isinstance(labels, list) for labels in told.values()):
@@ -67,4 +67,4 @@ def read_findings(file: Path) -> dict[str, tuple[str, ...]]:
     for image, labels in told.items():
         if strange := [label for label in labels if label not in LABELS]:
             raise NoFindings(f"{who}: {image} has the label {strange[0]!r}, which the model was not trained with; known: {', '.join(LABELS)}")
-    return {image: tuple(labels) for image, labels in told.items()}
+    return {image: tuple(dict.fromkeys(labels)) for image, labels in told.items()}

@@ -32,7 +32,7 @@ from adapters.pretrained import file_digests
 from adapters.protocol import learnt_from
 from adapters.radialog.findings import NoFindings, file_named, in_words, read_findings
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import Sizes
 from adapters.vision_language.pieces import IMAGE, around_images, check_rows, number_of, read_pieces
 from adapters.vision_language.pixels import middle, normalised, short_side_to, spread_to_255
@@ -102,7 +102,7 @@ class RaDialog:
         max_tokens: int = LONGEST,
         findings: str = "classifier",
         norms: str = "image",
-        device_map: str = "",
+        device_map: DeviceMap = "",
         trust_pickle: bool = False,
     ) -> None:
         """Load the published files, or those that are named.
@@ -115,7 +115,7 @@ class RaDialog:
         max_tokens    of a report
         findings      what it is told of each image: classifier = what its own sees there; file:PATH = JSON, dicom id -> list of labels
         norms         whose mean and spread the image encoder takes off: image, batch or running, see ``network.Norms``
-        device_map    spread the network over devices by accelerate: auto, balanced, sequential
+        device_map    spread the network over devices by accelerate; empty = all of it on one
         trust_pickle  open files that hold more than tensors and plain values, which can run code
 
         Raises UserError for what is not there, does not fit, or is another model's.
@@ -135,6 +135,7 @@ class RaDialog:
         published = WEIGHTS._replace(files=CORE, wanted=CORE) if stored else WEIGHTS
         folder = published.folder(argument or weights, "radialog.weights", download=download)
         below = BASE.folder(base, "radialog.base", download=download)
+        self.loaded = WEIGHTS.loaded(argument or weights, folder) + (f", upon {BASE.loaded(base, below)}" if base else "")
         self._files = [*weights_of(folder, below), stored or folder / CLASSIFIER]
         self.pieces = read_pieces(below, "radialog")
         self.begin, end = number_of(self.pieces, "<s>", "radialog"), number_of(self.pieces, "</s>", "radialog")
@@ -143,7 +144,7 @@ class RaDialog:
         network = empty(lambda: Network(files.language))
         beside = 0 if stored else sum(value.numel() for value in network.tower.state_dict().values())
         sizes = files.sizes(network, max_tokens, beside)
-        run = fitted(sizes, "radialog", device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))
+        run = fitted(sizes, "radialog", device=where, precision=kind, batch_size=batch_size, at_most=BATCH, device_map=device_map)
         # First of the two: its checkpoint is the one that may be refused, and that is better said before 14 GB are read.
         self.classifier = None if stored else ready(folder / CLASSIFIER, precision=kind, device=where, trust_pickle=trust_pickle)
         self.network = load(
@@ -274,7 +275,7 @@ class RaDialog:
             "which had learnt before, the latter on MIMIC-CXR too",
             leaks=learnt.leaks,
             licence="Apache-2.0 (weights), Llama 2 licence (base model)",
-            weights=f"{WEIGHTS.name}@{WEIGHTS.revision[:12]}",
+            weights=self.loaded,
             remarks=(told, SEEN[self.norms], *small),
         )
 

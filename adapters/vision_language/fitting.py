@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from adapters.running import device_named
-from adapters.vision_language.loading import check_precision
-from adapters.vision_language.memory import Sizes, batch_that_fits, free_bytes
+from adapters.vision_language.loading import DeviceMap, check_precision
+from adapters.vision_language.memory import Sizes, batch_that_fits, free_bytes, free_everywhere
 from adapters.vision_language.published import missing_packages
 from benchmark.records import UserError
 
@@ -36,16 +36,19 @@ def device_and_precision(who: str, device: str, precision: str, usual: str = "bf
     return found, check_precision(precision, found, who)
 
 
-def fitted(sizes: Sizes, who: str, *, device: torch.device, precision: str, batch_size: int, at_most: int, is_spread: bool = False) -> Fitted:
+def fitted(sizes: Sizes, who: str, *, device: torch.device, precision: str, batch_size: int, at_most: int, device_map: str = "") -> Fitted:
     """With a batch that fits: ``batch_size``, or as many up to ``at_most`` if that is 0. Raises ``UserError``.
 
-    is_spread  the network is spread over devices by a map, and nobody can say beforehand what each has to hold
+    device_map  how the network is spread over devices: nobody can say beforehand what each has to hold, so all together must have the memory, and
+                a batch is one case if none is named
     """
+    if device_map not in get_args(DeviceMap):
+        raise UserError(f"{who} has no device_map={device_map!r}; known: {', '.join(filter(None, get_args(DeviceMap)))}, or none")
     if batch_size < 0:
         raise UserError(f"{who}: batch_size is {batch_size}; it must be at least 1, or 0 for as many as fit")
-    if is_spread:
-        return Fitted(device, precision, batch_size or 1)
-    free = free_bytes(device)
-    where = str(device) if device.type != "cpu" else "this machine"
+    if device_map:
+        free, where, at_most = free_everywhere(), "all devices together", 1
+    else:
+        free, where = free_bytes(device), str(device) if device.type != "cpu" else "this machine"
     fits = batch_that_fits(sizes, who, precision=precision, batch_size=batch_size, at_most=at_most, free=free, where=where)
     return Fitted(device, precision, fits)

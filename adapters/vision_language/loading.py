@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
+from adapters.vision_language.memory import TooLittleMemory
 from adapters.vision_language.stored import Stored, WrongWeights
 from benchmark.records import UserError
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Precision = Literal["auto", "bf16", "fp16", "fp32", "8bit", "4bit"]
+DeviceMap = Literal["", "auto", "balanced", "balanced_low_0", "sequential"]
 Network = TypeVar("Network", bound="nn.Module")
 
 
@@ -71,6 +73,7 @@ def load(
         number = torch.float16
     matrices = _matrices(network, small) if precision in ("8bit", "4bit") else {}
     places = _spread(network, device_map, number) if device_map else {}
+    check_places(places, who)
     if matrices:
         _make_small(network, matrices, precision, number)
     for name, one in stored.items():
@@ -120,6 +123,15 @@ def check_fit(network: nn.Module, stored: Mapping[str, Stored], who: str) -> Non
         found.append(f"{len(other)} are of another shape (first {name}, {tuple(stored[name].shape)} where {wanted[name]} is expected)")
     if found:
         raise WrongWeights(f"{who}: of the network's {len(wanted)} tensors {', and '.join(found)}; take the files that were published, whole")
+
+
+def check_places(places: Mapping[str, Any], who: str) -> None:
+    """Raise ``TooLittleMemory`` for a map that leaves a part to the disk: each token would read it anew."""
+    if parts := [name for name, place in places.items() if str(place) == "disk"]:
+        raise TooLittleMemory(
+            f"{who}.device_map leaves {len(parts)} of {len(places)} parts of the network ({parts[0]} first) without a place on any device; "
+            f"end what else uses them, or name --set {who}.precision=4bit"
+        )
 
 
 def check_finite(name: str, tensor: Tensor, who: str) -> None:

@@ -73,6 +73,13 @@ def free_bytes(device: torch.device) -> float:
     return _free_ram() - BESIDE["cpu"]
 
 
+def free_everywhere() -> float:
+    """What all devices together have left, this machine's memory among them: accelerate spreads a network over all."""
+    import torch
+
+    return sum(free_bytes(torch.device("cuda", number)) for number in range(torch.cuda.device_count())) + free_bytes(torch.device("cpu"))
+
+
 def _free_ram() -> float:
     """What processes can still have; a container's limit counts too."""
     try:

@@ -32,11 +32,25 @@ class Published(NamedTuple):
     """True if the hub gives it only to those who have accepted the licence on its page"""
 
     def folder(self, named: str, setting: str, *, download: bool = False) -> Path:
-        """The folder that the user names, by path or as name@revision; the published one if ``named`` is empty. Raises ``NoNetwork``.
+        """The folder that the user names, by path or as name@revision; the published one if ``named`` is empty or its name. Raises ``NoNetwork``.
 
         setting  what was typed to name it: ``llava_rad.weights``
         """
-        return network_folder(named or f"{self.name}@{self.revision}", setting, download=download, files=self.files, wanted=self.wanted)
+        if not named or (named == self.name and not Path(named).is_dir()):
+            named = f"{self.name}@{self.revision}"
+        return network_folder(named, setting, download=download, files=self.files, wanted=self.wanted)
+
+    def loaded(self, named: str, folder: Path) -> str:
+        """What was loaded, for the card: of the hub a name and a revision, else only that the folder is the user's.
+
+        named, folder  what ``folder`` was given, and what it gave
+        """
+        if named and Path(named).expanduser().is_dir():
+            return f"{folder.name}, a folder that the user named"
+        name, _, revision = named.partition("@")
+        if name in ("", self.name) and not revision:
+            name, revision = self.name, self.revision
+        return f"{name}@{(revision or folder.name)[:12]}"  # the hub's cache names its folders by the revision
 
     def need(self, who: str) -> tuple[bool, str]:
         """For ``doctor``: whether it is here, what it is, and how to get it."""

@@ -26,7 +26,7 @@ import numpy as np
 from adapters.pretrained import NoNetwork, file_digests
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import Sizes, in_words
 from adapters.vision_language.pieces import SPACE, around_images, check_rows, number_of, read_pieces
 from adapters.vision_language.pixels import CLIP_DEVIATION, CLIP_MEAN, normalised, resized
@@ -98,7 +98,7 @@ class XrayGPT:
         question: str = "",
         style: Style = "evaluation",
         sampling: bool = True,
-        device_map: str = "",
+        device_map: DeviceMap = "",
         trust_pickle: bool = False,
     ) -> None:
         """Load the published files.
@@ -111,7 +111,7 @@ class XrayGPT:
         question      asked in place of the second of the authors' fifteen; random = for each case one of the fifteen, as theirs
         style         the words around the question: evaluation, in which it was trained too, or demo, which begins with who is speaking
         sampling      draw tokens among the likeliest that make up 90 %, 50 at most (theirs), by ``seed``; else take the likeliest
-        device_map    spread the network over devices by accelerate: auto, balanced, sequential
+        device_map    spread the network over devices by accelerate; empty = all of it on one
         trust_pickle  open a .pth even if it holds more than tensors, which can run code
 
         Raises UserError for what is not there, does not fit, or is another model's.
@@ -137,7 +137,7 @@ class XrayGPT:
         check_rows(self.pieces, files.language.vocab_size, WHO)
         network = empty(lambda: Network(files.shape, files.language))
         sizes = files.sizes(network, max_tokens)
-        run = fitted(sizes, WHO, device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))
+        run = fitted(sizes, WHO, device=where, precision=kind, batch_size=batch_size, at_most=BATCH, device_map=device_map)
         self.network = load(
             network,
             files.stored,

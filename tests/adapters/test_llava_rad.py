@@ -259,6 +259,8 @@ def test_another_models_folder_and_what_is_not_there_are_refused_with_the_remedy
         loaded((tmp_path / "other", published[1]))
     with pytest.raises(UserError, match=r"microsoft/llava-rad \(revision dcdbc6caf680\): is neither a folder .* --set llava_rad.download=yes"):
         LLaVARad(device="cpu")
+    with pytest.raises(UserError, match=r"microsoft/llava-rad \(revision dcdbc6caf680\): is neither"):  # its bare name is the version that is known
+        LLaVARad("microsoft/llava-rad", device="cpu")
 
 
 def test_a_case_without_an_image_fails_alone(model: LLaVARad, cases: list[Case], tmp_path: Path) -> None:
@@ -277,6 +279,8 @@ def test_card_and_provenance_say_what_made_the_reports(model: LLaVARad, publishe
     card, made = model.card(), model.provenance()
     assert card.target == "findings"
     assert card.inputs == ("frontal image", "indication")
+    assert card.weights == "llava-rad, a folder that the user named, upon vicuna, a folder that the user named"
+    assert loaded(published, question="What is there?").card().inputs == ("frontal image",)
     assert "chest_imagenome" in (card.leaks or {})
     file = published[0] / "adapter_model.bin"
     assert made["files_sha256"]["adapter_model.bin"] == hashlib.sha256(file.read_bytes()).hexdigest()

@@ -317,6 +317,15 @@ def test_a_file_of_findings_that_is_none_is_refused(content: str, said: str, tmp
         read_findings(tmp_path / "preds.json")
 
 
+def test_lists_within_lists_are_refused_in_words_and_a_label_given_twice_is_said_once(tmp_path: Path) -> None:
+    file = tmp_path / "preds.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(NoFindings, match=r"radialog\.findings=file:preds\.json: cannot be read"):
+        read_findings(file)
+    file.write_text('{"a": ["Edema", "Fracture", "Edema"]}')
+    assert in_words(read_findings(file)["a"]) == "edema, fracture"
+
+
 def test_settings_and_folders_that_cannot_be_are_refused_with_the_remedy(published: tuple[Path, Path], told: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"radialog has no findings='chexbert'; known: classifier, or file:PATH"):
         loaded(published, findings="chexbert")
@@ -339,6 +348,7 @@ def test_settings_and_folders_that_cannot_be_are_refused_with_the_remedy(publish
 
 def test_the_card_says_what_it_was_told_and_what_its_norms_used(model: RaDialog) -> None:
     card = model.card()
+    assert card.weights == "radialog, a folder that the user named, upon llava, a folder that the user named"
     assert card.target == "findings"
     assert card.inputs == ("frontal image",)
     assert card.decoding == "greedy, at most 8 tokens"

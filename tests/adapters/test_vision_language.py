@@ -30,10 +30,11 @@ from adapters.maira2 import network as maira2_network
 from adapters.pretrained import NoNetwork
 from adapters.vision_language import lora, pixels
 from adapters.vision_language.fitting import device_and_precision, fitted
-from adapters.vision_language.loading import count_of, empty, load
+from adapters.vision_language.loading import check_places, count_of, empty, load
 from adapters.vision_language.memory import GIB, Sizes, TooLittleMemory, batch_that_fits, in_words, language_sizes
 from adapters.vision_language.naming import renamed
 from adapters.vision_language.pieces import around_images, check_rows, ids_of, number_of, read_pieces, signs_of, split_at, without_signs
+from adapters.vision_language.published import Published
 from adapters.vision_language.stored import Stored, WrongWeights, opened, whole
 from adapters.vision_language.writing import Asked, Drawn, Rate, Writer, Written, reports
 from benchmark.records import Case, Report, UserError
@@ -328,6 +329,28 @@ def test_8_and_4_bits_are_near_to_32(precision: str, error: float) -> None:
     with torch.no_grad():
         ours, theirs = small(ids).logits.float(), whole_(ids).logits
     assert (ours - theirs).norm() / theirs.norm() < error
+
+
+def test_a_map_is_refused_where_memory_is_too_little_where_it_needs_the_disk_and_where_there_is_none_of_its_name() -> None:
+    settings: dict[str, Any] = {"device": CPU, "precision": "bf16", "batch_size": 0, "at_most": 8}
+    assert fitted(Sizes(10, 10, 1, 1), "m", device_map="auto", **settings).batch_size == 1
+    with pytest.raises(TooLittleMemory, match=r"m at precision=bf16 and batch_size=1 needs [\d.]+ GiB, all devices together has [\d.]+ free"):
+        fitted(Sizes(10**16, 10, 1, 1), "m", device_map="auto", **settings)
+    with pytest.raises(UserError, match="m has no device_map='banana'; known: auto, balanced, balanced_low_0, sequential, or none"):
+        fitted(Sizes(10, 10, 1, 1), "m", device_map="banana", **settings)
+    check_places({"a": 0, "b": "cpu", "c": CPU}, "m")
+    with pytest.raises(TooLittleMemory, match=r"m\.device_map leaves 1 of 2 parts of the network \(b first\) without a place on any device"):
+        check_places({"a": 0, "b": "disk"}, "m")
+
+
+def test_the_card_names_what_was_loaded(tmp_path: Path) -> None:
+    known = Published("org/model", "a" * 40, "", 1.0)
+    commit = tmp_path / ("b" * 40)
+    assert known.loaded("", commit) == known.loaded("org/model", commit) == f"org/model@{'a' * 12}"
+    assert known.loaded("org/other@0123456789abcdef", commit) == "org/other@0123456789ab"
+    assert known.loaded("org/other", commit) == f"org/other@{'b' * 12}"  # the hub's cache names a folder by its revision
+    (tmp_path / "mine").mkdir()
+    assert known.loaded(str(tmp_path / "mine"), tmp_path / "mine") == "mine, a folder that the user named"
 
 
 def test_a_network_that_is_spread_by_a_map_computes_the_same() -> None:
