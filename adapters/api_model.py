@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters.prompted.answer import Answer, Refusals, Section, read_answer, report_of
+from adapters.prompted.answer import Answer, Refusals, Section, check_settings, read_answer, report_of
 from adapters.prompted.picture import Format, encoded, opened
 from adapters.prompted.question import Images, filled, inputs_of, prompt_of, shown
 from benchmark.llm.questions import Failed, LanguageModels, Question, Unusable, ask_for
@@ -59,6 +59,7 @@ class ApiModel:
         """
         if images not in ("frontal", "all"):
             raise UserError(f"api: images is {images!r}; it must be frontal or all")
+        check_settings("api", section, refusals)
         if image_format not in ("jpeg", "png"):
             raise UserError(f"api: image_format is {image_format!r}; it must be jpeg or png")
         if max_side_px < 0 or not 1 <= quality <= 95:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapters.pretrained import NoNetwork, reading
+from adapters.running import whole_signs
+from adapters.vision_language.pieces import without_signs
 from benchmark.records import UserError
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ class Asking:
         self.who = folder.name
         self.template = self._read_template(template)
         own = getattr(self.processor, "image_token", None)
-        self._signs = sorted({*self.pieces.all_special_tokens, *([own] if isinstance(own, str) else [])}, key=len, reverse=True)
+        # Of those that a vocabulary marks as special, transformers names only those that it has a use for: <start_of_turn> is none of them.
+        special = {sign.content for sign in self.pieces.added_tokens_decoder.values() if sign.special and sign.content.strip()}
+        self._signs = sorted({*special, *self.pieces.all_special_tokens, *([own] if isinstance(own, str) else [])}, key=len, reverse=True)
         self._check_images()
 
     @property
@@ -62,8 +66,7 @@ class Asking:
 
     def in_template(self, text: str, images: int) -> str:
         """The question as it is sent: within the model's turns, with a sign for each image before the words. Raises ``NoTemplate``."""
-        for sign in self._signs:
-            text = text.replace(sign, " ")
+        text = without_signs(whole_signs(text), self._signs)
         content = [*({"type": "image"} for _ in range(images)), {"type": "text", "text": text}]
         try:
             return str(

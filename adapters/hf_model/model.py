@@ -15,19 +15,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from adapters.hf_model.asking import Asked, Asking
 from adapters.hf_model.network import config_of, folder_of, load, sizes_of
 from adapters.pretrained import config_digest, reading_digest, weights_digest
-from adapters.prompted.answer import Refusals, Section, read_answer, report_of
+from adapters.prompted.answer import Refusals, Section, check_settings, read_answer, report_of
 from adapters.prompted.picture import opened
 from adapters.prompted.question import Images, filled, inputs_of, prompt_of, shown
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import TooLittleMemory
 from benchmark.records import Case, ProtocolCard, Report, UserError
 
+Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
 BATCH = 8
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 WORDS_OF_A_CASE = "Fever and cough. " * 100
@@ -61,8 +62,8 @@ class HFModel:
         precision: Precision = "auto",
         batch_size: int = 0,
         max_new_tokens: int = 512,
-        device_map: str = "",
-        attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto",
+        device_map: DeviceMap = "",
+        attention: Attention = "auto",
         section: Section = "findings",
         refusals: Refusals = "fail",
     ) -> None:
@@ -77,7 +78,7 @@ class HFModel:
         download     fetch what is not on this machine
         precision    auto = bf16, or fp16 on a GPU that has no bf16; 8bit and 4bit need bitsandbytes
         batch_size   cases at once; 0 = as many as fit, 8 at most
-        device_map   spread the network over devices by accelerate: auto, balanced, sequential
+        device_map   spread the network over devices by accelerate; empty = all of it on one
         attention    which of transformers' implementations computes it
         section      findings = what stands under that heading, where an answer has headings; whole = every answer as it is
         refusals     fail = a refusal in words is a failed case; keep = it is scored as a report
@@ -87,6 +88,11 @@ class HFModel:
         check_packages("hf")
         if images not in ("frontal", "all"):
             raise UserError(f"hf: images is {images!r}; it must be frontal or all")
+        check_settings("hf", section, refusals)
+        if attention not in get_args(Attention):
+            raise UserError(f"hf has no attention={attention!r}; known: {', '.join(get_args(Attention))}")
+        if device_map not in get_args(DeviceMap):
+            raise UserError(f"hf has no device_map={device_map!r}; known: {', '.join(filter(None, get_args(DeviceMap)))}, or none")
         if max_new_tokens < 1 or max_side_px < 0:
             raise UserError(f"hf: max_new_tokens is {max_new_tokens} and max_side_px {max_side_px}; at least 1 and 0 are needed")
         self.images, self.max_side_px, self.max_new_tokens = images, max_side_px, max_new_tokens
@@ -102,7 +108,7 @@ class HFModel:
         count = 1 if images == "frontal" else 2
         tokens = self.asking.tokens_of_a_film(self.prompt.text + WORDS_OF_A_CASE, count, max_side_px)
         sizes = sizes_of(config, tokens + max_new_tokens, count)
-        run = fitted(sizes, "hf", device=where, precision=kind, batch_size=batch_size, at_most=BATCH, is_spread=bool(device_map))
+        run = fitted(sizes, "hf", device=where, precision=kind, batch_size=batch_size, at_most=BATCH, device_map=device_map)
         self.precision, self.batch_size = run.precision, run.batch_size
         self.network, self.left_out = load(
             self.folder, config, precision=run.precision, device=run.device, device_map=device_map, attention=attention
@@ -223,6 +229,7 @@ class HFModel:
             "precision": self.precision,
             "attention": self.attention,
             "max_new_tokens": self.max_new_tokens,
+            "end": self.end,
             "section": self.section,
             "refusals": self.refusals,
         }

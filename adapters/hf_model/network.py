@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from adapters.pretrained import FILES, network_folder, read_config, reading
-from adapters.vision_language.loading import check_finite, empty
+from adapters.vision_language.loading import check_finite, check_places, empty
 from adapters.vision_language.memory import Sizes, language_sizes
 from adapters.vision_language.stored import WrongWeights
 from benchmark.records import UserError
@@ -75,7 +78,7 @@ def load(folder: Path, config: Any, *, precision: str, device: Any, device_map: 
         more["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
     if precision == "4bit":
         more["quantization_config"] = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=number)
-    with reading("the weights", folder, "hf"):
+    with reading("the weights", folder, "hf"), _no_program(folder):
         network, told = AutoModelForImageTextToText.from_pretrained(
             folder,
             config=config,
@@ -92,7 +95,22 @@ def load(folder: Path, config: Any, *, precision: str, device: Any, device_map: 
                 f"hf: of the tensors of {folder.name} {len(named)} {what} ({named[0]} first) and would be random; take the folder whole, "
                 "or the version of transformers that it was written for"
             )
+    check_places(getattr(network, "hf_device_map", {}), "hf")
     for name, value in network.state_dict().items():
         if not value.is_meta:
             check_finite(name, value, "hf")
     return network.eval().requires_grad_(False), sorted(map(str, told["unexpected_keys"]))
+
+
+@contextmanager
+def _no_program(folder: Path) -> Iterator[None]:
+    """While weights are read: a file that holds more than tensors is refused in our words, for PyTorch's own advise to run what is in it."""
+    try:
+        yield
+    except Exception as error:  # a pickle's is wrapped, in some versions, in what another file raises
+        if "weights_only" not in str(error) and not isinstance(error, pickle.UnpicklingError):
+            raise
+        raise WrongWeights(
+            f"hf: the weights of {folder.name} hold more than tensors and plain values, or are no PyTorch file, and are not opened, for they could "
+            "run code; take the model as safetensors, or fetch the files again"
+        ) from error

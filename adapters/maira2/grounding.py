@@ -12,7 +12,7 @@ BINS = 100  # num_box_coord_bins of its processor
 SIGNS = ("<obj>", "</obj>", "<box>", "</box>")
 _PHRASE = re.compile(r"<obj>((?:(?!</?obj>).)*)</obj>", re.DOTALL)
 _BOX = re.compile(r"<box>((?:(?!</?box>).)*)</box>", re.DOTALL)
-_EDGES = re.compile(r"<x(\d+)><y(\d+)><x(\d+)><y(\d+)>")
+_EDGES = re.compile(r"<x([0-9]{1,3})><y([0-9]{1,3})><x([0-9]{1,3})><y([0-9]{1,3})>")
 
 
 class Unread(Exception):
@@ -24,7 +24,12 @@ class Phrase(NamedTuple):
 
     text: str
     shares: tuple[BoxXYXY, ...] | None
-    """boxes in shares of the middle square's side; None for a finding that has no place"""
+    """boxes in shares of the middle square's side, edges as they were written; None for a finding that has no place"""
+
+    @property
+    def turned(self) -> int:
+        """Boxes whose left edge lies right of the other, or the top below."""
+        return sum(left > right or top > bottom for left, top, right, bottom in self.shares or ())
 
 
 def read_phrases(text: str) -> list[Phrase] | None:

@@ -11,8 +11,9 @@ Bannur et al., MAIRA-2: Grounded Radiology Report Generation, 2024 (https://arxi
 - batches are filled up on the left, where theirs answers one case at a time;
 - texts of the case are said on one line, for MIMIC-CXR's have breaks wherever a line was full; signs of the vocabulary in them (``</s>``, ``<box>``)
   become blanks, where its processor reads them as signs;
+- a case of lateral images alone is asked about the first of them, in the words for a frontal one: its report's details say so;
 - an output that its own reader cannot read is kept as it came and counted, where theirs stops; boxes are in pixels of the image file, not cut down to
-  whole ones.
+  whole ones, and one whose edges are the wrong way round is kept so and counted.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from adapters.maira2.grounding import Unread, on_image, read_phrases
 from adapters.pretrained import file_digests, weights_files
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
-from adapters.vision_language.loading import Precision
+from adapters.vision_language.loading import DeviceMap, Precision
 from adapters.vision_language.memory import Sizes
 from adapters.vision_language.pieces import IMAGE, check_rows, ids_of, number_of, read_pieces, signs_of, split_at, without_signs
 from adapters.vision_language.pixels import middle, normalised, short_side_to, spread_to_255
@@ -75,7 +76,7 @@ class MAIRA2:
         batch_size: int = 0,
         grounding: bool = False,
         max_tokens: int = 0,
-        device_map: str = "",
+        device_map: DeviceMap = "",
     ) -> None:
         """Load the published files, or those that are named.
 
@@ -85,7 +86,7 @@ class MAIRA2:
         batch_size  cases at once; 0 = as many as fit, 8 at most
         grounding   ask for a sentence per finding with boxes on the frontal image: they are kept in the report's details
         max_tokens  of a report; 0 = 300, or 450 with boxes
-        device_map  spread the network over devices by accelerate: auto, balanced, sequential
+        device_map  spread the network over devices by accelerate; empty = all of it on one
 
         Raises UserError for what is not there, does not fit, or is another model's.
         """
@@ -97,6 +98,7 @@ class MAIRA2:
 
         where, kind = device_and_precision("maira2", device, precision)
         self.folder = WEIGHTS.folder(argument or weights, "maira2.weights", download=download)
+        self.loaded = WEIGHTS.loaded(argument or weights, self.folder)
         self.pieces = read_pieces(self.folder, "maira2")
         self.begin, end, self.image = (number_of(self.pieces, sign, "maira2") for sign in ("<s>", "</s>", IMAGE))
         settings = read_settings(self.folder)
@@ -105,7 +107,7 @@ class MAIRA2:
         self.grounding, self.max_tokens = grounding, max_tokens or (LONGEST_WITH_PLACES if grounding else LONGEST)
         network = empty(lambda: Network(settings))
         sizes = sizes_of(settings, network, self.max_tokens)
-        run = fitted(sizes, "maira2", device=where, precision=kind, batch_size=batch_size, at_most=AT_MOST, is_spread=bool(device_map))
+        run = fitted(sizes, "maira2", device=where, precision=kind, batch_size=batch_size, at_most=AT_MOST, device_map=device_map)
         stored = open_files(self.folder)
         self.network = load(network, stored, "maira2", precision=run.precision, device=run.device, small="language.model", device_map=device_map)
         self.precision, self.settings = run.precision, settings
@@ -146,6 +148,9 @@ class MAIRA2:
     def finish(self, case: Case, written: Written) -> Report:
         """The report of what was written."""
         details: dict[str, Any] = {"cut_at_tokens": len(written.ids)} if written.is_cut else {}
+        frontal, _ = views_of(case)
+        if is_lateral(frontal):
+            details["asked_as_frontal"] = f"a lateral view ({frontal.view}), for the case has no other"
         text = written.text.strip()
         try:
             phrases = read_phrases(text)
@@ -154,7 +159,6 @@ class MAIRA2:
             return Report(case.id, text=text, details={**details, "unread": str(error)})
         if phrases is None:
             return Report(case.id, text=text, details=details)
-        frontal, _ = views_of(case)
         size_px = image_size_px(frontal.path)
         details["phrases"] = [
             {
@@ -163,6 +167,9 @@ class MAIRA2:
             }
             for phrase in phrases
         ]
+        if turned := sum(phrase.turned for phrase in phrases):
+            details["boxes_turned"] = turned
+            self.writer.rate.unread["they have boxes whose edges are the wrong way round"] += 1
         if frontal is not case.images[0]:
             details["boxes_on"] = frontal.id or frontal.path.name
         return Report(case.id, text=" ".join(phrase.text for phrase in phrases if phrase.text), details=details)
@@ -188,7 +195,7 @@ class MAIRA2:
             training="MIMIC-CXR, train split, findings, among other data; Vicuna-7B v1.5 and RAD-DINO, which had learnt before",
             leaks=learnt_from("mimic_cxr").leaks,
             licence="MSRLA, research only (weights)",
-            weights=f"{WEIGHTS.name}@{WEIGHTS.revision[:12]}",
+            weights=self.loaded,
             remarks=(
                 "Its published numbers are of studies with their lateral and prior images, prior report, indication, technique and comparison: shown "
                 "less, it writes worse, by its authors' own account.",
@@ -200,8 +207,13 @@ class MAIRA2:
 
 def views_of(case: Case) -> tuple[ImageFile, ImageFile | None]:
     """The frontal image that is asked about, and a lateral one of the study if there is one."""
-    frontal = next((image for image in case.images if image.view.upper() not in LATERAL), case.images[0])
-    return frontal, next((image for image in case.images if image.view.upper() in LATERAL and image is not frontal), None)
+    frontal = next((image for image in case.images if not is_lateral(image)), case.images[0])
+    return frontal, next((image for image in case.images if is_lateral(image) and image is not frontal), None)
+
+
+def is_lateral(image: ImageFile) -> bool:
+    """True if its view says so; one that says nothing is taken as frontal."""
+    return image.view.upper() in LATERAL
 
 
 def prompt(case: Case, *, has_lateral: bool, grounding: bool, signs: Sequence[str] = (IMAGE,)) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from benchmark.llm.json_answers import without_thoughts
-from benchmark.records import Report
+from benchmark.records import Report, UserError
 
 Section = Literal["findings", "whole"]
 """findings = of an answer with headings what stands under FINDINGS; whole = every answer as it is"""
@@ -58,6 +58,13 @@ class Answer(NamedTuple):
     """the report"""
     is_refusal: bool
     """in words; a refusal by a field of its own is no answer at all"""
+
+
+def check_settings(who: str, section: str, refusals: str) -> None:
+    """Raise ``UserError`` for a setting that there is not: from Python nobody else looks."""
+    for name, value, known in (("section", section, get_args(Section)), ("refusals", refusals, get_args(Refusals))):
+        if value not in known:
+            raise UserError(f"{who} has no {name}={value!r}; known: {', '.join(known)}")
 
 
 def read_answer(written: str, section: Section) -> Answer:

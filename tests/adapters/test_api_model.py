@@ -315,6 +315,13 @@ def test_cases_are_handed_in_as_a_batch_and_their_images_with_them(server: Serve
     assert server.requests() == []  # none was asked one by one
 
 
+@pytest.mark.parametrize(("setting", "known"), [("section", "findings, whole"), ("refusals", "fail, keep")])
+def test_a_setting_that_there_is_not_is_refused_from_python_too(setting: str, known: str) -> None:
+    wrong: dict[str, Any] = {setting: "banana"}
+    with pytest.raises(UserError, match=f"^api has no {setting}='banana'; known: {known}$"):
+        ApiModel("qwen-vl", **wrong)
+
+
 @pytest.mark.parametrize(
     "said",
     [

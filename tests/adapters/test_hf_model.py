@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,23 @@ def test_a_sign_of_the_vocabulary_in_a_report_is_no_image(model: HFModel) -> Non
     assert model.asking.in_template("Before: <image> </s>", 1).count("<image>") == 1
 
 
+def test_a_special_sign_that_transformers_has_no_name_for_is_taken_out_too(make: Callable[..., HFModel], folder: Path, tmp_path: Path) -> None:
+    """As Gemma's <start_of_turn>: a report that holds one could speak for the model."""
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    told = json.loads((other / "tokenizer.json").read_text())
+    told["added_tokens"].append({**told["added_tokens"][0], "id": told["model"]["vocab"]["word0"], "content": "word0"})
+    (other / "tokenizer.json").write_text(json.dumps(told))
+    found = make(other)
+    assert "word0" not in found.asking.pieces.all_special_tokens
+    assert "word0" not in found.asking.in_template("Before word0 <im<image>age> behind", 1)
+    assert found.asking.in_template("Before <im<image>age> behind", 1).count("<image>") == 1
+
+
+def test_half_a_sign_in_a_text_is_one_that_is_not_known(model: HFModel, cases: list[Case]) -> None:
+    (report,) = model.generate([replace(cases[1], indication="Fever \ud83d effusion")])
+    assert not report.failure
+
+
 def test_what_cannot_be_read_or_asked_fails_its_own_case_alone(make: Callable[..., HFModel], cases: list[Case], tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     broken, bare = Case("x", "p", "s", (ImageFile(tmp_path / "bad.png"),)), Case("y", "p", "s", ())
@@ -226,11 +245,40 @@ def test_a_model_of_another_kind_or_that_is_not_here_is_refused_in_words(make: C
         HFModel("Qwen/Nowhere", revision="0123abc", device="cpu")
     with pytest.raises(UserError, match="images is 'both'; it must be frontal or all"):
         make(images="both")
+    for setting, known in (
+        ("attention", "auto, sdpa, eager, flash_attention_2"),
+        ("device_map", "auto, balanced, balanced_low_0, sequential, or none"),
+        ("section", "findings, whole"),
+        ("refusals", "fail, keep"),
+    ):
+        with pytest.raises(UserError, match=f"^hf has no {setting}='banana'; known: {known}$"):
+            make(**{setting: "banana"})
+
+
+class Harmful:
+    """What a pickle could hold: something that runs when it is opened."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (exec, ("raise SystemExit('code of a file was run')",))
+
+
+def test_weights_that_could_run_code_are_refused_in_plain_words(make: Callable[..., HFModel], folder: Path, tmp_path: Path) -> None:
+    """And not with PyTorch's advice to open them all the same."""
+    import torch
+
+    evil = Path(shutil.copytree(folder, tmp_path / "evil"))
+    (evil / "model.safetensors").unlink()
+    torch.save({"x": Harmful()}, evil / "pytorch_model.bin")
+    with pytest.raises(
+        WrongWeights, match=r"^hf: the weights of evil hold more than tensors .* take the model as safetensors, or fetch the files again$"
+    ):
+        make(evil)
 
 
 def test_the_card_and_the_signature_say_how_it_was_asked_and_that_nobody_knows_what_it_learnt(model: HFModel) -> None:
     card, says = model.card(), model.provenance()
     assert (card.leaks, card.training, card.target, card.decoding) == (None, "", "unknown", "greedy, at most 8 tokens")
+    assert says["end"] == [2]  # of generation_config.json: where an answer is cut
     assert (says["prompt"], says["template"], says["precision"]) == (model.prompt.digest, model.asking.digest, "fp32")
     assert str(model.folder.parent) not in f"{says}{card}"
 

@@ -270,6 +270,7 @@ def test_grounded_output_is_read_into_phrases_and_boxes() -> None:
         ("<obj>a<box><x1><y2><x3></box></obj>", "a box without four edges"),
         ("<obj>a<box><x1><y2><x3><y4></obj>", "more than boxes behind 'a'"),
         ("<obj>a<box><x1><y2><x3><y400></box></obj>", "a box beyond the image"),
+        (f"<obj>a<box><x{'9' * 320}><y2><x3><y4></box></obj>", "a box without four edges"),
         ("<obj>a", "more than phrases"),
         ("a</box>", "more than phrases"),
     ],
@@ -277,6 +278,24 @@ def test_grounded_output_is_read_into_phrases_and_boxes() -> None:
 def test_output_that_its_own_reader_would_stop_at_is_told_apart(text: str, why: str) -> None:
     with pytest.raises(Unread, match=why):
         read_phrases(text)
+
+
+def test_a_box_whose_edges_are_the_wrong_way_round_is_kept_and_counted(model: MAIRA2, full: Case) -> None:
+    before = sum(model.writer.rate.unread.values())
+    text = "<obj>Effusion.<box><x70><y10><x20><y30></box><box><x1><y1><x2><y2></box></obj><obj>Mass.<box><x1><y9><x2><y3></box></obj>"
+    seen = model.finish(full, Written(text, [], False))
+    assert (seen.text, seen.details["boxes_turned"]) == ("Effusion. Mass.", 2)
+    assert seen.details["phrases"][0]["boxes"][0][0] > seen.details["phrases"][0]["boxes"][0][2]
+    assert sum(model.writer.rate.unread.values()) == before + 1
+    assert "boxes_turned" not in model.finish(full, Written("<obj>A.<box><x1><y1><x1><y2></box></obj>", [], False)).details
+
+
+def test_a_report_on_a_lateral_image_in_the_words_for_a_frontal_one_says_so(model: MAIRA2, full: Case) -> None:
+    from dataclasses import replace
+
+    side = replace(full, images=full.images[1:])
+    assert model.finish(side, Written("Clear.", [], False)).details == {"asked_as_frontal": "a lateral view (LATERAL), for the case has no other"}
+    assert model.finish(full, Written("Clear.", [], False)).details == {}
 
 
 def test_boxes_are_in_pixels_of_the_image_file() -> None:
@@ -330,6 +349,7 @@ def test_positions_are_stretched_as_it_was_trained(model: MAIRA2) -> None:
 
 
 def test_card_and_provenance(model: MAIRA2) -> None:
+    assert model.card().weights == "maira-2, a folder that the user named"
     assert set(model.card().inputs or ()) >= {"other views", "prior image", "prior report", "technique", "comparison"}
     made = model.provenance()
     assert made["grounding"] is False
