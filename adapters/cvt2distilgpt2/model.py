@@ -29,6 +29,7 @@ from adapters.cvt2distilgpt2.pixels import TooSmall, middle
 from adapters.gpt2_pieces import has_pieces, pieces_folder
 from adapters.protocol import OURS, learnt_by_command, learnt_from
 from adapters.running import device_named
+from adapters.weights_file import shown
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import Case, ProtocolCard, Report, UserError
 
@@ -90,7 +91,9 @@ class CvT2DistilGPT2:
         self.device = device_named(device, "cvt2distilgpt2")
         self.is_published = not self.path.is_dir()
         if not self.path.exists():
-            raise UserError(f"cvt2distilgpt2: there is no {self.path}; name the authors' .ckpt (https://doi.org/{DOI}) or a folder of our training")
+            raise UserError(
+                f"cvt2distilgpt2: there is no {shown(self.path)}; name the authors' .ckpt (https://doi.org/{DOI}) or a folder of our training"
+            )
         if self.is_published:
             folder = pieces_folder("cvt2distilgpt2", tokenizer, self.path.parent, HUB_NAMES)
             self.loaded = load_checkpoint(self.path, folder, trust_pickle=trust_pickle)

@@ -22,7 +22,7 @@ from adapters.cvt2distilgpt2.network import Network
 from adapters.cvt2distilgpt2.pieces import Pieces
 from adapters.cvt2distilgpt2.sizes import Sizes
 from adapters.learning_state import WEIGHTS, distinct, write_tensors
-from adapters.weights_file import NoTensors, first_line, tensors_in
+from adapters.weights_file import NoTensors, first_line, shown, tensors_in
 from benchmark.records import UserError
 from benchmark.runs import sha256
 from clala.misfit import misfit
@@ -61,17 +61,17 @@ class Loaded(NamedTuple):
 def load_folder(folder: Path) -> Loaded:
     """What ``save`` wrote. Raises WrongWeights."""
     if lacking := [name for name in (CONFIG, WEIGHTS) if not (folder / name).is_file()]:
-        raise WrongWeights(f"{folder}: that folder holds no {lacking[0]}; {REMEDY}")
+        raise WrongWeights(f"{shown(folder)}: that folder holds no {lacking[0]}; {REMEDY}")
     try:
         values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if values.get("model") != "cvt2distilgpt2" or values.get("format") != FORMAT:
             raise WrongWeights(
-                f"{folder}: {CONFIG} is of model {values.get('model')!r}, format {values.get('format')!r}; asked for is 'cvt2distilgpt2', format "
-                f"{FORMAT}; {REMEDY}"
+                f"{shown(folder)}: {CONFIG} is of model {values.get('model')!r}, format {values.get('format')!r}; asked for is 'cvt2distilgpt2', "
+                f"format {FORMAT}; {REMEDY}"
             )
         sizes = Sizes.from_json(values["sizes"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise WrongWeights(f"{folder / CONFIG}: cannot be read ({error}); {REMEDY}") from error
+        raise WrongWeights(f"{shown(folder / CONFIG)}: cannot be read ({error}); {REMEDY}") from error
     network = Network(sizes)
     state = read(folder / WEIGHTS)
     wanted = distinct(network)
@@ -115,7 +115,7 @@ def read(path: Path, *, trust_pickle: bool = False) -> Any:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise WrongWeights(f"{path}: cannot be read ({error}); {REMEDY}") from error
+            raise WrongWeights(f"{shown(path)}: cannot be read ({error}); {REMEDY}") from error
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust_pickle, mmap=_is_zip(path))
     except FileNotFoundError as error:
@@ -225,7 +225,7 @@ def _pairs(theirs: str, ours: str) -> Iterator[tuple[str, Place]]:
 def _check(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
     """Raise WrongWeights for the first of what is missing, left over, of another shape or no number."""
     if problem := misfit(wanted, state, "a CvT2DistilGPT2 of this size"):
-        raise WrongWeights(f"{path}: {problem}; {REMEDY}")
+        raise WrongWeights(f"{shown(path)}: {problem}; {REMEDY}")
 
 
 def _check_words(pieces: Pieces, sizes: Sizes, folder: Path) -> None:

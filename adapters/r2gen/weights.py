@@ -24,7 +24,7 @@ from adapters.beam_search import Kept
 from adapters.chen_text import LONGEST, Manner, Vocabulary, WrongVocabulary, read_vocabulary
 from adapters.learning_state import write_tensors
 from adapters.r2gen.network import Backbone, Network, Sizes, Written
-from adapters.weights_file import NoTensors, first_line, tensors_in
+from adapters.weights_file import NoTensors, first_line, shown, tensors_in
 from benchmark.records import UserError
 from benchmark.runs import sha256
 from clala.misfit import misfit
@@ -139,7 +139,7 @@ def load(family: Family, path: Path, *, vocab: Path | None = None, trained_on: M
             raise WrongWeights(f"{path}: {' and '.join(given)} was given, but a folder says that of itself in its {CONFIG}; leave it away")
         return _load_folder(family, path, vocab)
     if not path.is_file():
-        raise WrongWeights(f"{family.name}: there is no {path}; {family.remedy}")
+        raise WrongWeights(f"{family.name}: there is no {shown(path)}; {family.remedy}")
     state = renamed(tensors_of(read(path, family), path, family), family)
     sizes = sizes_of(state, path, family, heads)
     network = fill(family, sizes, state, path)
@@ -159,15 +159,15 @@ def _load_folder(family: Family, folder: Path, vocab: Path | None) -> Loaded:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if config["model"] != family.name:
-            raise WrongWeights(f"{folder}: holds weights of {config['model']}, asked for are those of {family.name}; {remedy}")
+            raise WrongWeights(f"{shown(folder)}: holds weights of {config['model']}, asked for are those of {family.name}; {remedy}")
         about: Any = config["sizes"].pop("backbone")
         backbone = Backbone(about["block"], tuple(about["repeats"]), tuple(about["channels"]), about["stride_px"])
         sizes, manners = Sizes(**config["sizes"], backbone=backbone), Manners(**config["manners"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongWeights(f"{folder}: {CONFIG} is not there or cannot be read ({first_line(error)}); {remedy}") from error
+        raise WrongWeights(f"{shown(folder)}: {CONFIG} is not there or cannot be read ({first_line(error)}); {remedy}") from error
     path = folder / WEIGHTS
     if not path.is_file():
-        raise WrongWeights(f"{folder}: holds no {WEIGHTS}; {remedy}")
+        raise WrongWeights(f"{shown(folder)}: holds no {WEIGHTS}; {remedy}")
     network = fill(family, sizes, read(path, family), path)
     words = vocab or folder / WORDS
     vocabulary = read_vocabulary(words, manners.text)
@@ -194,7 +194,7 @@ def read(path: Path, family: Family) -> Any:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise WrongWeights(f"{path}: cannot be read ({first_line(error)}); {family.remedy}") from error
+            raise WrongWeights(f"{shown(path)}: cannot be read ({first_line(error)}); {family.remedy}") from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -281,7 +281,7 @@ def fill(family: Family, sizes: Sizes, state: Mapping[str, Tensor], path: Path) 
     made_anew = {"embedding.places": wanted["embedding.places"]} if path.suffix == ".safetensors" else {}
     state = {**made_anew, **state}
     if problem := misfit(wanted, state, f"{family.title} of this size"):
-        raise WrongWeights(f"{path}: {problem}; {family.remedy}")
+        raise WrongWeights(f"{shown(path)}: {problem}; {family.remedy}")
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
 

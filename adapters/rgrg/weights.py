@@ -24,7 +24,7 @@ from adapters.learning_state import distinct, write_tensors
 from adapters.rgrg.files import REMEDY
 from adapters.rgrg.network import Network
 from adapters.rgrg.sizes import Sizes
-from adapters.weights_file import NoTensors, first_line, tensors_in
+from adapters.weights_file import NoTensors, first_line, shown, tensors_in
 from benchmark.records import UserError
 from clala.misfit import misfit
 
@@ -79,7 +79,7 @@ def load(path: Path) -> Loaded:
     if path.is_dir():
         return _load_folder(path)
     if not path.exists():
-        raise WrongWeights(f"{path}: there is no such file or folder; {REMEDY}")
+        raise WrongWeights(f"{shown(path)}: there is no such file or folder; {REMEDY}")
     return Loaded(_load_published(path), {})
 
 
@@ -196,7 +196,7 @@ def filled(sizes: Sizes, state: Mapping[str, Tensor], path: Path, remedy: str = 
         network = Network(sizes)
     wanted = network.state_dict()
     if problem := misfit(wanted, state, "an RGRG of this size"):
-        raise WrongWeights(f"{path}: {problem}; {remedy}")
+        raise WrongWeights(f"{shown(path)}: {problem}; {remedy}")
     network.load_state_dict({name: value.to(wanted[name].dtype).contiguous() for name, value in state.items()}, assign=True)
     network.language.gpt.tie_weights()
     return network.eval().requires_grad_(False)
@@ -212,16 +212,18 @@ def _load_folder(folder: Path) -> Loaded:
     from safetensors.torch import load_file
 
     if lacking := [name for name in (WEIGHTS, ABOUT, FILE) if not (folder / name).is_file()]:
-        raise WrongWeights(f"{folder}: holds no {lacking[0]}; name a folder as `python -m benchmark train rgrg` writes it, or the published file")
+        raise WrongWeights(
+            f"{shown(folder)}: holds no {lacking[0]}; name a folder as `python -m benchmark train rgrg` writes it, or the published file"
+        )
     remedy = "take a folder as `python -m benchmark train rgrg` writes it"
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         sizes = Sizes.from_json(about["sizes"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongWeights(f"{folder / ABOUT}: does not say the sizes of an RGRG ({error!r}); {remedy}") from error
+        raise WrongWeights(f"{shown(folder / ABOUT)}: does not say the sizes of an RGRG ({error!r}); {remedy}") from error
     try:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
-        raise WrongWeights(f"{folder / WEIGHTS}: cannot be read ({error}); {remedy}") from error
+        raise WrongWeights(f"{shown(folder / WEIGHTS)}: cannot be read ({error}); {remedy}") from error
     tied = {"language.gpt.lm_head.weight": state["language.gpt.transformer.wte.weight"]} if "language.gpt.transformer.wte.weight" in state else {}
     return Loaded(filled(sizes, {**tied, **state}, folder / WEIGHTS, remedy), about)
