@@ -91,8 +91,6 @@ class HFModel:
         check_settings("hf", section, refusals)
         if attention not in get_args(Attention):
             raise UserError(f"hf has no attention={attention!r}; known: {', '.join(get_args(Attention))}")
-        if device_map not in get_args(DeviceMap):
-            raise UserError(f"hf has no device_map={device_map!r}; known: {', '.join(filter(None, get_args(DeviceMap)))}, or none")
         if max_new_tokens < 1 or max_side_px < 0:
             raise UserError(f"hf: max_new_tokens is {max_new_tokens} and max_side_px {max_side_px}; at least 1 and 0 are needed")
         self.images, self.max_side_px, self.max_new_tokens = images, max_side_px, max_new_tokens

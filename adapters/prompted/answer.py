@@ -16,7 +16,8 @@ Refusals = Literal["fail", "keep"]
 # At the beginning of an answer and in the first person. "I cannot see any pneumothorax" is a finding: what cannot be done must be done to the image,
 # the report or the request itself, with nothing but words of their kind between.
 _VERB = (
-    "provide|interpret|analy[sz]e|diagnose|view|see|access|open|process|generate|write|read|review|evaluate|describe|give|offer|fulfil+|create|make"
+    r"provide|interpret|analy[sz]e|diagnose|view|see|access|open|process|generate|write|read|review|evaluate|describe|give|offer|fulfil+|create|make|"
+    r"examine|assess|inspect|discuss|answer|perform|identify"
 )
 _BESIDE = (
     r"you|with|of|from|for|or|and|an?|the|this|that|these|those|any|such|your|actual|attached|uploaded|provided|given|medical|clinical|health|"
@@ -25,7 +26,7 @@ _BESIDE = (
 )
 _THING = (
     r"images?|imaging|pictures?|photos?|x-?rays?|radiographs?|scans?|films?|files?|attachments?|requests?|advice|"
-    r"diagnos[ei]s|opinions?|interpretations?|analys[ei]s|reports?|findings\ section|(?:this|that|it)(?=\s*(?:[.,;!]|\Z))"
+    r"diagnos[ei]s|opinions?|interpretations?|analys[ei]s|reports?|findings\ section|people|(?:this|that|it)(?=\s*(?:[.,;!]|\Z))"
 )
 _REFUSAL = re.compile(
     r"""\W*(?:
@@ -36,6 +37,7 @@ _REFUSAL = re.compile(
       | (?:unfortunately,?\ )?i(?:\ (?:cannot|can\ ?not|can['’]t|won['’]t|will\ not)|(?:\ am|['’]m)\ (?:unable|not\ able)\ to)
         (?:\ \w+ly)?\ (?:
             (?:help|assist|comply)\b
+          | (?:provide|generate|write|create|give)\ (?:(?:{beside}),?\ )*findings\b
           | {verb}(?:,?(?:\ (?:or|and|nor))?\ {verb})*\ (?:(?:{beside}),?\ )*(?:{thing})\b
         )
       | i\ (?:do\ not|don['’]t)\ have\ the\ ability\ to

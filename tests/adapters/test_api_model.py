@@ -330,6 +330,7 @@ def test_a_setting_that_there_is_not_is_refused_from_python_too(setting: str, kn
         "I am unable to evaluate the left base because of rotation. Lungs are otherwise clear.",
         "I'm unable to evaluate the apices. No effusion.",
         "I cannot view a fracture. The bones are intact.",
+        "I cannot identify any findings. The lungs are clear.",
         "As an AI-assisted read: the lungs are clear.",
     ],
 )
@@ -349,6 +350,9 @@ def test_a_finding_in_the_first_person_is_no_refusal(said: str) -> None:
         "I'm not able to provide medical advice",
         "Unfortunately, I can't help with that.",
         "I cannot assist.",
+        "I am unable to generate the FINDINGS section.",
+        "I cannot provide any findings.",
+        "I can't identify people in images.",
         "I cannot fulfill this request.",
         "I can't interpret this.",
         "As an AI language model, I have no eyes.",
@@ -363,5 +367,6 @@ def test_a_heading_with_blanks_behind_it_is_read_at_once() -> None:
     """Each blank twice as many made it four times as slow: 8,000 took seconds."""
     began = time.process_time()
     assert read_answer("findings" + " " * 40_000 + "x", "findings").text.endswith("x")
+    assert not read_answer("I cannot provide " + "the " * 20_000 + "end", "findings").is_refusal
     assert time.process_time() - began < 1
     assert read_answer("**Findings** : clear", "findings").text == "clear"
