@@ -314,8 +314,13 @@ def _in_words(wanted: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(_in_words(choice) for choice in typing.get_args(wanted) if choice is not type(None)))
     if origin is Literal:
-        return " | ".join(map(str, typing.get_args(wanted)))
+        return " | ".join(_choices(wanted))
     return {bool: "yes | no", int: "whole number", float: "number", Path: "path"}.get(wanted, "text")
+
+
+def _choices(wanted: Any) -> list[str]:
+    """What a ``Literal`` can be, in words; the empty one stands for leaving the setting away."""
+    return [str(choice) for choice in typing.get_args(wanted) if choice != ""]
 
 
 def _default_in_words(default: Any) -> str:
@@ -385,7 +390,7 @@ def convert(text: str, wanted: Any, where: str) -> Any:
     if origin is Literal:
         if text in typing.get_args(wanted):
             return text
-        raise BadOption(f"{where}: {text!r} is none of {', '.join(map(str, typing.get_args(wanted)))}")
+        raise BadOption(f"{where}: {text!r} is none of {', '.join(_choices(wanted))}")
     if wanted is bool:
         if text.lower() in TRUE + FALSE:
             return text.lower() in TRUE
