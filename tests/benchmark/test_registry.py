@@ -32,7 +32,9 @@ def plugin(**hooks: Callable[..., Any]) -> types.ModuleType:
 
 
 class Parrot:
-    def __init__(self, argument: str = "", *, words: int = 3, loud: bool = False, mode: Literal["", "a", "b"] = "a", file: Path | None = None) -> None:
+    def __init__(
+        self, argument: str = "", *, words: int = 3, loud: bool = False, mode: Literal["", "a", "b"] = "a", file: Path | None = None
+    ) -> None:
         self.settings = (argument, words, loud, mode, file)
 
 
