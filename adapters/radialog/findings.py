@@ -7,25 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmark.metrics.chexbert import OBSERVATIONS
 from benchmark.records import UserError
 
 NO_FINDING, DEVICES = "No Finding", "Support Devices"
-LABELS = (  # in the order of the classifier's answers; findings_classifier/chexpert_train.py
-    NO_FINDING,
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    DEVICES,
-)
+LABELS = (NO_FINDING, *OBSERVATIONS[:-1])  # in the order of the classifier's answers; findings_classifier/chexpert_train.py
 NOTHING = "no common findings"  # data/create_data.py
 FROM_FILE = "file:"
 
