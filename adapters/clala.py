@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from adapters.clala_told import ToldLesions, names_of, rows_of, told_lesions
+from adapters.needed import packages_line
 from adapters.protocol import OURS, learnt_by_command
 from benchmark.datasets.images import read_radiograph
 from benchmark.labelling.sources import LabelSource, label_source, short_name
@@ -108,11 +109,10 @@ class CLALA:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        packages = [name for name in ("torch", "timm", "transformers", "safetensors") if importlib.util.find_spec(name) is None]
         has_weights = (DEMO_WEIGHTS / "weights.safetensors").is_file()
         make = "python -m benchmark train clala --preset demo --dataset phantom --out clala/weights/demo"
         return [
-            (not packages, "packages" if not packages else f"{', '.join(packages)} not installed: pip install 'clala-benchmark[models]'"),
+            packages_line(("torch", "timm", "transformers", "safetensors")),
             (has_weights, f"demo weights, trained on phantoms alone{'' if has_weights else f' (not here; make them: {make})'}; others: clala:FOLDER"),
         ]
 

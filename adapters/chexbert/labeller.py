@@ -19,6 +19,7 @@ import numpy as np
 
 from adapters.chexbert.files import find_vocabulary, find_weights, vocabulary_file, weights_file
 from adapters.chexbert.observations import CLASSES, MAPPINGS
+from adapters.needed import packages_line
 from adapters.running import batches, device_named
 from benchmark.metrics.chexbert import OBSERVATIONS
 from benchmark.records import Lesion, Lesions, UserError
@@ -103,11 +104,8 @@ class Chexbert:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        packages = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         found = find_weights()
-        findings = [
-            (not packages, "packages" if not packages else f"{', '.join(packages)} not installed: pip install 'clala-benchmark[models]'"),
-        ]
+        findings = [packages_line(PACKAGES)]
         for what, setting, path in (("weights", "weights", found), ("vocabulary", "vocab", find_vocabulary(found))):
             remedy = "" if path else f" (not here; name the file: --set chexbert.{setting}=PATH, or fetch it: --set chexbert.download=yes)"
             findings.append((path is not None, f"{what}{remedy}"))

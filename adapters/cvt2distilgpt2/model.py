@@ -27,6 +27,7 @@ import numpy as np
 from adapters.cvt2distilgpt2.files import DOI, HUB_NAMES
 from adapters.cvt2distilgpt2.pixels import TooSmall, middle
 from adapters.gpt2_pieces import has_pieces, pieces_folder
+from adapters.needed import demo_line, packages_line
 from adapters.protocol import OURS, learnt_by_command, learnt_from
 from adapters.running import device_named
 from adapters.weights_file import shown
@@ -111,12 +112,9 @@ class CvT2DistilGPT2:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-        has_demo = (DEMO_WEIGHTS / "weights.safetensors").is_file()
-        make = "python -m benchmark train cvt2distilgpt2 --preset demo --dataset phantom --out adapters/cvt2distilgpt2/weights/demo"
         return [
-            (not lacking, "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
-            (has_demo, f"demo weights, trained on phantoms alone{'' if has_demo else f' (not here; make them: {make})'}"),
+            packages_line(PACKAGES),
+            demo_line("cvt2distilgpt2", DEMO_WEIGHTS),
             (
                 False,
                 f"the authors' weights, a .ckpt each for MIMIC-CXR and IU X-Ray (512 MB of weights, by CSIRO's terms): https://doi.org/{DOI}, files "

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from adapters.hf_model.asking import Asked, Asking
 from adapters.hf_model.network import config_of, folder_of, load, sizes_of
+from adapters.needed import packages_line
 from adapters.pretrained import config_digest, reading_digest, weights_digest
 from adapters.prompted.answer import Refusals, Section, check_settings, read_answer, report_of
 from adapters.prompted.picture import opened
@@ -116,14 +117,14 @@ class HFModel:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        lacking = [name for name in ("torch", "torchvision", "transformers", "accelerate", "safetensors") if importlib.util.find_spec(name) is None]
+        has_all, said = packages_line(("torch", "torchvision", "transformers", "accelerate", "safetensors"))
         small = (
             ""
             if importlib.util.find_spec("bitsandbytes")
             else "; 8bit and 4bit need bitsandbytes, not installed: pip install 'clala-benchmark[quantised]'"
         )
         return [
-            (not lacking, f"packages{small}" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
+            (has_all, f"{said}{small}" if has_all else said),
             (
                 True,
                 "a model that the user names, by its name on the Hugging Face hub (fetched with hf.download=yes) or a folder: "

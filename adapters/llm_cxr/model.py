@@ -23,14 +23,15 @@ from typing import Any
 
 import numpy as np
 
+from adapters.needed import packages_line
 from adapters.pretrained import NoNetwork, file_digests
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import DeviceMap, Precision
-from adapters.vision_language.memory import Sizes, in_words
+from adapters.vision_language.memory import Sizes
 from adapters.vision_language.pieces import ids_of, number_of, read_pieces
 from adapters.vision_language.pixels import middle, normalised, resized
-from adapters.vision_language.published import missing_packages
+from adapters.vision_language.published import PACKAGES, memory_line
 from adapters.vision_language.writing import Asked, Drawn, Writer, Written, reports, seed_of
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import Case, ProtocolCard, Report, UserError
@@ -151,15 +152,14 @@ class LLMCXR:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        lacking = missing_packages()
         return [
-            (not lacking, "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
+            packages_line(PACKAGES),
             (
                 False,
                 f"two archives, {LANGUAGE}.tar (about 11 GB) and {VQGAN}.tar, from Google Drive, not gated (code Apache-2.0; weights: no licence): "
                 f"links at {PAGE}; unpack both into one folder and name it, {WHO}:FOLDER",
             ),
-            (True, f"memory for one case at a time: {in_words(PUBLISHED_SIZES)} (8bit and 4bit with bitsandbytes); less is refused before loading"),
+            memory_line(PUBLISHED_SIZES),
         ]
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:

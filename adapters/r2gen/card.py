@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapters.needed import demo_line, missing_packages, packages_line
 from adapters.protocol import OURS, learnt_by_command, learnt_from
 from benchmark.records import ProtocolCard, UserError
 
@@ -22,19 +22,14 @@ ONE_VIEW = "Of its two images a case with one has none: it is then read from the
 
 def check_packages(name: str) -> None:
     """Raise UserError with the remedy unless what the network stands on is installed."""
-    if lacking := _lacking():
+    if lacking := missing_packages(PACKAGES):
         raise UserError(f"{name} needs {', '.join(lacking)}, not installed here; install the extra: pip install 'clala-benchmark[models]'")
 
 
 def needs(name: str, demo: Path) -> list[tuple[bool, str]]:
     """The first lines for ``doctor``: packages and demo weights."""
-    lacking = _lacking()
-    has_demo = (demo / "weights.safetensors").is_file()
-    make = f"python -m benchmark train {name} --preset demo --dataset phantom --out adapters/{name}/weights/demo"
-    return [
-        (not lacking, "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
-        (has_demo, f"demo weights, trained on phantoms alone{'' if has_demo else f' (not here; make them: {make})'}; others: {name}:FOLDER_OR_FILE"),
-    ]
+    has_demo, said = demo_line(name, demo)
+    return [packages_line(PACKAGES), (has_demo, f"{said}; others: {name}:FOLDER_OR_FILE")]
 
 
 def card_of(writer: Writer, is_published: bool, licence: str, source: str) -> ProtocolCard:
@@ -60,7 +55,3 @@ def card_of(writer: Writer, is_published: bool, licence: str, source: str) -> Pr
         weights="trained here" if about else source,
         remarks=tuple(remarks),
     )
-
-
-def _lacking() -> list[str]:
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from adapters.gpt2_pieces import has_pieces, pieces_folder
+from adapters.needed import demo_line, packages_line
 from adapters.protocol import OURS, learnt_by_command, learnt_from
 from adapters.rgrg.files import BERT, HUB_NAMES, REPOSITORY, published_file
 from adapters.running import device_named
@@ -109,14 +110,8 @@ class RGRG:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-        has_demo = (DEMO_WEIGHTS / "weights.safetensors").is_file()
-        make = "python -m benchmark train rgrg --preset demo --dataset phantom --out adapters/rgrg/weights/demo"
-        rows = [
-            (not lacking, "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
-            (has_demo, f"demo weights, trained on phantoms alone{'' if has_demo else f' (not here; make them: {make})'}"),
-        ]
-        if lacking:
+        rows = [packages_line(PACKAGES), demo_line("rgrg", DEMO_WEIGHTS)]
+        if not rows[0][0]:
             return rows
         from adapters.rgrg.alike import is_there
 

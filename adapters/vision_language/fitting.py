@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from adapters.needed import missing_packages
 from adapters.running import device_named
 from adapters.vision_language.loading import DeviceMap, check_precision
 from adapters.vision_language.memory import Sizes, batch_that_fits, free_bytes, free_everywhere
-from adapters.vision_language.published import missing_packages
+from adapters.vision_language.published import PACKAGES
 from benchmark.records import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Fitted(NamedTuple):
 
 def check_packages(who: str) -> None:
     """Raise ``UserError`` with the remedy unless what the networks stand on is installed."""
-    if lacking := missing_packages():
+    if lacking := missing_packages(PACKAGES):
         raise UserError(f"{who} needs {', '.join(lacking)}, not installed here; install the extra: pip install 'clala-benchmark[models]'")
 
 

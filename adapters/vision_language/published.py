@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from adapters.needed import packages_line
 from adapters.pretrained import FILES, OLD_WEIGHTS, NoNetwork, network_folder
 from adapters.vision_language.memory import Sizes, in_words
 
@@ -63,14 +63,11 @@ class Published(NamedTuple):
         return True, f"{self.name} at {self.revision[:12]} ({self.licence})"
 
 
-def missing_packages(packages: Sequence[str] = PACKAGES) -> list[str]:
-    """Those that are not installed."""
-    return [name for name in packages if importlib.util.find_spec(name) is None]
-
-
 def needs_of(who: str, parts: Sequence[Published], sizes: Sizes, packages: Sequence[str] = PACKAGES) -> list[tuple[bool, str]]:
-    """The lines for ``doctor``: packages, files, and memory by precision (which is said whether or not it is there)."""
-    lacking = missing_packages(packages)
-    said = "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"
-    memory = f"memory for one case at a time: {in_words(sizes)} (8bit and 4bit with bitsandbytes); less is refused before loading"
-    return [(not lacking, said), *(part.need(who) for part in parts), (True, memory)]
+    """The lines for ``doctor``: packages, files, memory."""
+    return [packages_line(packages), *(part.need(who) for part in parts), memory_line(sizes)]
+
+
+def memory_line(sizes: Sizes) -> tuple[bool, str]:
+    """For ``doctor``: memory by precision, which is said whether or not it is there."""
+    return True, f"memory for one case at a time: {in_words(sizes)} (8bit and 4bit with bitsandbytes); less is refused before loading"

@@ -23,14 +23,15 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from adapters.needed import packages_line
 from adapters.pretrained import NoNetwork, file_digests
 from adapters.protocol import learnt_from
 from adapters.vision_language.fitting import check_packages, device_and_precision, fitted
 from adapters.vision_language.loading import DeviceMap, Precision
-from adapters.vision_language.memory import Sizes, in_words
+from adapters.vision_language.memory import Sizes
 from adapters.vision_language.pieces import SPACE, around_images, check_rows, number_of, read_pieces
 from adapters.vision_language.pixels import CLIP_DEVIATION, CLIP_MEAN, normalised, resized
-from adapters.vision_language.published import missing_packages
+from adapters.vision_language.published import PACKAGES, memory_line
 from adapters.vision_language.writing import Asked, Drawn, Writer, Written, reports, seed_of
 from benchmark.datasets.images import read_radiograph
 from benchmark.records import Case, ProtocolCard, Report, UserError
@@ -165,15 +166,14 @@ class XrayGPT:
     @staticmethod
     def needs() -> list[tuple[bool, str]]:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
-        lacking = missing_packages()
         return [
-            (not lacking, "packages" if not lacking else f"{', '.join(lacking)} not installed: pip install 'clala-benchmark[models]'"),
+            packages_line(PACKAGES),
             (
                 False,
                 f"{OWN} and {BASE} (12.4 GB; CC BY-NC-SA 4.0, not gated), links at {PAGE}; {EYES} and {QFORMER} (2.0 and 0.4 GB, BSD-3), which their "
                 f"program fetches from LAVIS' models/BLIP2; put all four into one folder and name it, {WHO}:FOLDER",
             ),
-            (True, f"memory for one case at a time: {in_words(PUBLISHED_SIZES)} (8bit and 4bit with bitsandbytes); less is refused before loading"),
+            memory_line(PUBLISHED_SIZES),
         ]
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
