@@ -44,6 +44,9 @@ FLOORS = {
     "data_check": 4,
     "case_picture": 4,
     "margins": 4,
+    "experiments": 4,
+    "figures": 4,
+    "consistency": 1,
     "outcomes": 4,
     "scoring": 4,
     "tables": 4,
@@ -60,6 +63,7 @@ FLOORS = {
     "doctor": 4,
     "shows": 5,
     "cli": 5,
+    "cli_paper": 5,
     "__main__": 5,
 }
 FLOOR_ZERO_PACKAGES = {"numpy", "pluggy"}
