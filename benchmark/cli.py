@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from benchmark.cli_paper import paper
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(paper)  # without a name: its commands stand beside those below
 
 Models = Annotated[
     list[str],
