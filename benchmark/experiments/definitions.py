@@ -5,11 +5,21 @@ Read from ``clala_net.toml`` beside this file (Tables 1 to 5, Figure 3, S1 to S4
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+from benchmark.records import UserError
+
+PAPER = Path(__file__).with_name("clala_net.toml")
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
+
+
+class BadDefinitions(UserError):
+    """A file of experiments that cannot be read, or contradicts itself; the message names file and entry."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +33,19 @@ class Arm:
     model: str = ""
     """a registered model, ``name`` or ``name:argument``; empty = CLALA-Net, trained here"""
     network: Mapping[str, str] = field(default_factory=dict)
-    """settings of the training in which this arm differs, of both stages: ``{"lca": "no"}``"""
+    """settings of configuration and recipe in which its training differs, in both stages: ``{"lca": "false"}``"""
     stage2: Mapping[str, str] = field(default_factory=dict)
     """settings of stage 2 alone; stage 1 is shared with the arms that differ in nothing else"""
-    classifier: Mapping[str, str] = field(default_factory=dict)
-    """settings in which its lesion classifier differs"""
+    labels: str = ""
+    """who labels the lesions that it and its classifier learn from; empty = whoever labels elsewhere in the experiment"""
     told: Mapping[str, str] = field(default_factory=dict)
     """settings of the model when it writes: ``{"lesions": "truth", "label_f1": "0.70"}``"""
     dataset: Mapping[str, str] = field(default_factory=dict)
     """settings of the dataset when it writes: ``{"boxes": "truth"}``"""
     grant: tuple[str, ...] = ()
     """what the run grants: ``("lesions",)``"""
+    cost: float = 1.0
+    """how many times the usual time it takes, for the plan"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,10 @@ class Line:
     """name of the arm"""
     printed: Mapping[str, str] = field(default_factory=dict)
     """columns of the printed CSV that pick its rows: ``{"config": "llcl_only"}``; empty = nothing is printed of it"""
+    title: str = ""
+    """in this table; empty = the arm's"""
+    group: str = ""
+    """the factor that it is a level of, in a table by factors"""
 
 
 @dataclass(frozen=True)
@@ -64,5 +80,156 @@ class Experiment:
     """arms whose difference the table is about, first minus second"""
     reported: str = ""
     """the file of printed numbers, ``table2b``; empty = none was printed"""
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """of a table by factors: title of the factor -> its arms"""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that it needs, each once."""
+        return tuple(dict.fromkeys(line.arm for line in self.lines))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large, and on what."""
+
+    name: str
+    about: str
+    """in words, for the plan"""
+    detector: Mapping[str, str]
+    """settings of ``train detector``"""
+    classifier: Mapping[str, str]
+    """settings of ``train classifier``"""
+    train: Mapping[str, str]
+    """settings of ``train clala``"""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """of configuration and recipe, for every training of the network"""
+    part_settings: Mapping[str, str] = field(default_factory=dict)
+    """of configuration and recipe, for classifier and detector"""
+    models: tuple[str, ...] = ()
+    """beside CLALA-Net in Tables 1 and 2a"""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """what $NAME stands for"""
+    minutes: Mapping[str, float] = field(default_factory=dict)
+    """of one step of each kind, on one core or one GPU, for the plan"""
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """A file of experiments, with every $NAME filled."""
+
+    profile: Profile
+    arms: Mapping[str, Arm]
+    experiments: Mapping[str, Experiment]
+    printed_models: Mapping[str, str]
+    """registered name -> what the paper calls it"""
+    digest: str
+    """of the file's content"""
+
+
+def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[str] = (), path: Path = PAPER) -> Definitions:
+    """The experiments of a file, for a profile of it.
+
+    ``labels`` says who labels lesions ($labels), ``models`` which stand beside CLALA-Net ($models; the profile's if none is given).
+    Raises ``BadDefinitions``.
+    """
+    try:
+        content = path.read_bytes()
+        raw = tomllib.loads(content.decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadDefinitions(f"cannot read the experiments of {path.name}: {error}") from error
+    profiles = raw.get("profile", {})
+    if profile not in profiles:
+        raise BadDefinitions(f"no profile named {profile!r} in {path.name}; it has: {', '.join(profiles) or 'none'}")
+    where = f"{path.name}: profile.{profile}"
+    sized = _made(Profile, {"name": profile, **profiles[profile]}, where)
+    sized = replace(sized, models=tuple(models) or tuple(sized.models))
+    values = {**sized.values, "labels": labels}
+    names = raw.get("printed_models", {})
+    arms = {name: _arm(name, entry, values, f"{path.name}: arm.{name}") for name, entry in raw.get("arm", {}).items()}
+    for word in sized.models:
+        name = word.partition("=")[0].partition(":")[0]
+        if name in arms:
+            raise BadDefinitions(f"{where}: {word!r} would be an arm named {name!r}, and there is one; call it otherwise: LABEL={word}")
+        spec = word.partition("=")[2] or word
+        arms[name] = Arm(name, names.get(spec.partition(":")[0], name), spec)
+    experiments = {}
+    for entry in raw.get("experiment", []):
+        one = _experiment(entry, sized.models, arms, names, values, path.name)
+        if one.name in experiments:
+            raise BadDefinitions(f"{path.name}: two experiments are named {one.name!r}; give each its own name")
+        experiments[one.name] = one
+    if not experiments:
+        raise BadDefinitions(f"{path.name} has no [[experiment]]; see clala_net.toml for the shape")
+    return Definitions(sized, arms, experiments, names, hashlib.sha256(content).hexdigest())
+
+
+def chosen_experiments(definitions: Definitions, words: Iterable[str]) -> tuple[Experiment, ...]:
+    """Those that are named, each once; ``all`` for every one. Raises ``UserError`` for one that there is not."""
+    names = [name for word in words for name in word.split(",") if name]
+    if "all" in names:
+        return tuple(definitions.experiments.values())
+    if unknown := [name for name in names if name not in definitions.experiments]:
+        raise UserError(f"no experiment named {unknown[0]!r}; there is: {', '.join(definitions.experiments)}, or all")
+    if not names:
+        raise UserError(f"reproduce names no experiment; there is: {', '.join(definitions.experiments)}, or all")
+    return tuple(definitions.experiments[name] for name in dict.fromkeys(names))
+
+
+def _arm(name: str, entry: Mapping[str, Any], values: Mapping[str, str], where: str) -> Arm:
+    return _made(Arm, {"name": name, **_filled(entry, values, where)}, where)
+
+
+def _experiment(
+    entry: Mapping[str, Any], models: Sequence[str], arms: Mapping[str, Arm], names: Mapping[str, str], values: Mapping[str, str], file: str
+) -> Experiment:
+    where = f"{file}: experiment {entry.get('name', '?')!r}"
+    labels = [word.partition("=")[0].partition(":")[0] for word in models]
+    lines: list[Line] = []
+    for line in entry.get("lines", []):
+        if line == "$models":
+            lines += [Line(arm, {"model": printed} if (printed := _printed(arms[arm], names)) else {}) for arm in labels]
+        elif isinstance(line, str):
+            lines.append(Line(line))
+        else:
+            lines.append(_made(Line, _filled(line, values, where), where))
+    words = entry.get("pairs", [])
+    words = [words] if isinstance(words, str) else words
+    pairs = [one for word in words for one in ([word.replace("$models", label) for label in labels] if "$models" in word else [word])]
+    split = [tuple(part.strip() for part in pair.split(" - ")) for pair in pairs]
+    if wrong := [pair for pair, parts in zip(pairs, split, strict=True) if len(parts) != 2]:
+        raise BadDefinitions(f"{where}: the pair {wrong[0]!r} is not written ARM - ARM")
+    one = _made(Experiment, {**_filled(entry, values, where), "lines": tuple(lines), "pairs": tuple(split)}, where)
+    if one.layout not in get_args(Layout):
+        raise BadDefinitions(f"{where}: no layout named {one.layout!r}; there is: {', '.join(get_args(Layout))}")
+    if unknown := [arm for arm in (*one.arms, *(arm for pair in one.pairs for arm in pair)) if arm not in arms]:
+        raise BadDefinitions(f"{where}: no arm named {unknown[0]!r}; there is: {', '.join(arms)}")
+    return one
+
+
+def _printed(arm: Arm, names: Mapping[str, str]) -> str:
+    return names.get(arm.model.partition(":")[0], "")
+
+
+def _made(kind: type[Any], entry: Mapping[str, Any], where: str) -> Any:
+    """A record of that kind. Raises ``BadDefinitions`` for a field that it does not have, or lacks."""
+    known = {one.name for one in fields(kind)}
+    if unknown := [key for key in entry if key not in known]:
+        raise BadDefinitions(f"{where}: no setting named {unknown[0]!r}; there is: {', '.join(sorted(known))}")
+    try:
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+    except TypeError as error:
+        raise BadDefinitions(f"{where}: {str(error).partition('()')[2].strip() or error}") from error
+
+
+def _filled(value: Any, values: Mapping[str, str], where: str) -> Any:
+    """The value with every $NAME filled, within lists and tables too; $models is left for who knows them."""
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, values, where) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, values, where) for inner in value]
+    if not isinstance(value, str) or "$" not in value:
+        return value
+    for name in sorted(values, key=len, reverse=True):
+        value = value.replace(f"${name}", values[name])
+    if "$" in value.replace("$models", ""):
+        raise BadDefinitions(f"{where}: {value!r} names a value that the profile does not have; it has: {', '.join(values)}")
+    return value

@@ -1,0 +1,192 @@
+"""From experiments to steps: each one command that a person could type, each needed once however many arms share it.
+
+Detector and classifiers are trained once. Stage 1 is trained once for all arms that differ only in stage 2, and one training serves all arms that
+differ only in what the model is told when it writes. What is left is one folder of reports for each arm and seed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmark import registry
+from benchmark.experiments.definitions import Arm, Definitions, Experiment, Profile
+
+FIRST_SEED = 42
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command."""
+
+    name: str
+    """of its log and its record: ``stage1-main-42``"""
+    words: tuple[str, ...]
+    """behind ``python -m benchmark``"""
+    out: Path
+    """the folder that it fills"""
+    needs: tuple[str, ...] = ()
+    """steps that must be done before"""
+    minutes: float = 1.0
+    """estimated"""
+    kind: str = ""
+    """detector, classifier, stage1, stage2, generate"""
+
+    @property
+    def command(self) -> str:
+        """As a person would type it."""
+        return shlex.join(["python", "-m", "benchmark", *self.words])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All steps in an order in which they can be done, and the folders of reports that they lead to."""
+
+    steps: tuple[Step, ...]
+    runs: Mapping[str, Mapping[int, Path]]
+    """arm -> seed -> its folder of reports"""
+    experiments: tuple[Experiment, ...]
+    measure_minutes: float = 0.0
+
+    def minutes(self, jobs: int, done: frozenset[str] = frozenset()) -> float:
+        """Estimated, of what is not done, so many steps at a time: no less than the longest chain of steps."""
+        left = {step.name: step for step in self.steps if step.name not in done}
+        chain: dict[str, float] = {}
+        for step in left.values():
+            chain[step.name] = step.minutes + max((chain[name] for name in step.needs if name in chain), default=0.0)
+        return max(sum(step.minutes for step in left.values()) / jobs, max(chain.values(), default=0.0)) + self.measure_minutes
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all steps of a plan share."""
+
+    dataset: str
+    """as typed: ``phantom``, ``chest_imagenome:/data/physionet``"""
+    out: Path
+    """the folder of everything"""
+    seeds: int = 3
+    """trainings of each network"""
+    labels: str = "rules"
+    """who labels lesions, in training and when they are told"""
+    device: str = "auto"
+    options: Mapping[str, str] = field(default_factory=dict)
+    """``phantom.test`` -> ``40``: of the dataset, of language models, and of arms by name"""
+    choice: tuple[str, ...] = ()
+    """words that choose cases: ``("--limit", "50")``"""
+
+
+def plan(definitions: Definitions, experiments: Sequence[Experiment], setting: Setting) -> Plan:
+    """The steps of some experiments; those of a model that is not trained here are one run each."""
+    maker = _Maker(definitions.profile, setting)
+    names = tuple(dict.fromkeys(arm for experiment in experiments for arm in (*experiment.arms, *(one for pair in experiment.pairs for one in pair))))
+    seeds = range(FIRST_SEED, FIRST_SEED + setting.seeds)
+    runs: dict[str, dict[int, Path]] = {name: {} for name in names}
+    # All arms of a seed before the next seed: whoever stops early has whole comparisons.
+    for seed in seeds:
+        for name in names:
+            arm = definitions.arms[name]
+            if arm.model and seed != FIRST_SEED:
+                continue  # its weights are what they are: another seed would write the same reports
+            runs[name][seed] = maker.reports(arm, seed)
+    return Plan(tuple(maker.steps.values()), runs, tuple(experiments), definitions.profile.minutes.get("measure", 1.0))
+
+
+class _Maker:
+    """Steps, each made when it is first asked for."""
+
+    def __init__(self, profile: Profile, setting: Setting) -> None:
+        self._profile, self._setting = profile, setting
+        self.steps: dict[str, Step] = {}
+        self._named: dict[tuple[object, ...], str] = {}
+
+    def reports(self, arm: Arm, seed: int) -> Path:
+        """The folder of the reports of an arm."""
+        folder = self._setting.out / "reports" / f"{arm.name}-{seed}"
+        needs: tuple[str, ...] = ()
+        if arm.model:
+            model = f"{arm.name}={arm.model}"
+        else:
+            weights = self._stage2(arm, seed)
+            model, needs = f"{arm.name}=clala:{weights.out}", (weights.name,)
+        name = registry.parse_spec(self._setting.dataset).name
+        settings = {f"{arm.name}.{key}": value for key, value in arm.told.items()} | {f"{name}.{key}": value for key, value in arm.dataset.items()}
+        settings |= {key: value for key, value in self._setting.options.items() if key.partition(".")[0] in (arm.name, arm.model, name, "llm")}
+        grant = ("--grant", ",".join(arm.grant)) if arm.grant else ()
+        words = ("generate", "--models", model, *self._shared(seed), *self._setting.choice, *grant, *_set(settings), "--out", str(folder))
+        self._add(Step(f"reports-{arm.name}-{seed}", words, folder, needs, self._minutes("generate") * arm.cost, "generate"))
+        return folder
+
+    def _stage2(self, arm: Arm, seed: int) -> Step:
+        """The weights of an arm: of the first arm that is trained so."""
+        first = self._stage1(arm, seed)
+        name = self._name("network", (_key(arm.network), _key(arm.stage2), arm.labels), arm.name)
+        settings = {**self._profile.settings, **arm.network, **arm.stage2, "epochs_stage1": "0"}
+        words = (*self._training(arm, seed, settings), "--start", str(first.out))
+        return self._weights(f"stage2-{name}-{seed}", "stage2", words, (first.name,), arm.cost)
+
+    def _stage1(self, arm: Arm, seed: int) -> Step:
+        name = self._name("stage1", (_key(arm.network), arm.labels), arm.name)
+        settings = {**self._profile.settings, **arm.network, "epochs_stage2": "0"}
+        parts = self._detector(), self._classifier(arm.labels or self._setting.labels)
+        words = (*self._training(arm, seed, settings), "--no-half")
+        return self._weights(f"stage1-{name}-{seed}", "stage1", words, tuple(part.name for part in parts), arm.cost)
+
+    def _training(self, arm: Arm, seed: int, settings: Mapping[str, str]) -> tuple[str, ...]:
+        labels = arm.labels or self._setting.labels
+        given = {"labels": labels, **self._profile.train, "settings": _settings({**self._profile.part_settings, **settings})}
+        given |= {"detector": str(self._detector().out), "classifier": str(self._classifier(labels).out), "crops": str(self._setting.out / "crops")}
+        return ("train", "clala", *self._shared(seed), *self._of_dataset(), *_flags(given))
+
+    def _detector(self) -> Step:
+        given = {**self._profile.detector, **_some_settings(self._profile.part_settings)}
+        words = ("train", "detector", *self._shared(FIRST_SEED), *self._of_dataset(), *_flags(given))
+        return self._weights("detector", "detector", words, (), 1.0)
+
+    def _classifier(self, labels: str) -> Step:
+        given = {"labels": labels, **self._profile.classifier, **_some_settings(self._profile.part_settings)}
+        words = ("train", "classifier", *self._shared(FIRST_SEED), *self._of_dataset(), *_flags(given))
+        name = "classifier" if labels == self._setting.labels else f"classifier-{labels.partition(':')[0]}"
+        return self._weights(name, "classifier", words, (), 1.0)
+
+    def _weights(self, name: str, kind: str, words: tuple[str, ...], needs: tuple[str, ...], cost: float) -> Step:
+        out = self._setting.out / "weights" / name
+        return self._add(Step(name, (*words, "--out", str(out)), out, needs, self._minutes(kind) * cost, kind))
+
+    def _shared(self, seed: int) -> tuple[str, ...]:
+        return ("--dataset", self._setting.dataset, "--seed", str(seed), "--device", self._setting.device)
+
+    def _of_dataset(self) -> tuple[str, ...]:
+        name = registry.parse_spec(self._setting.dataset).name
+        return _set({key: value for key, value in self._setting.options.items() if key.partition(".")[0] in (name, "llm")})
+
+    def _name(self, kind: str, key: tuple[object, ...], arm: str) -> str:
+        return self._named.setdefault((kind, *key), arm)
+
+    def _minutes(self, kind: str) -> float:
+        return self._profile.minutes.get(kind, 1.0)
+
+    def _add(self, step: Step) -> Step:
+        return self.steps.setdefault(step.name, step)
+
+
+def _key(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(settings.items()))
+
+
+def _set(settings: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(word for key, value in settings.items() for word in ("--set", f"{key}={value}"))
+
+
+def _flags(settings: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", value))
+
+
+def _settings(settings: Mapping[str, str]) -> str:
+    return ";".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _some_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    return {"settings": _settings(settings)} if settings else {}
