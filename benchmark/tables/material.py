@@ -98,6 +98,8 @@ class Material:
     """model -> what it says of itself, where a model was run"""
     measured_on: str = ""
     """``dataset/split``"""
+    brackets: str = ""
+    """what intervals are over, in a whole sentence, where they are not of the bootstrap alone"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -310,7 +312,8 @@ def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ra
     draws = f" from {given.draws:,} bootstrap draws of {who}" if given.draws else f" by bootstrap of {who}"
     has_interval = any(not math.isnan(row.low) for row in shown)
     if shown and (counted or has_interval):
-        notes.append(Note(" ".join(filter(None, (f"{counted}." if counted else "", f"In brackets: {level}{draws}." if has_interval else "")))))
+        brackets = given.brackets or f"In brackets: {level}{draws}."
+        notes.append(Note(" ".join(filter(None, (f"{counted}." if counted else "", brackets if has_interval else "")))))
     if shown:
         notes += _cautions(given, shown)
     by_column = [[row for row in shown if (row.metric, row.value_name) == (one.metric, one.value_name)] for one in ranks]
