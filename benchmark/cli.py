@@ -159,7 +159,7 @@ def run(
     """
     from benchmark import evaluator
 
-    options = _with_prompt(_options(settings, llm, llm_url, dataset, unit), models, prompt)
+    options = _with_prompt(options_of(settings, llm, llm_url, dataset, unit), models, prompt)
     drawn = (draws, level, seed)
     config = _config(
         models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin, context, sample
@@ -202,7 +202,7 @@ def generate(
     """
     from benchmark import evaluator
 
-    options = _with_prompt(_options(settings, llm, llm_url, dataset, unit), models, prompt)
+    options = _with_prompt(options_of(settings, llm, llm_url, dataset, unit), models, prompt)
     config = _config(models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, 0, grant, context=context, sample=sample)
     manner = _manner(budget, False, False, False)
     folder = out or _default_folder(config)
@@ -260,7 +260,7 @@ def score(
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
     truth = _read(references, id_column, text_column, "--text-column")
     read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
-    options = _options(settings, llm, llm_url)
+    options = options_of(settings, llm, llm_url)
     drawn = (draws, level, seed)
     config = _config([], "", "", None, metrics, labeller, options, *drawn, "auto", workers, "", judge, strata, interval, margin)
     manner = _manner(budget, estimate, batch, refresh)
@@ -321,7 +321,7 @@ def label(
         raise UserError(f"label takes the reports of a file or of a dataset, {given}; write `label reports.csv` or `label --dataset phantom`")
     if sample is not None and not dataset:
         raise UserError(f"--sample {sample} is of a dataset's cases, but the reports are those of {reports}; name a dataset, or leave --sample away")
-    options, manner = _options(settings, llm, llm_url, dataset, unit), _manner(budget, estimate, batch, refresh)
+    options, manner = options_of(settings, llm, llm_url, dataset, unit), _manner(budget, estimate, batch, refresh)
     if estimate:
         from benchmark.estimates import estimate_label_dataset, estimate_label_file
         from benchmark.shows import show_estimate
@@ -442,7 +442,7 @@ def audit(
 
     config = _config(
         [], "" if references else dataset, "" if references else split, limit, metrics, labeller,
-        _options(settings, llm, llm_url, "" if references else dataset, unit), draws, level, seed, device, workers, judge=judge, sample=sample,
+        options_of(settings, llm, llm_url, "" if references else dataset, unit), draws, level, seed, device, workers, judge=judge, sample=sample,
     )  # fmt: skip
     given = None
     name = "-".join(filter(None, (dataset.partition(":")[0], split, str(limit or ""), *_parts_of_name(config))))
@@ -503,7 +503,7 @@ def meta_eval(
     from benchmark.runs import folder_name
 
     said = read_judgements(judgements)
-    options = _options(settings, llm, llm_url)
+    options = options_of(settings, llm, llm_url)
     config = _config([], "", "", None, metrics, labeller, options, draws, level, seed, device, workers, judge=judge)
     manner = _manner(budget, estimate, batch, refresh)
     if estimate:
@@ -563,7 +563,7 @@ def data_check(
     from benchmark.registry import split_names
     from benchmark.shows import show_data_check
 
-    found = check_data(dataset, split_names([splits]), _options(settings), root=root)
+    found = check_data(dataset, split_names([splits]), options_of(settings), root=root)
     if out:
         write_check(found, out)
     show_data_check(found, out)
@@ -588,7 +588,7 @@ def data_show(
     from benchmark.case_picture import draw_cases
     from benchmark.registry import split_names
 
-    drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=_options(settings), root=root)
+    drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=options_of(settings), root=root)
     for fault in drawn.faults:
         typer.echo(f"not drawn: {fault}", err=True)
     typer.echo(f"{', '.join(drawn.ids)}: {out}")
@@ -679,7 +679,7 @@ def train(
     from benchmark.training import train as train_named
 
     words = _extra_settings(context.args)
-    show_trained(train_named(name, dataset, out, words, _options(settings), seed=seed, device=device, command=_command_line()))
+    show_trained(train_named(name, dataset, out, words, options_of(settings), seed=seed, device=device, command=_command_line()))
 
 
 class Interrupted(BaseException):
@@ -763,7 +763,7 @@ def _all_models(options: dict[str, str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def _options(settings: list[str] | None, llm: str = "", llm_url: str = "", dataset: str = "", unit: str = "") -> dict[str, str]:
+def options_of(settings: list[str] | None, llm: str = "", llm_url: str = "", dataset: str = "", unit: str = "") -> dict[str, str]:
     """All settings; the short flags are settings too, and do not speak against one that was given in full."""
     from benchmark.registry import parse_options
 

@@ -43,3 +43,75 @@ def tables(
             typer.echo(file)
     else:
         show_tables(found, named)
+
+
+@paper.command()
+def reproduce(
+    what: Annotated[list[str], typer.Argument(help="table1, table2a, table2b, table2c, table3, table4, table5, figure3, s1 to s4, or all.")],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="What is learnt from and measured on: phantom, or chest_imagenome:/data/physionet")
+    ] = "phantom",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network, from so many starts.")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of everything. Default: results/runs/reproduce-<dataset>. An unfinished one is resumed."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Do nothing; print every command that would be run, and how long it would take.")] = False,
+    profile: Annotated[str, typer.Option(help="How large: demo (phantoms), paper (patients), tiny (to see it work).")] = "",
+    models: Annotated[list[str] | None, typer.Option("--models", "-m", metavar="NAMES", help="Beside CLALA-Net in Tables 1 and 2a.")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Steps at a time; 0 = one per core, or one on a GPU. Never changes a number.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    metrics: Annotated[str, typer.Option(help="Comma list of metrics; those of the paper's tables if not given.")] = "",
+    labeller: Annotated[str, typer.Option(help="Who labels lesions: of training images and of reports. The tables name it.")] = "rules",
+    judge: Annotated[str, typer.Option(help="Who judges reports: rules, or language_model. The tables name it.")] = "rules",
+    llm: Annotated[str, typer.Option("--llm", metavar="MODEL", help="The language model that is asked, if one is.")] = "",
+    llm_url: Annotated[str, typer.Option(metavar="URL", help="Where it is served, if not by its provider.")] = "",
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME.OPTION=VALUE", help="As for run. May be repeated.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Bootstrap draws of patients.")] = 1000,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")] = 0.95,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="So many cases, alike in all lesions.")] = None,
+    publish: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Copy tables and figures, which hold aggregates alone, to there.")] = None,
+    definitions: Annotated[Path | None, typer.Option(metavar="FILE", help="Experiments of your own, as clala_net.toml has them.")] = None,
+) -> None:
+    """Make the paper's tables and figure again: train, generate, measure, tabulate, and set them beside the printed numbers.
+
+    python -m benchmark reproduce table3 --dataset phantom --seeds 3
+
+    python -m benchmark reproduce all --dataset chest_imagenome:/data/physionet --plan
+    """
+    from benchmark.cli import options_of
+    from benchmark.experiments.definitions import PAPER
+    from benchmark.experiments.reproduce import METRICS, Request, outline
+    from benchmark.experiments.reproduce import reproduce as made_again
+    from benchmark.registry import split_names
+    from benchmark.shows_paper import show_outline, show_reproduced
+
+    request = Request(
+        tuple(what),
+        dataset,
+        out,
+        seeds,
+        profile,
+        split_names(models or []),
+        jobs,
+        device,
+        labeller,
+        judge,
+        split_names([metrics]) or METRICS,
+        options_of(settings, llm, llm_url),
+        draws,
+        level,
+        limit,
+        sample,
+        publish,
+        definitions or PAPER,
+    )
+    asked = outline(request)
+    show_outline(asked, is_all=plan)
+    if plan:
+        return
+    done = made_again(request, say=lambda line: typer.echo(line, err=True))
+    show_reproduced(done)
+    if done.failed:
+        raise typer.Exit(1)

@@ -64,6 +64,7 @@ FLOORS = {
     "shows": 5,
     "cli": 5,
     "cli_paper": 5,
+    "shows_paper": 5,
     "__main__": 5,
 }
 FLOOR_ZERO_PACKAGES = {"numpy", "pluggy"}
