@@ -131,7 +131,7 @@ class _Place(NamedTuple):
 
 
 def draw_forest(forest: Forest, folder: Path, *, width: float = TWO_COLUMNS_MM) -> list[Path]:
-    """Draw ``<name>.png`` and ``<name>.svg``, ``width`` mm wide; the files. Raises ``NoMatplotlib``, and ``ValueError`` for a line that fits no panel."""
+    """Draw ``<name>.png`` and ``<name>.svg``, ``width`` mm wide; the files. Raises ``NoMatplotlib``, ``ValueError`` for a line of too few."""
     with ready():
         return sheet_of(forest, width).save(folder, forest.name, title=forest.title, description=described(forest))
 

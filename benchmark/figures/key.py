@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.figures.sheet import BLUE, SMALL_PT, Sheet, line_mm, width_mm, wrapped
+from benchmark.figures.sheet import BLACK, BLUE, SMALL_PT, Sheet, line_mm, width_mm, wrapped
 
 SIGN_MM, BETWEEN_MM = 7.0, 4.0
+RING_PT = 7.5
+"""around a marker that stands apart"""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Sign:
     """of both"""
     is_hollow: bool = False
     """the marker is an outline"""
+    is_ringed: bool = False
+    """the marker stands in a black ring"""
 
 
 def write_key(sheet: Sheet | None, signs: Sequence[Sign], left: float, top: float, width: float) -> float:
@@ -45,6 +49,9 @@ def write_key(sheet: Sheet | None, signs: Sequence[Sign], left: float, top: floa
                 fill = "white" if sign.is_hollow else sign.colour
                 look = {"markersize": sign.size, "markerfacecolor": fill, "markeredgecolor": sign.colour, "markeredgewidth": 0.7}
                 board.plot([x + (SIGN_MM - 1.5) / 2], [y], marker=sign.marker, linestyle="none", clip_on=False, **look)  # type: ignore[arg-type]
+            if sign.is_ringed:
+                ring = {"markersize": RING_PT, "markerfacecolor": "none", "markeredgecolor": BLACK, "markeredgewidth": 0.7}
+                board.plot([x + (SIGN_MM - 1.5) / 2], [y], marker="o", linestyle="none", clip_on=False, **ring)  # type: ignore[arg-type]
             sheet.write(left + x + SIGN_MM, top + y, sign.meaning, SMALL_PT)
         x += needed + BETWEEN_MM
     return (line + 1) * pitch + 0.8 if signs else 0.0

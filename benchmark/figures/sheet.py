@@ -1,8 +1,8 @@
 """A sheet of paper for a figure: sizes in millimetres, type, palette, and files with the same bytes for the same drawing.
 
-Type is DejaVu Sans out of matplotlib's own folder, whatever the machine has. In an SVG letters are outlines: a file that only names its font is set in
-another one where that is missing, wider or narrower, and numbers run into what stands beside them. What a screen reader and a search need of the words
-stands in ``<title>`` and ``<desc>``.
+Type is DejaVu Sans out of matplotlib's own folder, whatever the machine has. In an SVG letters are outlines: a file that only names its font is set
+in another one where that is missing, wider or narrower, and numbers run into what stands beside them. What a screen reader needs of the words is in
+``<title>`` and ``<desc>``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def width_mm(text: str, points: float, is_bold: bool = False) -> float:
     from matplotlib.textpath import text_to_path
 
     font = type_of(points, is_bold)
-    return max(float(text_to_path.get_text_width_height_descent(line, font, False)[0]) for line in text.split("\n")) * MM_PER_PT  # type: ignore[arg-type]
+    return max(float(text_to_path.get_text_width_height_descent(line, font, False)[0]) for line in text.split("\n")) * MM_PER_PT
 
 
 def line_mm(points: float) -> float:
