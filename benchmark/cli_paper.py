@@ -54,7 +54,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network, from so many starts.")] = 3,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of everything. Default: results/runs/reproduce-<dataset>. An unfinished one is resumed."),
+        typer.Option("--out", "-o", help="Folder of everything; an unfinished one is resumed. Default: results/runs/reproduce-<dataset>."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Do nothing; print every command that would be run, and how long it would take.")] = False,
     profile: Annotated[str, typer.Option(help="How large: demo (phantoms), paper (patients), tiny (to see it work).")] = "",

@@ -7,12 +7,12 @@ differ only in what the model is told when it writes. What is left is one folder
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.experiments.definitions import Arm, Definitions, Experiment, Profile
+from benchmark.experiments.definitions import Arm, Definitions, Experiment
 
 FIRST_SEED = 42
 
@@ -80,7 +80,7 @@ class Setting:
 
 def plan(definitions: Definitions, experiments: Sequence[Experiment], setting: Setting) -> Plan:
     """The steps of some experiments; those of a model that is not trained here are one run each."""
-    maker = _Maker(definitions.profile, setting)
+    maker = _Maker(definitions, setting)
     names = tuple(dict.fromkeys(arm for experiment in experiments for arm in (*experiment.arms, *(one for pair in experiment.pairs for one in pair))))
     seeds = range(FIRST_SEED, FIRST_SEED + setting.seeds)
     runs: dict[str, dict[int, Path]] = {name: {} for name in names}
@@ -97,10 +97,10 @@ def plan(definitions: Definitions, experiments: Sequence[Experiment], setting: S
 class _Maker:
     """Steps, each made when it is first asked for."""
 
-    def __init__(self, profile: Profile, setting: Setting) -> None:
-        self._profile, self._setting = profile, setting
+    def __init__(self, definitions: Definitions, setting: Setting) -> None:
+        self._profile, self._setting = definitions.profile, setting
+        self._trained = [arm for arm in definitions.arms.values() if not arm.model]
         self.steps: dict[str, Step] = {}
-        self._named: dict[tuple[object, ...], str] = {}
 
     def reports(self, arm: Arm, seed: int) -> Path:
         """The folder of the reports of an arm."""
@@ -122,13 +122,13 @@ class _Maker:
     def _stage2(self, arm: Arm, seed: int) -> Step:
         """The weights of an arm: of the first arm that is trained so."""
         first = self._stage1(arm, seed)
-        name = self._name("network", (_key(arm.network), _key(arm.stage2), arm.labels), arm.name)
+        name = self._first_like(arm, _network)
         settings = {**self._profile.settings, **arm.network, **arm.stage2, "epochs_stage1": "0"}
         words = (*self._training(arm, seed, settings), "--start", str(first.out))
         return self._weights(f"stage2-{name}-{seed}", "stage2", words, (first.name,), arm.cost)
 
     def _stage1(self, arm: Arm, seed: int) -> Step:
-        name = self._name("stage1", (_key(arm.network), arm.labels), arm.name)
+        name = self._first_like(arm, _start)
         settings = {**self._profile.settings, **arm.network, "epochs_stage2": "0"}
         parts = self._detector(), self._classifier(arm.labels or self._setting.labels)
         words = (*self._training(arm, seed, settings), "--no-half")
@@ -162,8 +162,9 @@ class _Maker:
         name = registry.parse_spec(self._setting.dataset).name
         return _set({key: value for key, value in self._setting.options.items() if key.partition(".")[0] in (name, "llm")})
 
-    def _name(self, kind: str, key: tuple[object, ...], arm: str) -> str:
-        return self._named.setdefault((kind, *key), arm)
+    def _first_like(self, arm: Arm, key: Callable[[Arm], object]) -> str:
+        """What is shared is called by the first arm of the file that has it: the same name, whichever experiments are asked for."""
+        return next(one.name for one in self._trained if key(one) == key(arm))
 
     def _minutes(self, kind: str) -> float:
         return self._profile.minutes.get(kind, 1.0)
@@ -172,8 +173,14 @@ class _Maker:
         return self.steps.setdefault(step.name, step)
 
 
-def _key(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(settings.items()))
+def _start(arm: Arm) -> object:
+    """What decides stage 1."""
+    return dict(arm.network), arm.labels
+
+
+def _network(arm: Arm) -> object:
+    """What decides the weights."""
+    return _start(arm), dict(arm.stage2)
 
 
 def _set(settings: Mapping[str, str]) -> tuple[str, ...]:
