@@ -88,7 +88,8 @@ def test_a_setting_of_one_arm_goes_to_that_arm_alone() -> None:
     chosen = chosen_experiments(definitions, ["table2a"])
     found = plan(definitions, chosen, Setting("phantom", Path("out"), 1, options={"main.beams": "1", "phantom.test": "9"}))
     words = {step.name: " ".join(step.words) for step in found.steps}
-    assert "main.beams=1" in words["reports-main-42"] and "main.beams=1" not in words["reports-constant-42"]
+    assert "main.beams=1" in words["reports-main-42"]
+    assert "main.beams=1" not in words["reports-constant-42"]
     assert all("phantom.test=9" in said for said in words.values())
 
 
@@ -130,7 +131,8 @@ def test_a_file_that_contradicts_itself_is_refused_with_the_place(tmp_path: Path
     (tmp_path / "own.toml").write_text(text)
     with pytest.raises(BadDefinitions) as refused:
         read_definitions("demo", path=tmp_path / "own.toml")
-    assert said in str(refused.value) and "own.toml" in str(refused.value)
+    assert said in str(refused.value)
+    assert "own.toml" in str(refused.value)
 
 
 def test_an_experiment_that_there_is_not_lists_those_that_there_are() -> None:
