@@ -1,7 +1,7 @@
 """How far a number could move: intervals, tests and their power, by patients and not by images.
 
-``bootstrap`` measures, ``draws`` says which patients are drawn or swapped, ``intervals``, ``corrections``, ``power`` and ``mcnemar`` are what it
-and the tables need. Pure functions of arrays; nothing here knows a metric or a model.
+``bootstrap`` measures, ``seeds`` does so over several trainings of one design, ``draws`` says which patients are drawn or swapped, ``intervals``,
+``corrections``, ``power`` and ``mcnemar`` are what they and the tables need. Pure functions of arrays; nothing here knows a metric or a model.
 """
 
 from benchmark.statistics.bootstrap import Compared, Difference, Differences, Estimate, Measured, PatientBootstrap, Scores, Values, flips_for
@@ -10,6 +10,7 @@ from benchmark.statistics.draws import draw_counts, flip_signs, patient_numbers,
 from benchmark.statistics.intervals import Method, interval, p_value, p_within
 from benchmark.statistics.mcnemar import mcnemar, mcnemar_by_patient
 from benchmark.statistics.power import minimum_detectable
+from benchmark.statistics.seeds import OverSeeds, over_seeds, paired_seeds
 
 __all__ = [
     "Compared",
@@ -18,6 +19,7 @@ __all__ = [
     "Estimate",
     "Measured",
     "Method",
+    "OverSeeds",
     "PatientBootstrap",
     "Scores",
     "Values",
@@ -30,8 +32,10 @@ __all__ = [
     "mcnemar",
     "mcnemar_by_patient",
     "minimum_detectable",
+    "over_seeds",
     "p_value",
     "p_within",
+    "paired_seeds",
     "patient_numbers",
     "patient_sums",
     "scored_rows",
