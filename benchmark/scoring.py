@@ -177,9 +177,9 @@ def measure_all(
     ``metrics`` are those of ``config``; ``is_anew``: what asks a language model is measured in any case.
     """
     digests = {model: digest_of(written, references) for model, written in reports.items()}
-    made_of = {(name, model): f"{_kept_as(metric)} {digests[model]}" for name, metric in metrics.items() for model in reports}
+    keys = {(name, model): made_of(metric, digests[model]) for name, metric in metrics.items() for model in reports}
     found: dict[tuple[str, str], np.ndarray] = {}
-    for (name, model), key in made_of.items():
+    for (name, model), key in keys.items():
         kept = folders[model].read_statistics(name, key) if model in folders else None
         is_open = asks(metrics[name]) and (is_anew or (kept is not None and _has_holes(kept, reports[model], references)))
         if kept is not None and kept.shape[0] == len(references) and not is_open:
@@ -199,7 +199,7 @@ def measure_all(
             for model, statistics in measured.items():
                 found[name, model] = statistics
                 if model in folders:
-                    folders[model].write_statistics(name, statistics, made_of[name, model])
+                    folders[model].write_statistics(name, statistics, keys[name, model])
                 advance(len(statistics))
     for name, models in asking.items():
         # All models at once: handed in as batches, one after another would each take a day.
@@ -207,7 +207,7 @@ def measure_all(
         for place, model in enumerate(models):
             found[name, model] = together[place * len(references) : (place + 1) * len(references)]
             if model in folders:
-                folders[model].write_statistics(name, found[name, model], made_of[name, model])
+                folders[model].write_statistics(name, found[name, model], keys[name, model])
     return found
 
 
@@ -228,10 +228,10 @@ def tests_of(metric: Metric) -> int:
     return sum(number not in getattr(metric, "undirected", ()) for number in headlines) if headlines else 1
 
 
-def _kept_as(metric: Metric) -> str:
-    """What kept statistics must have been made by: the signature, and the layout of the columns where the metric has changed it."""
+def made_of(metric: Metric, digest: str) -> str:
+    """What kept statistics must have been made of: the signature, the layout of the columns where the metric has changed it, and the reports."""
     layout = getattr(metric, "layout", "")
-    return f"{metric.signature()} layout:{layout}" if layout else metric.signature()
+    return f"{metric.signature()}{f' layout:{layout}' if layout else ''} {digest}"
 
 
 def asks(metric: Metric) -> bool:
