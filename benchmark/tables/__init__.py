@@ -1,7 +1,7 @@
-"""Rows -> tables: Markdown, CSV, LaTeX and the terminal, measured numbers beside quoted ones that never look alike.
+"""Rows -> tables: Markdown, CSV, LaTeX, HTML and the terminal, measured numbers beside quoted ones that never look alike.
 
-``layouts`` says which numbers stand in which table, ``markdown``, ``latex``, ``long_form`` (CSV) and ``terminal`` how they are set,
-``quoted`` reads what was printed elsewhere. Same rows, same bytes.
+``layouts`` says which numbers stand in which table, ``markdown``, ``latex``, ``html``, ``long_form`` (CSV) and ``terminal`` how they are set,
+``printed`` reads and lays out what was printed elsewhere, ``quoted`` hands it to the tables of a run. Same rows, same bytes.
 """
 
 from __future__ import annotations
@@ -16,23 +16,45 @@ from benchmark.records import ProtocolCard, Row
 from benchmark.signatures import UnlikeSignatures
 from benchmark.tables.cards import cards_csv
 from benchmark.tables.differences import differences
+from benchmark.tables.grid import grid
+from benchmark.tables.html import html
 from benchmark.tables.latex import latex
 from benchmark.tables.layouts import LAYOUTS, summary
 from benchmark.tables.lesion_errors import for_terminal, lesion_errors
 from benchmark.tables.long_form import long_form
 from benchmark.tables.markdown import markdown
-from benchmark.tables.material import material
+from benchmark.tables.material import Material, material
 from benchmark.tables.mcnemar import mcnemar, tested
 from benchmark.tables.quoted import quoted_rows
 from benchmark.tables.strata import strata
+from benchmark.tables.table import Table
 from benchmark.tables.terminal import show
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["UnlikeSignatures", "print_summary", "quoted_rows", "write_tables"]
+__all__ = ["ENDINGS", "UnlikeSignatures", "as_text", "print_summary", "quoted_rows", "tables_of", "write_tables"]
 
 PRINTED_DIFFERENCES = 15  # more than a screen of them is read in the file
+OPTIONAL = ("lesions", "strata", "differences", "mcnemar")
+"""tables that need what not every run has: the lesions, parts of the cases, two models"""
+ENDINGS = ("md", "csv", "tex", "html")
+"""of the files of a table"""
+
+
+def tables_of(given: Material) -> list[Table]:
+    """Every table that the numbers are enough for, in the order of print. Raises ``UnlikeSignatures``."""
+    layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences, "mcnemar": mcnemar}
+    needed = (given.named("lesions"), given.strata, given.differences, tested(given))
+    optional = [layouts[name] for name, numbers in zip(OPTIONAL, needed, strict=True) if numbers]
+    return [layout(given) for layout in (*LAYOUTS, *optional)]
+
+
+def as_text(table: Table, ending: str) -> str:
+    """The table as a file with that ending, one of ``ENDINGS``."""
+    if ending == "csv":
+        return grid(table) if table.is_laid_out_as_csv else long_form(table.numbers, table.adjusted, table.false_discovery)
+    return {"md": markdown, "tex": latex, "html": html}[ending](table)
 
 
 def write_tables(
@@ -51,7 +73,7 @@ def write_tables(
     cards: Mapping[str, ProtocolCard] | None = None,
     measured: str = "",
 ) -> list[Path]:
-    """Write every table as .md, .csv and .tex, and all numbers as ``rows.csv``; the files, in the order of writing.
+    """Write every table as .md, .csv, .tex and .html, and all numbers as ``rows.csv``; the files, in the order of writing.
 
     rows       numbers of single models, differences whose model is ``A - B``, and both of parts of the cases
     models     in the order of print
@@ -80,23 +102,16 @@ def write_tables(
         cards=cards or {},
         measured=measured,
     )
-    layouts = {"lesions": lesion_errors, "strata": strata, "differences": differences, "mcnemar": mcnemar}
-    needed = (given.named("lesions"), given.strata, given.differences, tested(given))
-    optional = {name: bool(numbers) for name, numbers in zip(layouts, needed, strict=True)}
-    tables = [layout(given) for layout in (*LAYOUTS, *(layouts[name] for name, is_there in optional.items() if is_there))]
+    tables = tables_of(given)
     texts = {"rows.csv": long_form([row for row in rows if not row.stratum])}
     for table in tables:
-        texts |= {
-            f"{table.name}.md": markdown(table),
-            f"{table.name}.csv": long_form(table.numbers, table.adjusted, table.false_discovery),
-            f"{table.name}.tex": latex(table),
-        }
+        texts |= {f"{table.name}.{ending}": as_text(table, ending) for ending in ENDINGS}
     if cards:
         texts["cards.csv"] = cards_csv(cards, measured)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "cards.csv").unlink(missing_ok=True)
-    for name in (name for name, is_there in optional.items() if not is_there):
-        for ending in ("md", "csv", "tex"):
+    for name in set(OPTIONAL) - {table.name for table in tables}:
+        for ending in ENDINGS:
             (folder / f"{name}.{ending}").unlink(missing_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -87,7 +87,7 @@ def _short(cell: Cell, column: Column) -> Cell:
     """A count without its share, PABAK without its interval: both follow from what stands beside them."""
     if isinstance(cell, str):
         return cell.partition(" (")[0]
-    return Number(cell.value, decimals=cell.decimals) if column.title == TITLES["pabak"] else cell
+    return Number(cell.value, decimals=cell.decimals) if isinstance(cell, Number) and column.title == TITLES["pabak"] else cell
 
 
 class _Given(NamedTuple):

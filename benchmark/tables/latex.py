@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
+from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Quoted, Table
 
 HEAD = "% Made by python -m benchmark; needs \\usepackage{booktabs,graphicx}."
 ESCAPES = {
@@ -103,11 +103,17 @@ def _line(line: Line, block: Block) -> list[str]:
 
 
 def _cell(cell: Cell, is_quoted: bool) -> str:
+    if isinstance(cell, Quoted):
+        mark = rf"\textsuperscript{{{cell.footnote}}}" if cell.footnote else ""
+        return _ranked(rf"\textit{{{escaped(cell.text)}}}", cell.rank) + mark
     if not isinstance(cell, Number):
         return rf"\textit{{{escaped(cell)}}}" if is_quoted else escaped(cell)
-    value = _signed(cell.text)
-    value = {0: value, 1: rf"\textbf{{{value}}}", 2: rf"\underline{{{value}}}"}[cell.rank]
+    value = _ranked(_signed(cell.text), cell.rank)
     return rf"{value} {{\scriptsize {_signed(cell.interval)}}}" if cell.interval else value
+
+
+def _ranked(value: str, rank: int) -> str:
+    return {0: value, 1: rf"\textbf{{{value}}}", 2: rf"\underline{{{value}}}"}[rank]
 
 
 def _signed(number: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
+from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Quoted, Table
 
 
 def markdown(table: Table) -> str:
@@ -61,6 +61,8 @@ def _cell(cell: Cell, is_quoted: bool) -> str:
     if isinstance(cell, Number):
         value = f"**{cell.text}**" if cell.rank == 1 else cell.text
         return f"{value} {cell.interval}".strip()
+    if isinstance(cell, Quoted):
+        return (f"***{escaped(cell.text)}***" if cell.rank == 1 else f"*{escaped(cell.text)}*") + cell.mark
     return f"*{escaped(cell)}*" if is_quoted else escaped(cell)
 
 

@@ -46,8 +46,25 @@ class Number:
         return f"[{low}, {high}]"
 
 
-Cell = Number | str
-"""A string is printed as it is: a count, a quoted number, a dash."""
+@dataclass(frozen=True)
+class Quoted:
+    """A number printed elsewhere; in italics wherever it stands."""
+
+    text: str
+    """in the digits of print: 0.60 stays 0.60"""
+    rank: Literal[0, 1, 2] = 0
+    """as of ``Number``"""
+    footnote: int = 0
+    """number of the note that says where it was printed, 0 for none"""
+
+    @property
+    def mark(self) -> str:
+        """The footnote's number, raised."""
+        return raised(self.footnote)
+
+
+Cell = Number | Quoted | str
+"""A string is printed as it is: a count, a word, a dash."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +95,7 @@ class Column:
     @property
     def mark(self) -> str:
         """The footnote's number, raised."""
-        return str(self.footnote).translate(SUPERSCRIPTS) if self.footnote else ""
+        return raised(self.footnote)
 
 
 @dataclass(frozen=True)
@@ -143,11 +160,18 @@ class Table:
     """model, metric and value name of a difference -> p-value after Holm's correction over this table"""
     false_discovery: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     """the same after Benjamini and Hochberg's"""
+    is_laid_out_as_csv: bool = False
+    """its CSV has the lines and columns that a reader sees, not a line for each number: quoted digits are in no other place"""
 
     @property
     def heading(self) -> str:
         """Number and title."""
         return f"{self.number}. {self.title}" if self.number else self.title
+
+
+def raised(footnote: int) -> str:
+    """A footnote's number as superscript, nothing for none."""
+    return str(footnote).translate(SUPERSCRIPTS) if footnote else ""
 
 
 def written(value: float, decimals: int, *, is_signed: bool = False) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
+from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Quoted, Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +24,8 @@ def show(table: Table, console: Console) -> None:
     console.print()
     console.print(Text(table.heading, style="bold"))
     for block in table.blocks:
+        if block.title and (block.is_quoted or len(table.blocks) > 1):
+            console.print(Text(block.title, style="italic yellow" if block.is_quoted else "cyan"))
         lines = [line for line in block.lines if not line.reason]
         if lines:
             _show_lines(block, lines, console)
@@ -86,6 +88,8 @@ def _drawn(columns: tuple[Column, ...], lines: list[Line], places: list[int], *,
 def _cell(cell: Cell, *, is_stacked: bool) -> Text:
     from rich.text import Text
 
+    if isinstance(cell, Quoted):
+        return Text.assemble((cell.text, f"italic {STYLES[cell.rank]}"), cell.mark)
     if not isinstance(cell, Number):
         return Text(cell)
     value = (cell.text, STYLES[cell.rank])

@@ -17,7 +17,7 @@ from benchmark.labelling.rules import RuleLabeller
 from benchmark.metrics.lesions import LesionScores
 from benchmark.records import Row
 from benchmark.scoring import presented
-from benchmark.tables import UnlikeSignatures, print_summary, quoted_rows, write_tables
+from benchmark.tables import ENDINGS, UnlikeSignatures, print_summary, quoted_rows, write_tables
 from benchmark.tables.latex import escaped as latex_escaped
 from benchmark.tables.markdown import escaped as markdown_escaped
 from benchmark.tables.material import in_words
@@ -67,7 +67,7 @@ def markdown_cells(text: str, label: str) -> list[str]:
 
 def test_the_files_of_a_run_are_listed_and_there(tmp_path):
     paths = write_tables([*two_models(), difference("clala - rgrg", 0.25, 0.01)], tmp_path, models=["clala", "rgrg"])
-    names = {f"{table}.{ending}" for table in ("summary", "table1", "table2a", "lesions", "differences") for ending in ("md", "csv", "tex")}
+    names = {f"{table}.{ending}" for table in ("summary", "table1", "table2a", "lesions", "differences") for ending in ENDINGS}
     assert {path.name for path in paths} == names | {"rows.csv"}
     assert all(path.is_file() for path in paths)
 
@@ -187,7 +187,7 @@ def test_the_table_of_lesion_errors_counts_what_is_invented_left_out_or_elsewher
 
 def test_the_table_of_lesion_errors_is_there_only_where_lesions_were_counted(tmp_path):
     write_tables(errors_of("clala"), tmp_path, models=["clala"])
-    assert {file.name for file in tmp_path.glob("lesions.*")} == {"lesions.md", "lesions.csv", "lesions.tex"}
+    assert {file.name for file in tmp_path.glob("lesions.*")} == {f"lesions.{ending}" for ending in ENDINGS}
     write_tables([one("clala", 0.3)], tmp_path, models=["clala"])
     assert not list(tmp_path.glob("lesions.*"))
 
