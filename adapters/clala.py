@@ -304,6 +304,7 @@ def train(
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto",
     workers: int = 0,
     crops: Path | None = None,
+    start: Path | None = None,
     save_every: int = 0,
     half: bool = True,
     tensorboard: bool = False,
@@ -315,13 +316,14 @@ def train(
     labels      who says which lesions a training report states: truth, where the dataset knows; file:PATH, labels by id; rules and other labellers.
                 Predictions out of fold (D22), which spare the gap between labels in training and predictions at test, come in by file too
     label_f1    what LCA is told in training, made wrong to this F1 per lesion, a share (D13); sentences, LLCL and classifier keep to the labels
-    classifier  folder of a trained one (`train classifier`); else one is trained first
-    detector    folder of a trained one (`train detector`); else one is trained first
+    classifier  folder of a trained one (`train classifier`); else that of the start, or one is trained first
+    detector    folder of a trained one (`train detector`); else that of the start, or one is trained first
     epochs      of stage 1; 0 leaves it out
     lca llcl    off for the ablations of Tables 2b and 3
-    crops       folder for the crops, to be shared by several trainings
+    crops       folder for the crops, to be shared by several trainings, at the same time too
+    start       folder of the same training with stage 1 done, as --epochs-stage2 0 --no-half leaves it; goes on with stage 2, of any crop_px_stage2
     save_every  steps between two saved states within an epoch; 0 = after each epoch alone
-    half        store float16
+    half        store float16; a folder that stage 2 is to start from is stored in full, --no-half
     settings    anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
 
     Raises UserError for a setting that does not exist, a split that is empty, labels that are not there.
@@ -331,10 +333,13 @@ def train(
     from clala.checkpoint import BadCheckpoint, load, save
     from clala.config import BadConfig, read_settings, with_settings
     from clala.data import write_index
+    from clala.start import BadStart
     from clala.state import OtherTraining
     from clala.train import Job, NonFiniteLoss
     from clala.train import train as train_clala
 
+    if start is not None and epochs is None:
+        epochs = 0
     named = {"epochs_stage1": epochs, "epochs_stage2": epochs_stage2, "lca": lca, "llcl": llcl, "batch": batch}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     try:
@@ -342,7 +347,7 @@ def train(
         config, recipe = with_settings(preset, changes)
     except BadConfig as error:
         raise UserError(f"train clala: {error}") from error
-    if config.detector == "yolov10" and detector is None:
+    if config.detector == "yolov10" and detector is None and start is None:
         raise UserError(
             f"train clala: the preset {preset!r} has the detector yolov10, which is trained apart: `train detector`, then --detector FOLDER"
         )
@@ -377,10 +382,11 @@ def train(
         detector=detector,
         crops=crops,
         save_every=save_every,
+        start=start,
     )
     try:
         train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    except (BadCheckpoint, OtherTraining, NonFiniteLoss, PartsFailed) as error:
+    except (BadCheckpoint, BadStart, OtherTraining, NonFiniteLoss, PartsFailed) as error:
         raise UserError(f"train clala: {error}") from error
     save(load(out), out, half=half, labels=record)
     return out

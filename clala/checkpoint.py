@@ -112,7 +112,7 @@ def load(folder: Path) -> Bundle:
 
     Raises BadCheckpoint when a file is missing or damaged, or its tensors are not those of its configuration.
     """
-    about, state = _read(folder)
+    about, state = read(folder)
     if part := about.get("part"):
         raise BadCheckpoint(f"{folder}: holds a {part} alone; the whole of CLALA-Net is asked for here (train it with --{part} {folder.name})")
     bundle = new_bundle(configs.from_json(about["config"]), tokens.from_json(about["vocabulary"]))
@@ -141,7 +141,7 @@ def load_part(folder: Path, part: str, config: CLALAConfig) -> tuple[nn.Module, 
 
     Raises BadCheckpoint when it is not there, or is of other sizes than ``config`` says.
     """
-    about, state = _read(folder)
+    about, state = read(folder)
     if about.get("part", part) != part:
         raise BadCheckpoint(f"{folder}: holds a {about['part']}, asked for is a {part}")
     own = {name: value for name, value in about["config"].items() if name.startswith(_SETTINGS[part])}
@@ -158,7 +158,8 @@ _SETTINGS = {"classifier": ("classifier",), "detector": ("detector", "yolo")}
 """Which settings of CLALAConfig belong to which part, by the beginning of their names."""
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What the JSON file says, and the tensors by name, of a folder of any kind. Raises BadCheckpoint when a file is missing or damaged."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -37,6 +37,7 @@ from clala.model import WRITES
 from clala.parts import Part, Progress, cut_parts, fit_detector, silent
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
+from clala.start import record_of, take_start
 from clala.state import OtherTraining, TrainingState
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
 from clala.train_classifier import Images, cut_squares, fit, labels_of
@@ -79,18 +80,22 @@ class Job:
     reader: ReadImage = read_image
     """path -> (H, W) uint8"""
     classifier: Path | None = None
-    """folder of a trained classifier; None = train one first"""
+    """folder of a trained classifier; None = that of ``start``, or train one first"""
     detector: Path | None = None
-    """folder of a trained detector; None = train one first"""
+    """folder of a trained detector; None = that of ``start``, or train one first"""
     crops: Path | None = None
     """where crops are cut to, so that several trainings share them; None = ``work`` of this one"""
     save_every: int = 0
     """steps between two saved states within an epoch; 0 = after each epoch alone"""
+    start: Path | None = None
+    """folder of weights of this same configuration with stage 1 done, stored in full precision; None = begin with stage 1"""
 
 
 def train(job: Job, *, progress: Progress = silent) -> Path:
     """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder."""
     began = time.monotonic()
+    if job.start is not None:  # a folder of weights holds all three networks
+        job = replace(job, classifier=job.classifier or job.start, detector=job.detector or job.start)
     splits = _splits(job)
     if "train" not in splits:
         raise ValueError(f"{job.index.name}: no line with split train; training needs some")
@@ -105,6 +110,7 @@ def train(job: Job, *, progress: Progress = silent) -> Path:
     shown: Progress = progress if accelerator.is_main_process else silent
     bundle = _new_bundle(job, splits)
     config, tokenizer = bundle.config, bundle.model.tokenizer
+    started = None if job.start is None else take_start(bundle, job.start, job.recipe)
 
     def cut(crop_px: int) -> dict[str, Part]:
         with accelerator.main_process_first():
@@ -125,6 +131,8 @@ def train(job: Job, *, progress: Progress = silent) -> Path:
     try:
         if other is None:
             _train_parts(bundle, job, parts, log, shown, accelerator)
+        if started is not None:
+            log.summary.update({name: value for name, value in started.get("summary", {}).items() if name.startswith("stage1")})
         for stage in (1, 2):
             if stage == 2 and config.crop_px_stage2 != config.crop_px:
                 parts = cut(config.crop_px_stage2)
@@ -147,6 +155,8 @@ def train(job: Job, *, progress: Progress = silent) -> Path:
         "summary": log.summary,
         "seconds": round(time.monotonic() - began),
     }
+    if job.start is not None and started is not None:
+        bundle.about["start"] = record_of(job.start, started)
     if accelerator.is_main_process:
         checkpoint.save(bundle.eval(), job.out)
     accelerator.wait_for_everyone()
@@ -163,7 +173,7 @@ def _new_bundle(job: Job, splits: Mapping[str, Sequence[IndexLine]]) -> Bundle:
     """All networks as they are before the first step: the same in every process of a job."""
     torch.manual_seed(job.seed)
     tokenizer, config = vocabulary(job.config, splits["train"])
-    return checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained)
+    return checkpoint.new_bundle(config, tokenizer, pretrained=job.pretrained and job.start is None)
 
 
 def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokenizer, CLALAConfig]:
@@ -277,7 +287,8 @@ def _key(job: Job) -> dict[str, Any]:
     """What must agree for a training to go on where another one stopped."""
     index = hashlib.sha256(job.index.read_bytes()).hexdigest()
     given = {part: checkpoint.sha256(folder) for part, folder in (("classifier", job.classifier), ("detector", job.detector)) if folder is not None}
-    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed, "given": given}
+    start = {} if job.start is None else {"start": checkpoint.sha256(job.start)}
+    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed, "given": given, **start}
 
 
 def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Samples], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
@@ -355,6 +366,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     state.restore_best()
     log.summary.update({f"stage{stage}_{name}": round(value, 4) for name, value in at_best.items()})
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # else every later call would go on in half precision
+    model.__dict__.pop("_is_accelerate_prepared", None)  # else stage 2 would be taken for prepared, and run in full precision whatever was asked for
     accelerator.free_memory()
 
 
@@ -397,13 +409,16 @@ class Rate:
 def main(arguments: Sequence[str] | None = None) -> int:
     """``python -m clala.train``."""
     parser = training_arguments("clala.train", __doc__, preset="demo")
-    parser.add_argument("--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else one is trained too")
-    parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else one is trained too")
+    parser.add_argument(
+        "--classifier", type=Path, help="folder of a trained classifier (`train classifier`); else that of --start, or one is trained too"
+    )
+    parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else that of --start, or one is trained too")
     parser.add_argument("--crops", type=Path, help="folder for the crops, to be shared by several trainings")
+    parser.add_argument("--start", type=Path, help="folder of weights with stage 1 done (trained with epochs_stage2=0); needs epochs_stage1=0")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
     options = parser.parse_args(arguments)
     config, how = chosen_settings(options)
-    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops")}
+    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops", "start")}
     train(Job(options.index, options.out, config, how, command=as_typed("clala.train", arguments), **taken))
     return 0
 

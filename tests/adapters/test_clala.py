@@ -256,6 +256,22 @@ def test_an_unknown_setting_of_the_training_is_refused(dataset: FakeDataset, tmp
         train(dataset, out=tmp_path, preset="huge")
 
 
+def test_stage_2_starts_from_a_folder_in_full_precision_and_says_which(dataset: FakeDataset, weights: Path, tmp_path: Path) -> None:
+    """Together they are the training in one; the default, half precision, is refused."""
+    from safetensors.torch import load_file
+
+    how = {"labels": "truth", "batch": 4, "workers": 1, "device": "cpu", "settings": TINY}
+    halved, full = (train(dataset, out=tmp_path / f"half-{half}", epochs=1, epochs_stage2=0, half=half, **how) for half in (True, False))
+    with pytest.raises(UserError, match=r"train clala: .* stored in half precision, .* \(--no-half\)"):
+        train(dataset, out=tmp_path / "refused", start=halved, epochs_stage2=1, **how)
+    out = train(dataset, out=tmp_path / "out", start=full, epochs_stage2=1, **how)
+    about = json.loads((out / "about.json").read_text())
+    assert about["start"]["labels"]["source"] == "truth"
+    one, other = (load_file(folder / "weights.safetensors") for folder in (out, weights))
+    assert one.keys() == other.keys()
+    assert all(bool((one[name] == other[name]).all()) for name in one)
+
+
 @pytest.mark.skipif(not DEMO_WEIGHTS.exists(), reason="the demo weights are not in this checkout")
 def test_the_demo_weights_are_small_and_say_how_they_were_made() -> None:
     assert sum(file.stat().st_size for file in DEMO_WEIGHTS.iterdir()) < 8 * 2**20
