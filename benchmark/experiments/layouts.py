@@ -16,12 +16,12 @@ from typing import TypeVar
 from benchmark.experiments.definitions import Experiment
 from benchmark.experiments.definitions import Line as Arm
 from benchmark.experiments.numbers import Key, Numbers
-from benchmark.experiments.reported import AVERAGE, NUMBER_TITLES, Printed, printed, titled
+from benchmark.experiments.reported import AVERAGE, quoted_blocks, quoted_rows
 from benchmark.records import Row
 from benchmark.statistics import benjamini_hochberg, holm
-from benchmark.tables import quoted
 from benchmark.tables.material import QUALITY, QUALITY_TITLES, Footnotes, Material, Wanted, as_run, common_notes, marked
-from benchmark.tables.table import NOT_RUN, Block, Cell, Column, Line, Note, Number, Table, written, written_p
+from benchmark.tables.printed import read_printed
+from benchmark.tables.table import NOT_RUN, UNDEFINED, Block, Cell, Column, Line, Note, Number, Table, written, written_p
 from benchmark.vocabulary import LESIONS
 
 One = TypeVar("One")
@@ -35,7 +35,6 @@ ARMS_ABREAST = 3
 PAIRS_ABREAST = 2
 """of their differences: four columns each"""
 NOT_MEASURED = "not measured"
-NOT_PRINTED = "·"
 
 
 def table_of(experiment: Experiment, numbers: Numbers, *, beside: bool = True) -> Table:
@@ -52,14 +51,13 @@ def table_of(experiment: Experiment, numbers: Numbers, *, beside: bool = True) -
     named = tuple(row for arm in sheet.arms for one in wanted if (row := sheet.given.row(sheet.names[arm], one.metric, one.value_name)))
     is_ranked = experiment.layout != "curve"
     notes += common_notes(sheet.given, (*named, *rows), sheet.footnotes, ranks=sheet.wanted if is_ranked else ())
-    blocks, quoted_rows = [*measured, *differences], []
+    blocks, printed_rows = [*measured, *differences], []
     if beside and experiment.reported:
-        found = printed(experiment.reported)
-        blocks.append(_quoted_block(experiment, found))
-        notes.append(_quoted_note(found))
-        quoted_rows = found.rows()
+        printed = read_printed(experiment.reported)
+        quoted, said = quoted_blocks(printed)
+        blocks, notes, printed_rows = [*blocks, *quoted], [*notes, *said], quoted_rows(printed)
     adjusted, false_discovery = (_corrected(compared, correction) for correction in (holm, benjamini_hochberg))
-    everything = (*shown, *rows, *quoted_rows)
+    everything = (*shown, *rows, *printed_rows)
     return Table(experiment.name, experiment.title, experiment.number, tuple(blocks), tuple(notes), everything, adjusted, false_discovery)
 
 
@@ -160,7 +158,9 @@ class Sheet:
         values = self.numbers.of_seeds(f"{first} - {second}", one.metric, one.value_name)
         if not values:
             values = tuple(-value for value in self.numbers.of_seeds(f"{second} - {first}", one.metric, one.value_name))
-        return " ".join(written(value, digits, is_signed=True) for value in values) if len(values) > 1 else ""
+        if len(values) < 2:
+            return ""
+        return UNDEFINED if all(map(math.isnan, values)) else " ".join(written(value, digits, is_signed=True) for value in values)
 
 
 def _by_lesion(sheet: Sheet) -> list[Block]:
@@ -311,7 +311,7 @@ def _lesion_differences(sheet: Sheet, compared: Sequence[tuple[Row, Wanted]]) ->
     by_key = {_key(row): (row, one) for row, one in compared}
     measured = {row.model for row, _ in compared}
     lines_of = [(lesion.capitalize(), f"{lesion}.f1") for lesion in LESIONS]
-    lines_of += [(f"{AVERAGE} {NUMBER_TITLES[name]}", f"macro_{name}") for name in _order()]
+    lines_of += [(f"{AVERAGE} {LESION_NUMBERS[name]}", f"macro_{name}") for name in _order()]
     metric = sheet.lesions("", "").metric
     pairs = [pair for pair in sheet.experiment.pairs if " - ".join(pair) in measured]
     blocks = []
@@ -319,7 +319,7 @@ def _lesion_differences(sheet: Sheet, compared: Sequence[tuple[Row, Wanted]]) ->
         heads = [
             Column(title, sheet.pair(*pair), is_words=title == "Seed by seed")
             for pair in part
-            for title in ("Difference of F1", "p", "p (Holm)", "Seed by seed")
+            for title in ("Difference", "p", "p (Holm)", "Seed by seed")
         ]
         lines = []
         for place, (label, value_name) in enumerate(lines_of):
@@ -327,7 +327,9 @@ def _lesion_differences(sheet: Sheet, compared: Sequence[tuple[Row, Wanted]]) ->
             cells = [_difference_cells(sheet, pair, *one, adjusted) if one else (NOT_RUN,) * 4 for pair, one in zip(part, found, strict=True)]
             lines.append(Line(label, tuple(cell for four in cells for cell in four), is_summary=place == len(LESIONS)))
         blocks.append(
-            Block((Column("Lesion", is_words=True), *heads), tuple(lines), f"Paired differences: {'; '.join(sheet.pair(*pair) for pair in part)}")
+            Block(
+                (Column("Lesion", is_words=True), *heads), tuple(lines), f"Paired differences of F1: {'; '.join(sheet.pair(*pair) for pair in part)}"
+            )
         )
     return blocks
 
@@ -394,44 +396,16 @@ def _said_of_intervals(sheet: Sheet) -> str:
 
 def _said_of_differences(sheet: Sheet, compared: Sequence[tuple[Row, Wanted]]) -> list[Note]:
     family = sum(not math.isnan(math.nan if row.p_value is None else row.p_value) for row, _ in compared)
-    return [
+    notes = [
         Note(
             "Differences: first minus second on the same cases, seed by seed, then the mean; one whose interval holds zero is no finding. "
             f"p: two-sided; by Holm, corrected over the {family} tests of this table."
         )
     ]
-
-
-def _quoted_block(experiment: Experiment, found: Printed) -> Block:
-    if experiment.layout == "lesions":
-        rows = list(dict.fromkeys(row for cells in found.cells.values() for row, _ in cells))
-        columns = (Column("Lesion", is_words=True), *(Column(f"{titled(key)}†") for key in found.cells))
-        lines = [
-            Line(row, tuple(" / ".join(cells[row, name] for name in LESION_NUMBERS) for cells in found.cells.values()), is_summary=row == AVERAGE)
-            for row in rows
-        ]
-        return Block(columns, tuple(lines), quoted.block_title(), is_quoted=True)
-    numbers = [name for name in NUMBER_TITLES if any(name == number for cells in found.cells.values() for _, number in cells)]
-    head = "Label F1" if experiment.layout == "curve" else "Model" if experiment.reported == "table2a" else "Variant"
-    lines = [Line(f"{titled(key)}†", tuple(cells.get(("", name), NOT_PRINTED) for name in numbers)) for key, cells in found.cells.items()]
-    return Block(
-        (Column(head, is_words=True), *(Column(NUMBER_TITLES[name]) for name in numbers)), tuple(lines), quoted.block_title(), is_quoted=True
-    )
-
-
-def _quoted_note(found: Printed) -> Note:
-    said = [f"† {quoted.citation(found.table)}."]
-    numbers = {number for cells in found.cells.values() for _, number in cells}
-    rows = {row for cells in found.cells.values() for row, _ in cells}
-    if rows != {""}:
-        said.append("Cells: P / R / F1.")
-    if "green" in numbers:
-        said.append("Which METEOR, ROUGE-L, GREEN and F1-RadGraph were used is not printed.")
-    if any(len(cells) < len(numbers) for cells in found.cells.values()) and rows == {""}:
-        said.append(f"{NOT_PRINTED}: drawn, not printed as a number.")
-    if found.derived:
-        said.append(f"Following from printed numbers: {', '.join(found.derived)}.")
-    return Note(" ".join(said))
+    counts = [[len(sheet.numbers.seeds.get(arm, ())) for arm in pair] for pair in sheet.experiment.pairs]
+    if any(1 in pair and max(pair) > 1 for pair in counts):
+        notes.append(Note("Where one of a pair was run once, each seed of the other is set against that one run: the difference is to it alone."))
+    return notes
 
 
 def _span(counts: Iterable[int]) -> str:

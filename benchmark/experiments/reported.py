@@ -1,94 +1,95 @@
-"""The printed numbers beside which an experiment stands, with the digits of print: which CSV line is which column or line of the printed table."""
+"""Printed numbers as an experiment reads them: which line a selector picks, and which number of ours stands nearest to a printed one."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from benchmark.places import shipped
 from benchmark.records import Row
 from benchmark.tables import quoted
-from benchmark.tables.material import QUALITY_TITLES
+from benchmark.tables.printed import Printed, printed_table
+from benchmark.tables.table import Block, Line, Note, Quoted
 
-Key = tuple[tuple[str, str], ...]
-"""columns of the CSV and their values that name one printed configuration: ``(("config", "base"),)``"""
+ROW_KEYS = ("lesion", "metric")
+"""keys that name a number of an arm, where all others name the arm"""
 AVERAGE = "Average"
-WHOLE = ""
-"""the row of a table that has one line per configuration"""
-NUMBER_TITLES = {"precision": "P", "recall": "R", "f1": "F1"} | dict(zip(quoted.QUALITY, QUALITY_TITLES, strict=True))
-"""number of the CSV -> head of its printed column, in the order of print"""
-WORDS = {
-    "base": "neither",
-    "llcl_only": "LLCL only",
-    "lca_only": "LCA only",
-    "llcl_lca": "LCA and LLCL",
-    "chexbert": "labels by CheXbert",
-    "llm": "labels by a language model",
-    "all_29": "all 29 regions",
-    "relevant_11": "11 relevant regions",
-    "256": "256 pixels",
-    "384": "384 pixels",
-    "gt": "true boxes",
-    "predicted": "predicted boxes",
-}
-"""what the values of keys say; others stand as they are"""
 
 
-@dataclass(frozen=True)
-class Printed:
-    """One printed table."""
-
-    table: str
-    """of its file: ``table2b``"""
-    cells: Mapping[Key, Mapping[tuple[str, str], str]]
-    """configuration -> row (a lesion, ``Average``, or nothing) and number -> what is printed, in the order of print"""
-    derived: tuple[str, ...] = ()
-    """numbers that follow from printed ones without being printed, in words"""
-
-    def find(self, selector: Mapping[str, str]) -> list[Key]:
-        """The configurations that a selector is of: every column that it names agrees."""
-        return [key for key in self.cells if set(selector.items()) <= set(key)]
-
-    def rows(self) -> list[Row]:
-        """Every number with its citation in place of a signature."""
-        return [
-            Row(titled(key), *ours(row, number), float(text), math.nan, math.nan, 0, 0, quoted.citation(self.table), source="quoted")
-            for key, cells in self.cells.items()
-            for (row, number), text in cells.items()
-        ]
+def selectors(printed: Printed) -> list[dict[str, str]]:
+    """Every arm of a printed table, in the order of print, by the keys that name it: ``{"config": "base"}``."""
+    keys = [key for key in printed.keys if key not in ROW_KEYS]
+    return [dict(zip(keys, values, strict=True)) for values in dict.fromkeys(tuple(line[key] for key in keys) for line in printed.lines)]
 
 
-@cache
-def printed(table: str) -> Printed:
-    """The printed table of that file, ``table2b``; Figure 3 is one of the numbers that its text gives."""
-    with shipped("results", "reported", f"{table}.csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    keys = [key for key in quoted.sources()["files"][f"{table}.csv"]["keys"] if key not in ("lesion", "metric")]
-    cells: dict[Key, dict[tuple[str, str], str]] = {}
-    derived = []
-    for line in lines:
-        key = tuple((name, line[name]) for name in keys)
-        found = cells.setdefault(key, {})
-        if "metric" in line:
-            found[WHOLE, line["metric"]] = line["value"]
-            if line["source"].startswith("derived"):
-                derived.append(f"{NUMBER_TITLES[line['metric']]} at {titled(key)}")
-            continue
-        found |= {(line.get("lesion", WHOLE), number): line[number] for number in NUMBER_TITLES if number in line}
-    return Printed(table, cells, tuple(derived))
+def rows_of(printed: Printed) -> tuple[str, ...]:
+    """The lesions of a table by lesion, the average among them; one empty name for a table that has a line for each arm."""
+    return printed.values("lesion") if "lesion" in printed.keys else ("",)
 
 
-def titled(key: Key) -> str:
-    """A configuration in words, by the last of its columns: the others say what it is a level of."""
-    value = key[-1][1]
-    return WORDS.get(value, value)
+def cell(printed: Printed, selector: Mapping[str, str], row: str, number: str) -> str:
+    """What is printed of an arm, with the digits of print; empty if nothing is."""
+    picks = {**selector, **({"lesion": row} if "lesion" in printed.keys else {})}
+    if "metric" in printed.keys:
+        return printed.cell(printed.numbers[0], **picks, metric=number)
+    return printed.cell(number, **picks)
 
 
-def ours(row: str, number: str) -> tuple[str, str]:
+def nearest(row: str, number: str) -> tuple[str, str]:
     """Metric and number of ours that stand nearest to a printed one."""
     if number in quoted.QUALITY:
         return quoted.QUALITY[number]
-    return "lesions", f"macro_{number}" if row in (AVERAGE, WHOLE) else f"{row.lower()}.{number}"
+    return "lesions", f"macro_{number}" if row in (AVERAGE, "") else f"{row.lower()}.{number}"
+
+
+def in_words(printed: Printed, selector: Mapping[str, str]) -> str:
+    """An arm as the printed table calls it: ``Regions: all 29``."""
+    return ": ".join(map(printed.word, selector.values()))
+
+
+def quoted_rows(printed: Printed) -> list[Row]:
+    """Every printed number, with its citation in place of a signature."""
+    names = [*{line["metric"]: None for line in printed.lines}] if "metric" in printed.keys else printed.numbers
+    return [
+        Row(in_words(printed, arm), *nearest(row, name), float(text), math.nan, math.nan, 0, 0, printed.reference, source="quoted")
+        for arm in selectors(printed)
+        for row in rows_of(printed)
+        for name in names
+        if (text := cell(printed, arm, row, name))
+    ]
+
+
+def quoted_blocks(printed: Printed) -> tuple[list[Block], list[Note]]:
+    """The printed table to stand below measured ones, and the notes on it."""
+    table = printed_table(printed)
+    several = len(table.blocks) > 1
+    blocks = [
+        replace(
+            block,
+            title=quoted.block_title() + (f": part {place}" if several else ""),
+            lines=tuple(_daggered(line) for line in block.lines),
+        )
+        for place, block in enumerate(table.blocks, start=1)
+    ]
+    said = [f"† {printed.reference}."]
+    if any(name in quoted.QUALITY for name in (*printed.numbers, *(line.get("metric", "") for line in printed.lines))):
+        said.append("Which METEOR, ROUGE-L, GREEN and F1-RadGraph were used is not printed.")
+    if any(isinstance(one, Quoted) and one.rank for block in blocks for line in block.lines for one in line.cells):
+        said.append("Best and second there by the printed digits, whatever was bold in print.")
+    notes = [Note(" ".join(said))]
+    if printed.origin:
+        notes.append(Note(f"Of the quoted numbers, {_derived(printed)}; a place without a number has none in print."))
+    return blocks, notes
+
+
+def _daggered(line: Line) -> Line:
+    """Marked on every line; the printed table's own footnotes would be taken for those of the measured one."""
+    return replace(line, label=f"{line.label}†", cells=tuple(replace(one, footnote=0) if isinstance(one, Quoted) else one for one in line.cells))
+
+
+def _derived(printed: Printed) -> str:
+    """Which numbers are not printed themselves."""
+    derived: Sequence[str] = [
+        f"{printed.word(line['metric'])} at {line[printed.keys[0]]}" for line in printed.lines if line[printed.origin].startswith("derived")
+    ]
+    return f"{', '.join(derived)} follow from printed ones" if derived else "all are printed as they stand"
