@@ -115,3 +115,41 @@ def reproduce(
     show_reproduced(done)
     if done.failed:
         raise typer.Exit(1)
+
+
+@paper.command(name="check-tables")
+def check_tables(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILES]", help="CSV files of printed tables, or a folder of them. Default: the paper's tables.")
+    ] = None,
+    claims: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is said of the tables. Default: the claims.toml beside them, if there is one.")
+    ] = None,
+    keys: Annotated[
+        str, typer.Option(metavar="NAMES", help="Comma list of the columns that say what a line is about, where they look like numbers.")
+    ] = "",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write everything that was found and looked at to this file, too.")
+    ] = None,
+) -> None:
+    """Check whether printed tables agree with themselves, with each other and with what is said of them. Exit 1 if they do not.
+
+    F1 from precision and recall, averages from their rows, totals from their axes, one number in two tables, ties called wins, the best in bold.
+
+    python -m benchmark check-tables
+
+    python -m benchmark check-tables my_table1.csv my_table2.csv --claims my_claims.toml --json found.json
+    """
+    from benchmark.consistency.check import as_json, check_files
+    from benchmark.places import shipped
+    from benchmark.registry import split_names
+    from benchmark.runs import write_json, writing
+    from benchmark.shows import show_table_check
+
+    found = check_files(files or [shipped("results", "reported")], claims, split_names([keys]))
+    if json_file:
+        with writing(json_file):
+            write_json(json_file, as_json(found))
+    show_table_check(found)
+    if found.faults:
+        raise typer.Exit(1)

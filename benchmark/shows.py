@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from benchmark.agreement import Agreement
     from benchmark.audit.run import Audit
+    from benchmark.consistency.check import TableCheck
     from benchmark.data_check import DataCheck
     from benchmark.datasets.account import Beside, Part
     from benchmark.doctor import Finding
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from benchmark.labels import Labelled
     from benchmark.llm.cache import Size
     from benchmark.meta_eval.run import MetaEval
+    from benchmark.tables.table import Table as PrintableTable
     from benchmark.training import Trained
 
 MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]", "in part": "[yellow]in part[/]"}
@@ -68,6 +70,18 @@ def show_outcome(outcome: Outcome) -> None:
     for line in outcome.asked:
         out.print(f"language model, {escape(line)}", soft_wrap=True)
     out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]")
+
+
+def show_tables(tables: Sequence[PrintableTable], formats: Sequence[str] = ()) -> None:
+    """Tables as they read best here, or in one format as its file would be."""
+    from benchmark.tables import as_text
+    from benchmark.tables.terminal import show
+
+    for table in tables:
+        if formats:
+            print(as_text(table, formats[0]))
+        else:
+            show(table, console())
 
 
 def show_reports(outcome: Outcome, count: int = 3) -> None:
@@ -351,3 +365,41 @@ def show_findings(findings: Sequence[Finding]) -> None:
         table.add_row("" if finding.group == group else f"[bold]{finding.group}[/]", escape(finding.name), MARKS[finding.state], escape(finding.what))
         group = finding.group
     out.print(table)
+
+
+def show_table_check(check: TableCheck) -> None:
+    """What disagrees in printed tables, what a reader must know of them, and what was looked at."""
+    from benchmark.consistency.findings import CHECKS
+
+    out = console()
+    for name, asked in CHECKS.items():
+        found = [finding for finding in check.findings if finding.check == name]
+        if not found:
+            continue
+        out.print(f"\n[bold]{escape(asked.title)}[/]")
+        rows = [finding for finding in found if finding.line]
+        if rows:
+            table = _table("where", "number", "printed#", "expected#")
+            for finding in rows:
+                table.add_row(escape(finding.where), escape(finding.number), escape(finding.printed), escape(finding.expected))
+            out.print(table)
+        for finding in found:
+            if not finding.line:
+                place = f"{finding.id}: " if finding.id else f"{finding.table}: "
+                mark, style = ("note, ", "yellow") if finding.is_note else ("", "")
+                out.print(escape(f"- {mark}{place}{finding.says}"), style=style)
+    out.print(f"\n[bold]looked at[/] in {', '.join(table.name for table in check.tables)}")
+    table = _table("", "#", "tolerance")
+    for name, count in check.counts.items():
+        table.add_row(CHECKS[name].title, f"{count:,}" if count else "nothing", escape(CHECKS[name].tolerance) if count else "")
+    out.print(table)
+    if check.told:
+        verdicts = [told.verdict for told in check.told]
+        said = {"holds": "hold", "tie": "are ties in print", "fails": "fail", "not given": "are about tables that are not here"}
+        out.print(f"of {len(verdicts)} claims, " + ", ".join(f"{verdicts.count(name)} {words}" for name, words in said.items() if name in verdicts))
+    elif check.claims.path is None:
+        out.print("nothing was said of these tables: a claims.toml beside them, or --claims FILE, is held against them too")
+    faults, notes = len(check.faults), len(check.findings) - len(check.faults)
+    said_faults = "1 inconsistency" if faults == 1 else f"{faults:,} inconsistencies" if faults else "no inconsistency"
+    said_notes = f", {notes} note{'s' * (notes != 1)}" if notes else ""
+    out.print(f"{said_faults}{said_notes}", style="red" if faults else "green")
