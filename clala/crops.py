@@ -7,11 +7,13 @@ a moment.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,10 @@ def cut_all(
 ) -> CropStore:
     """Cut every box of every image once; the store that is already there is used if it was cut from the same things the same way.
 
+    What differs (images, boxes, sizes, margin) gets a folder of its own within ``folder``, named by a checksum, so that trainings of other regions
+    or sizes share one place and never each other's pixels. Processes that want the same at the same time wait for the first; one that is killed
+    while it cuts leaves no note, and the next cuts anew.
+
     Raises UnreadableImage for a file that cannot be read: training on fewer images than were named would be another training.
     """
     key = {
@@ -167,11 +173,47 @@ def cut_all(
         "boxes": [{name: list(box) for name, box in named.items()} for named in boxes],
         "how": [crop_px, margin, whole_px],
     }
-    note = folder / "store.json"
-    if note.exists() and json.loads(note.read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key)):
+    text = json.dumps(key)
+    folder = folder / hashlib.sha256(text.encode()).hexdigest()[:12]
+    if _is_cut(folder, text):
         advance(len(images))
         return CropStore(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_name(f"{folder.name}.lock")):
+        if _is_cut(folder, text):  # by the process that was waited for
+            advance(len(images))
+        else:
+            _cut_into(folder, key, images, boxes, (crop_px, margin, whole_px), reader, workers, advance)
+    return CropStore(folder)
+
+
+def _is_cut(folder: Path, key: str) -> bool:
+    """True where the folder holds a whole store, of just that."""
+    note = folder / "store.json"
+    return note.exists() and json.loads(note.read_text(encoding="utf-8"))["key"] == json.loads(key)
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait until no other process is in here with that file. The kernel holds the lock, so that a killed process leaves none behind."""
+    with file.open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _cut_into(
+    folder: Path,
+    key: dict[str, Any],
+    images: Sequence[Path],
+    boxes: Sequence[dict[str, BoxXYXY]],
+    how: tuple[int, float, int],
+    reader: ReadImage,
+    workers: int,
+    advance: Callable[[int], None],
+) -> None:
+    """Fill the folder; its note is written last, whole or not at all."""
+    crop_px, margin, whole_px = how
+    note = folder / "store.json"
     note.unlink(missing_ok=True)
     side = stored_px(crop_px, margin)
     crops = np.lib.format.open_memmap(folder / "crops.npy", mode="w+", dtype=np.uint8, shape=(sum(map(len, boxes)), side, side))
@@ -192,8 +234,9 @@ def cut_all(
             advance(1)
     crops.flush()
     whole.flush()
-    note.write_text(json.dumps({"key": key, "shapes": shapes, "rows": rows}), encoding="utf-8")
-    return CropStore(folder)
+    part = note.with_name("store.json.new")
+    part.write_text(json.dumps({"key": key, "shapes": shapes, "rows": rows}), encoding="utf-8")
+    part.replace(note)
 
 
 def _cut_one(job: tuple[Path, dict[str, BoxXYXY], int, float, int, ReadImage]) -> tuple[tuple[int, int], Gray, dict[str, Gray]]:

@@ -273,7 +273,7 @@ def _fit_classifier(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Tr
         images = {split: Images(part.store.whole, labels_of(part.lines), [line.id for line in part.lines]) for split, part in parts.items()}
     else:
         with accelerator.main_process_first():
-            images = cut_squares(lines, folder, bundle.config, reader=job.reader, workers=job.workers, progress=progress)
+            images = cut_squares(lines, job.crops or folder, bundle.config, reader=job.reader, workers=job.workers, progress=progress)
     context = {"accelerator": accelerator, "log": log, "progress": progress, "seed": job.seed, "save_every": job.save_every}
     thresholds = fit(bundle.classifier, images, job.recipe, folder / "classifier", **context)
     bundle.thresholds = torch.from_numpy(thresholds).float().to(accelerator.device)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +127,24 @@ def test_crops_are_cut_once_and_again_only_when_a_box_moved(tmp_path: Path) -> N
     assert len(reads) == 1
     assert not np.array_equal(first, build(50.0))
     assert len(reads) == 2
+    assert np.array_equal(first, build(40.0))
+    assert len(reads) == 2, "both stay: trainings with other boxes share the folder"
+
+
+def test_trainings_of_other_regions_and_sizes_share_a_folder_and_never_their_pixels(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60)).astype(np.uint8)).save(tmp_path / "a.png")
+    regions = {"left lung": (10.0, 10.0, 40.0, 50.0), "trachea": (20.0, 0.0, 40.0, 20.0)}
+    kinds = [(1, 16, 0.0, 32), (2, 16, 0.0, 32), (1, 24, 0.0, 32), (1, 16, 0.25, 32), (1, 16, 0.0, 48)]  # regions, crop, margin, whole image
+
+    def build(folder: str, regions_number: int, crop_px: int, margin: float, whole_px: int) -> tuple[list[int], bytes, bytes]:
+        boxes = [dict(list(regions.items())[:regions_number])]
+        store = cut_all([tmp_path / "a.png"], boxes, tmp_path / folder, crop_px=crop_px, margin=margin, whole_px=whole_px, workers=1)
+        return [*store.crops.shape, *store.whole.shape], store.crops.tobytes(), store.whole.tobytes()
+
+    shared = [build("shared", *kind) for kind in kinds]
+    assert len({str(shape) for shape, _, _ in shared}) == 5
+    assert [build("shared", *kind) for kind in kinds] == shared  # the first are there still
+    assert [build(f"own-{number}", *kind) for number, kind in enumerate(kinds)] == shared
 
 
 def test_several_processes_cut_the_same_crops(tmp_path: Path) -> None:
@@ -133,3 +155,65 @@ def test_several_processes_cut_the_same_crops(tmp_path: Path) -> None:
     stores = [cut_all(paths, boxes, tmp_path / f"by{n}", crop_px=16, margin=0.1, whole_px=32, workers=n) for n in (1, 2)]
     assert np.array_equal(stores[0].crops, stores[1].crops)
     assert np.array_equal(stores[0].whole, stores[1].whole)
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from clala.crops import cut_all, read_image
+
+where = Path(sys.argv[1])
+
+def reader(path):
+    with (where / "reads.txt").open("a") as file:
+        file.write(path.name + "\\n")
+    time.sleep(0.1)
+    return read_image(path)
+
+boxes = [{"left lung": (10.0, 10.0, 40.0, 50.0)}] * 8
+paths = [where / f"{number}.png" for number in range(8)]
+store = cut_all(paths, boxes, where / "store", crop_px=16, margin=0.1, whole_px=32, reader=reader, workers=1)
+print(int(store.crops.sum()), int(store.whole.sum()))
+"""
+"""cuts eight images, a tenth of a second each, and notes every image that it reads"""
+
+
+def eight_images(folder: Path) -> str:
+    """Writes them; returns what ``SLOWLY`` prints of their crops when nobody disturbs it."""
+    for number in range(8):
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (60, 60)).astype(np.uint8)).save(folder / f"{number}.png")
+    paths, boxes = [folder / f"{number}.png" for number in range(8)], [{"left lung": (10.0, 10.0, 40.0, 50.0)}] * 8
+    store = cut_all(paths, boxes, folder / "undisturbed", crop_px=16, margin=0.1, whole_px=32, workers=1)
+    return f"{int(store.crops.sum())} {int(store.whole.sum())}"
+
+
+def cutting(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, str(folder)], stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def reads(folder: Path) -> list[str]:
+    return (folder / "reads.txt").read_text().split() if (folder / "reads.txt").exists() else []
+
+
+def test_of_two_processes_that_start_together_one_cuts_and_both_read_the_same(tmp_path: Path) -> None:
+    wanted = eight_images(tmp_path)
+    both = [cutting(tmp_path) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0].strip() for process in both] == [wanted, wanted]
+    assert sorted(reads(tmp_path)) == [f"{number}.png" for number in range(8)]
+
+
+def test_after_one_that_was_killed_while_it_cut_the_next_cuts_anew(tmp_path: Path) -> None:
+    wanted = eight_images(tmp_path)
+    first = cutting(tmp_path)
+    deadline = time.monotonic() + 60
+    while len(reads(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    second = cutting(tmp_path)
+    first.kill()
+    first.communicate()
+    had = len(reads(tmp_path))
+    assert 2 <= had < 8, "it was killed in between"
+    assert second.communicate(timeout=60)[0].strip() == wanted
+    assert reads(tmp_path)[had:] == [f"{number}.png" for number in range(8)]
