@@ -114,7 +114,7 @@ AXIS_MM, LABEL_GAP, PANEL_GAP = 8.0, 6.0, 4.0
 PLOT_HEIGHT = 42.0
 LABELS_SHARE = 0.3
 """of a panel's width, at most, for the titles of series"""
-GUTTER, LEFT_EDGE, RIGHT_EDGE = -0.1, -0.17, 1.04
+GUTTER, LEFT_EDGE, RIGHT_EDGE = -0.12, -0.2, 1.04
 """where what is told nothing stands, and what the axis spans"""
 APART = 0.018
 """between series in the gutter, where x says nothing"""

@@ -148,9 +148,8 @@ def sheet_of(forest: Forest, width: float) -> Sheet:
     has_seeds = any(len(estimate.seeds) > 1 for estimate in _estimates(forest))
     inner = width - 2 * MARGIN
     labels = _labels_width(forest, inner)
-    numbers = [
-        max((_text_width(panel, entry.estimates[column]) for entry in _entries(forest)), default=0.0) for column, panel in enumerate(forest.panels)
-    ]
+    estimates = [[entry.estimates[column] for entry in _entries(forest)] for column in range(len(forest.panels))]
+    numbers = [max((_text_width(panel, one) for one in column), default=0.0) for panel, column in zip(forest.panels, estimates, strict=True)]
     abreast = _abreast(inner - labels, numbers)
     bands = [range(start, min(start + abreast, len(forest.panels))) for start in range(0, len(forest.panels), abreast)]
     places, heads, rows_height = _rows(forest, labels, has_quoted)
