@@ -414,8 +414,8 @@ def _meaning(level: float) -> str:
     return (
         "Claims. In print, by the printed digits alone: a tie where one is to be ahead and is equal, contradicted where one goes the other way. "
         "Here, by the paired differences: a claim holds or does not hold only where they are clear, which is an interval that excludes zero and, "
-        f"of a claim with several comparisons, p by Holm over them below {1 - level:.2g}. What holds here holds of these data and these back ends: it "
-        "neither confirms nor refutes the printed numbers, which are of other data and another labeller."
+        f"of a claim with several comparisons, p by Holm over them below {1 - level:.2g}. What holds here holds of these data and these back ends: "
+        "it neither confirms nor refutes the printed numbers, which are of other data and another labeller."
     )
 
 
