@@ -58,6 +58,7 @@ LABELLERS = {
     "rules": "by rules, not by a language model",
     "language_model": "by a language model",
     "chexbert": "by CheXbert",
+    "rules_as_chexbert": "by rules that stand in for CheXbert (its classes, no sides), not by CheXbert",
 }
 
 

@@ -134,7 +134,7 @@ def test_crops_are_cut_once_and_again_only_when_a_box_moved(tmp_path: Path) -> N
 def test_trainings_of_other_regions_and_sizes_share_a_folder_and_never_their_pixels(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60)).astype(np.uint8)).save(tmp_path / "a.png")
     regions = {"left lung": (10.0, 10.0, 40.0, 50.0), "trachea": (20.0, 0.0, 40.0, 20.0)}
-    kinds = [(1, 16, 0.0, 32), (2, 16, 0.0, 32), (1, 24, 0.0, 32), (1, 16, 0.25, 32), (1, 16, 0.0, 48)]  # regions, crop, margin, whole image
+    kinds = [(1, 16, 0.0, 32), (2, 16, 0.0, 32), (1, 28, 0.0, 32), (1, 16, 0.25, 32), (1, 16, 0.0, 48)]  # regions, crop, margin, whole image
 
     def build(folder: str, regions_number: int, crop_px: int, margin: float, whole_px: int) -> tuple[list[int], bytes, bytes]:
         boxes = [dict(list(regions.items())[:regions_number])]
