@@ -361,6 +361,7 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
             "signatures": scored.signatures,
             "flips": scored.flips,
             "language_models": llm.record(),
+            "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
             "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),

@@ -29,6 +29,7 @@ h1 .number { color: var(--accent); }
 .sheet.quoted { background: var(--quote-sheet); border-left: 4px solid var(--quote-edge); }
 table { border-collapse: collapse; min-width: 100%; font-variant-numeric: tabular-nums lining-nums; }
 caption { padding: 0 0 .65rem; color: var(--soft); font-size: .87rem; text-align: left; }
+.unseen { position: absolute; width: 1px; height: 1px; padding: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .quoted caption { color: var(--quote); font-style: italic; }
 thead tr:first-child > * { border-top: 2px solid var(--rule); }
 thead tr:last-child > * { border-bottom: 1px solid var(--rule); }
@@ -124,7 +125,7 @@ def _block(block: Block, heading: str) -> list[str]:
         # a table wider than the window is scrolled within its sheet, by keys as well
         f'<div class="sheet{" quoted" if block.is_quoted else ""}" tabindex="0" role="region" aria-label="{escape(name)}">',
         "<table>",
-        f"<caption>{escape(name)}</caption>",
+        f"<caption{_class('' if block.title else 'unseen')}>{escape(name)}</caption>",  # the heading says it already, but not to who hears the table
         "<thead>",
     ]
     opens = _opens(block.columns)
@@ -184,11 +185,17 @@ def _cell(cell: Cell, column: Column, is_open: bool) -> str:
     look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "", "plain" if is_plain else "")))
     if isinstance(cell, str):
         return f"<td{_class(look)}>{escape(cell)}</td>"
-    text = _ranked(escape(cell.text), cell.rank)
     if isinstance(cell, Quoted):
+        text = _ranked(escape(cell.text), cell.rank)
         return f"<td{_class(look)}><i>{text}</i>{f'<sup>{cell.footnote}</sup>' if cell.footnote else ''}</td>"
-    interval = f" <small>{escape(cell.interval)}</small>" if cell.interval else ""
+    text = _ranked(_signed(cell.text), cell.rank)
+    interval = f" <small>{_signed(cell.interval)}</small>" if cell.interval else ""
     return f"<td{_class(look)}>{text}{interval}</td>"
+
+
+def _signed(number: str) -> str:
+    """With a minus as wide as the plus."""
+    return escape(number).replace("-", "−")
 
 
 def _ranked(text: str, rank: int) -> str:

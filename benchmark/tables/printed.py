@@ -35,7 +35,7 @@ ABREAST = 5
 """keys side by side: with three numbers each, what a page holds"""
 SUMMARIES = ("average", "mean", "macro", "micro", "all")
 """lines that sum the others up, by their key"""
-TOLD_TIES = 12
+TOLD_TIES = 20
 """more than that are counted, not listed"""
 LAYOUTS = {"down": 1, "across": 2, "groups": 2, "curve": 2}
 """layout -> how many keys it is of"""
@@ -266,17 +266,19 @@ def ranked(texts: Sequence[str], *, is_lower: bool = False) -> list[Literal[0, 1
 def _tie(printed: Printed, name: str, texts: Sequence[str], ranks: Sequence[int], labels: Sequence[str], of: str = "") -> str:
     """Who shares the best number; empty if nobody does."""
     best = [place for place, rank in enumerate(ranks) if rank == 1]
-    if len(best) < 2:
-        return ""
-    return f"{of} {printed.word(name)} {texts[best[0]]} ({', '.join(labels[place] for place in best)})".strip()
+    there = [text for text in texts if text]
+    what = f"{of} {printed.word(name)}".strip()
+    if len(best) > 1:
+        return f"{what} {texts[best[0]]} ({', '.join(labels[place] for place in best)})"
+    is_tie_of_all = not best and len(there) > 1 and len({_decimal(text) for text in there}) == 1 and (_decimal(there[0]) or 0) != 0
+    return f"{what} {there[0]} (all, and so none bold)" if is_tie_of_all else ""
 
 
 def _told(ties: Sequence[str]) -> list[Note]:
     if not ties:
         return []
-    if len(ties) > TOLD_TIES:
-        return [Note(f"Ties for the best, all of them bold and nobody's win: {len(ties)}, the first {'; '.join(ties[:TOLD_TIES])}.")]
-    return [Note(f"Ties for the best, all of them bold and nobody's win: {'; '.join(ties)}.")]
+    count = f"{len(ties)}, the first " if len(ties) > TOLD_TIES else ""
+    return [Note(f"Ties for the best, bold each and nobody's win: {count}{'; '.join(ties[:TOLD_TIES])}.")]
 
 
 def _has_seconds(blocks: Sequence[Block]) -> bool:

@@ -50,7 +50,7 @@ def _show_lines(block: Block, lines: list[Line], console: Console) -> None:
     else:
         for part in _parts(block.columns, lines, kept, console):
             console.print(_drawn(block.columns, lines, part, is_stacked=True))
-    if told := [f"{block.columns[place].title} {lines[0].cells[place - 1]}" for place in same if place in left_out]:
+    if told := [f"{_titled(block.columns[place])} {lines[0].cells[place - 1]}" for place in same if place in left_out]:
         console.print(", ".join(told), markup=False)
 
 
@@ -77,12 +77,16 @@ def _drawn(columns: tuple[Column, ...], lines: list[Line], places: list[int], *,
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold cyan")
     widest_label = max(len(line.label) for line in lines)
     for column in (columns[place] for place in (0, *places)):
-        head = " ".join(filter(None, (column.group, column.title))).replace(" (", "\n(") + column.arrow + column.mark  # which of its name, below it
+        head = _titled(column).replace(" (", "\n(") + column.arrow + column.mark  # which of its name, below it
         drawn.add_column(Text(head), justify="left" if column.is_words else "right", no_wrap=not column.is_words, overflow="fold")
     drawn.columns[0].min_width = min(widest_label, LABEL_WIDTH)
     for line in lines:
         drawn.add_row(Text(line.label), *(_cell(line.cells[place - 1], is_stacked=is_stacked) for place in places))
     return drawn
+
+
+def _titled(column: Column) -> str:
+    return " ".join(filter(None, (column.group, column.title)))
 
 
 def _cell(cell: Cell, *, is_stacked: bool) -> Text:
