@@ -26,7 +26,7 @@ def averaged(table: PrintedTable) -> Iterator[Averaged]:
     """The averages of a table, each with its rows: those that are the same but for the cell that says average. Of fewer than two there is none."""
     for row in table.rows:
         fixed = {key: cell for key, cell in row.keys.items() if not is_average(cell)}
-        rows = [other for other in table.rows if not other.is_average and fixed.items() <= other.keys.items()]
+        rows = [other for other in table.rows if not other.is_summary and fixed.items() <= other.keys.items()]
         if row.is_average and len(rows) > 1:
             yield Averaged(row, rows)
 
@@ -59,7 +59,7 @@ def check_averages(tables: Sequence[PrintedTable]) -> Checked:
             count += 1
             printed, span = average.row.cells[number], partial(mean_span, cells)
             if number == "f1" and is_harmonic and (parts := _of_row(average.row, ("precision", "recall"))):
-                span = partial(f1_span, *parts)
+                span = partial(f1_span, parts[0], parts[1])
             if not agrees(printed, span):
                 could, mean = said(printed, span), written(mean_of(cells), printed.decimals + 1)
                 says = f"the average is printed {printed.text}, but the {len(cells)} rows have a mean of {mean}, which prints as {could}"
@@ -72,7 +72,7 @@ def check_kind_of_average(tables: Sequence[PrintedTable]) -> Checked:
     findings, count = [], 0
     for table in tables:
         kinds = _kinds(table)
-        count += kinds.count
+        count += kinds.columns
         if not kinds.apart:
             continue
         row, (p, r, f1) = kinds.apart[0]
@@ -81,7 +81,7 @@ def check_kind_of_average(tables: Sequence[PrintedTable]) -> Checked:
         )
         harmonic = written(f1_of(*(mean_of([cell]) for cell in (p, r))), f1.decimals + 1)
         says = (
-            f"average F1 is {kind}: so it prints in {max(kinds.mean, kinds.harmonic)} of {kinds.count} columns, and the {other} would print "
+            f"average F1 is {kind}: so it prints in {max(kinds.mean, kinds.harmonic)} of {kinds.columns} columns, and the {other} would print "
             f"otherwise in {len(kinds.apart)} (in line {row.line}, P {p.text} and R {r.text} make {harmonic}); other papers average the other way"
         )
         findings.append(Finding("kind_of_average", table.name, 0, "", "f1", f1.text, harmonic, says, is_note=True))
@@ -145,7 +145,7 @@ class _Kinds(NamedTuple):
 
     mean: int
     harmonic: int
-    count: int
+    columns: int
     apart: list[tuple[Row, list[Cell]]]
     """lines that tell the two means apart, with P, R and F1"""
 

@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.consistency import arithmetic, form
 from benchmark.consistency.claims import Claims, read_claims
 from benchmark.consistency.findings import CHECKS, Checked, CheckName, Finding
-from benchmark.consistency.printed import PrintedTable, UnreadableTable, read_printed
+from benchmark.consistency.printed import PrintedTable, UnreadableTable, read_table
 from benchmark.consistency.told import Told, check_claims, check_definitions, check_same, hold_against
 from benchmark.records import UserError
 
@@ -52,7 +52,7 @@ def check_files(paths: Sequence[Path], claims: Path | None = None, keys: Sequenc
         raise UserError(f"{', '.join(str(path) for path in paths)}: no table in it; name CSV files or a folder of them")
     if twice := sorted({file.stem for file in files if [other.stem for other in files].count(file.stem) > 1}):
         raise UserError(f"two files are called {twice[0]}, and claims go by that name; check them one after the other")
-    tables = [read_printed(file, [*keys] or _known_keys(file)) for file in files]
+    tables = [read_table(file, [*keys] or _known_keys(file)) for file in files]
     beside = files[0].parent / CLAIMS_FILE
     said = read_claims(claims) if claims else read_claims(beside) if beside.is_file() else Claims()
     return check_tables(tables, said)
@@ -78,7 +78,7 @@ def check_tables(tables: Sequence[PrintedTable], claims: Claims | None = None) -
         "duplicates": form.check_duplicates(tables),
     }
     findings = tuple(finding for name in CHECKS for finding in checked[name].findings)
-    return TableCheck(tuple(tables), said, tuple(told), findings, {name: checked[name].count for name in CHECKS})
+    return TableCheck(tuple(tables), said, tuple(told), findings, {name: checked[name].looked_at for name in CHECKS})
 
 
 def as_json(check: TableCheck) -> dict[str, Any]:

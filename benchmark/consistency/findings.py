@@ -98,5 +98,5 @@ class Checked(NamedTuple):
 
     findings: Sequence[Finding]
     """in the order of the tables"""
-    count: int
+    looked_at: int
     """so many things were looked at"""

@@ -57,11 +57,12 @@ def check_missing(tables: Sequence[PrintedTable]) -> Checked:
     findings: list[Finding] = []
     count = 0
     for table in tables:
-        for row in table.rows:
-            count += len(row.cells) + len(row.empty)
-            for number in row.empty:
-                says = f"{number} is empty; a number or a dash should stand there"
-                findings.append(Finding("missing", table.name, row.line, row.name, number, "", "a number or -", says))
+        count += sum(len(row.cells) + len(row.empty) for row in table.rows)
+        for number in table.numbers:
+            if empty := [row for row in table.rows if number in row.empty]:
+                others = f", and {len(empty) - 1} more cells of that column are" if len(empty) > 1 else ""
+                says = f"{number} is empty{others}; a number or a dash should stand there"
+                findings.append(Finding("missing", table.name, empty[0].line, empty[0].name, number, "", "a number or -", says))
         findings += _holes(table)
     return Checked(findings, count)
 

@@ -23,8 +23,10 @@ TOTAL = "total"
 SHARES = (*LESION_NUMBERS, "meteor", "rouge_l", "green", "f1_radgraph")
 KNOWN_NUMBERS = frozenset({*SHARES, *AXES, TOTAL})
 
-AVERAGES = frozenset({"average", "avg", "avg.", "mean", "macro", "macro average", "macro avg"})
-"""cells, in lower case, of a line that is the mean of the lines above it"""
+AVERAGES = frozenset({"average", "avg", "mean", "macro", "macro average", "macro avg", "macro mean"})
+"""words of a line that is the mean of other lines"""
+OTHER_SUMMARIES = frozenset({"average", "avg", "mean", "macro", "micro", "weighted", "overall", "median", "std", "sd"})
+"""first words of a line that sums others up in whatever way: no mean is made of it"""
 NOT_GIVEN = frozenset({"-", "–", "—", "n/a", "na", "nan"})
 """cells, in lower case, that say themselves that there is no number"""
 
@@ -82,9 +84,14 @@ class Row:
         return any(is_average(cell) for cell in self.keys.values())
 
     @property
+    def is_summary(self) -> bool:
+        """Made of other rows, in whatever way."""
+        return any(_words(cell).partition(" ")[0] in OTHER_SUMMARIES for cell in self.keys.values())
+
+    @property
     def name(self) -> str:
         """As messages call it: ``Mass, base``."""
-        return ", ".join(self.keys.values())
+        return ", ".join(filter(None, self.keys.values()))
 
 
 @dataclass(frozen=True)
@@ -105,10 +112,15 @@ class PrintedTable:
 
 def is_average(cell: str) -> bool:
     """Whether a key cell names the mean of other rows."""
-    return cell.strip().lower() in AVERAGES
+    return _words(cell) in AVERAGES
 
 
-def read_printed(path: Path, keys: Sequence[str] = ()) -> PrintedTable:
+def _words(cell: str) -> str:
+    """``Macro-average`` -> ``macro average``."""
+    return " ".join(re.findall(r"[a-z0-9]+", cell.lower()))
+
+
+def read_table(path: Path, keys: Sequence[str] = ()) -> PrintedTable:
     """The table in a file; ``keys`` names the key columns where they look like numbers. Raises ``UnreadableTable``."""
     header, lines = _read_lines(path)
     if unknown := [key for key in keys if key not in header]:

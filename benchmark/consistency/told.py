@@ -154,6 +154,9 @@ def _hold(claims: Claims, claim: Claim, tables: Mapping[str, PrintedTable]) -> T
     if not {claim.table_of(selector) for selector in (claim.first, *claim.second)} <= set(tables):
         return Told(claim, ())
     where = f"{claims.path}, [[claim]] {claim.id}"
+    for table in (tables[claim.table_of(selector)] for selector in (claim.first, *claim.second)):
+        if unknown := [number for number in claim.numbers if number not in table.numbers]:
+            raise UnreadableClaims(f"{where}: {table.path} has no number {unknown[0]!r}; its numbers are {', '.join(table.numbers)}")
     firsts = _picked(where, tables[claim.table_of(claim.first)], claim.first)
     seconds = [_picked(where, tables[claim.table_of(selector)], selector) for selector in claim.second]
     others = [(row, keys) for found in seconds for keys, row in found.items()]
@@ -171,9 +174,6 @@ def _hold(claims: Claims, claim: Claim, tables: Mapping[str, PrintedTable]) -> T
             outcome = _outcome(claim, first.cells[number].value, [cell.value for _, cell in beside])
             tie = _of_rows(tables[claim.table_of(claim.first)], first, others, keys, number) if outcome == "tie" else ""
             comparisons.append(Comparison(name, number, first.cells[number], tuple(beside), outcome, tie))
-    if not comparisons:
-        at = f"{where}: {', '.join(missing)} is not printed on both sides; known columns"
-        raise UnreadableClaims(f"{at}: {', '.join(tables[claim.table_of(claim.first)].numbers)}")
     return Told(claim, tuple(comparisons), tuple(missing))
 
 
