@@ -271,14 +271,14 @@ def _tie(printed: Printed, name: str, texts: Sequence[str], ranks: Sequence[int]
     if len(best) > 1:
         return f"{what} {texts[best[0]]} ({', '.join(labels[place] for place in best)})"
     is_tie_of_all = not best and len(there) > 1 and len({_decimal(text) for text in there}) == 1 and (_decimal(there[0]) or 0) != 0
-    return f"{what} {there[0]} (all, and so none bold)" if is_tie_of_all else ""
+    return f"{what} {there[0]} (all alike, none bold)" if is_tie_of_all else ""
 
 
 def _told(ties: Sequence[str]) -> list[Note]:
     if not ties:
         return []
     count = f"{len(ties)}, the first " if len(ties) > TOLD_TIES else ""
-    return [Note(f"Ties for the best, bold each and nobody's win: {count}{'; '.join(ties[:TOLD_TIES])}.")]
+    return [Note(f"Ties for the best, nobody's win: {count}{'; '.join(ties[:TOLD_TIES])}.")]
 
 
 def _has_seconds(blocks: Sequence[Block]) -> bool:

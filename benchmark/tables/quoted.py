@@ -1,15 +1,12 @@
-"""Numbers printed elsewhere, as rows that say so: read from ``results/reported``, which names table and citation."""
+"""The paper's numbers in the tables of a run, as rows that say so: of Tables 1 and 2a, which name models."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
 
-from benchmark.places import shipped
 from benchmark.records import Row
+from benchmark.tables.printed import Printed, read_printed
 
 # Column of Table 2a -> our metric and its number; which variant the paper used is not printed, so this names the nearest, not an equal.
 QUALITY = {
@@ -27,21 +24,21 @@ QUALITY = {
 
 def quoted_rows(table: str) -> list[Row]:
     """The numbers of ``table1`` or ``table2a`` in the order of print: no interval, no count, the citation in place of a signature."""
-    with shipped("results", "reported", f"{table}.csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
+    read = read_printed(table)
     if table == "table1":
-        return [_row(table, line["model"], "lesions", _lesion_value(line["lesion"], name), line[name]) for line in lines for name in lesion_numbers()]
-    return [_row(table, line["model"], *QUALITY[name], line[name]) for line in lines for name in QUALITY]
+        return [_row(read, line, ("lesions", _lesion_value(line["lesion"], name)), name) for line in read.lines for name in lesion_numbers()]
+    return [_row(read, line, QUALITY[name], name) for line in read.lines for name in QUALITY]
 
 
 def citation(table: str) -> str:
     """Paper and table, as it stands in a note."""
-    return f"{sources()['citation']}, {sources()['files'][f'{table}.csv']['table']}"
+    return read_printed(table).reference
 
 
 def block_title() -> str:
     """What stands above every block of quoted numbers."""
-    return f"† Quoted from {sources()['short']} ({sources()['data']}; other data, other labeller: not comparable with the rows above)"
+    read = read_printed("table1")
+    return f"† Quoted from {read.short} ({read.data}; other data, other labeller: not comparable with the rows above)"
 
 
 def printed(row: Row) -> str:
@@ -54,16 +51,9 @@ def lesion_numbers() -> tuple[str, ...]:
     return ("precision", "recall", "f1")
 
 
-@cache
-def sources() -> dict[str, Any]:
-    """What ``results/reported/sources.json`` says of the files."""
-    loaded: dict[str, Any] = json.loads(shipped("results", "reported", "sources.json").read_text(encoding="utf-8"))
-    return loaded
-
-
 def _lesion_value(lesion: str, name: str) -> str:
     return f"macro_{name}" if lesion == "Average" else f"{lesion.lower()}.{name}"
 
 
-def _row(table: str, model: str, metric: str, value_name: str, value: str) -> Row:
-    return Row(model, metric, value_name, float(value), math.nan, math.nan, 0, 0, citation(table), source="quoted")
+def _row(read: Printed, line: Mapping[str, str], number: tuple[str, str], column: str) -> Row:
+    return Row(line["model"], *number, float(line[column]), math.nan, math.nan, 0, 0, read.reference, source="quoted")
