@@ -176,6 +176,7 @@ def held(folder: Path) -> Iterator[None]:
 def _measured(request: Request, asked: Outline, there: Mapping[str, Mapping[int, Path]], manner: Manner | None) -> Numbers:
     """Every number of every arm that has reports."""
     from benchmark.evaluator import use_of_datasets
+    from benchmark.experiments.aggregates import pairs_of
     from benchmark.experiments.measure import ArmRun, measure
     from benchmark.inputs import open_dataset
     from benchmark.llm.models import LanguageModels
@@ -183,12 +184,12 @@ def _measured(request: Request, asked: Outline, there: Mapping[str, Mapping[int,
     runs = {arm: [ArmRun(seed, folder) for seed, folder in sorted(of_seed.items())] for arm, of_seed in there.items() if of_seed}
     if not runs:
         raise UserError(f"no arm has reports, since steps failed; mend what their logs in {asked.folder / 'steps'} say, and type the same command")
-    pairs = dict.fromkeys(pair for experiment in asked.plan.experiments for pair in experiment.pairs if set(pair) <= runs.keys())
+    pairs = [pair for pair in pairs_of(asked.plan.experiments) if set(pair) <= runs.keys()]
     config = _config(request)
     dataset = open_dataset(request.dataset, config.options)
     llm = LanguageModels(config.options, use_of_datasets(dataset), manner)
     titles = {arm: asked.definitions.arms[arm].title for arm in runs}
-    return replace(measure(runs, list(pairs), config, titles=titles, llm=llm), note=dataset.note)
+    return measure(runs, pairs, config, titles=titles, llm=llm, note=dataset.note)
 
 
 def _write(request: Request, asked: Outline, numbers: Numbers, failed: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -199,11 +200,13 @@ def _write(request: Request, asked: Outline, numbers: Numbers, failed: Mapping[s
     shutil.rmtree(waiting, ignore_errors=True)
     with writing(waiting):
         waiting.mkdir(parents=True)
-        left_out = write_aggregates(asked.plan.experiments, asked.definitions, numbers, failed, waiting)
+        name = registry.parse_spec(request.dataset).name
+        title = f"Tables and figures of the paper, made again on {name}"
+        left_out = write_aggregates(asked.plan.experiments, numbers, waiting, said=_said(request, asked, numbers, failed), title=title)
         record = {
             "format": FORMAT,
             "experiments": [experiment.name for experiment in asked.plan.experiments],
-            "dataset": registry.parse_spec(request.dataset).name,
+            "dataset": name,
             "profile": asdict(asked.definitions.profile),
             "definitions": asked.definitions.digest,
             "seeds": request.seeds,
@@ -223,6 +226,26 @@ def _write(request: Request, asked: Outline, numbers: Numbers, failed: Mapping[s
         shutil.rmtree(folder, ignore_errors=True)
         waiting.replace(folder)
     return left_out
+
+
+def _said(request: Request, asked: Outline, numbers: Numbers, failed: Mapping[str, str]) -> str:
+    """What was done, for the head of the page."""
+    counts = ", ".join(f"{count:,} {what}" for what, count in numbers.counts.items())
+    seeds = f"{request.seeds} trainings of each network" if request.seeds > 1 else "one training of each network"
+    by = f"Lesions labelled by {_words(request.labeller)}, reports judged by {_words(request.judge)}."
+    lost = f" Steps that failed, and what rests on them: {', '.join(failed)}." if failed else ""
+    names = " ".join(request.experiments)
+    return "\n".join(
+        [
+            f"Made by `python -m benchmark reproduce {names} --dataset {registry.parse_spec(request.dataset).name}`: {seeds},",
+            f"profile {asked.definitions.profile.name} ({asked.definitions.profile.about}). Measured on {counts}. {by}{lost}",
+            f"{numbers.note} `run.json` has every command, how long it took, versions and commit.".strip(),
+        ]
+    )
+
+
+def _words(back_end: str) -> str:
+    return "embedded rules, not by a language model" if back_end == "rules" else back_end.replace("_", " ")
 
 
 def _steps(asked: Outline) -> dict[str, Any]:
