@@ -45,7 +45,9 @@ CHECKS: dict[CheckName, Check] = {
         "which mean an average F1 is",
         "told where the mean of the F1s and the F1 of the average P and R could not both print as it does; no fault by itself",
     ),
-    "totals": Check("totals of the axes", "2.5 units either way if numbers were rounded, up to 4 units above the re-sum if they were cut off"),
+    "totals": Check(
+        "totals of the axes", "2 units either way if numbers were rounded, up to 4 above the re-sum if they were cut off: so much four axes can hide"
+    ),
     "sides_of_totals": Check(
         "sides of the totals",
         "rounding throws a total above its re-sum as often as below: told where, of 8 or more that differ, all lie on one side (p < 0.01)",
