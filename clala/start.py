@@ -65,5 +65,5 @@ def take_start(bundle: Bundle, folder: Path, recipe: Recipe) -> dict[str, Any]:
 
 def record_of(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a start beside the weights that came of it: which weights, and how they were made."""
-    kept = {name: about[name] for name in ("command", "seed", "recipe", "labels", "precision", "processes") if name in about}
+    kept: dict[str, Any] = {name: about[name] for name in ("command", "seed", "recipe", "labels", "precision", "processes") if name in about}
     return {"sha256": checkpoint.sha256(folder), **kept}
