@@ -1,7 +1,8 @@
 """What the paper claims, and whether these numbers bear it out: one verdict for each claim, worked out and never stored.
 
-A claim compares an arm with others, in some rows and numbers of one printed table (``consistency.claims``). It is set beside the paired differences
-that were measured here, on other data and by other back ends, so that a verdict here says nothing of the printed numbers, nor they of it.
+A claim compares an arm with others, in some rows and numbers of one printed table (``consistency.claims``); what its digits say to it is the table
+checker's to say (``consistency.told``). It is set beside the paired differences that were measured here, on other data and by other back ends, so
+that a verdict here says nothing of the printed numbers, nor they of it.
 
 One comparison is clear if the interval of its difference excludes zero and, where the claim makes several, if p by Holm's correction over those of
 the claim is below the level too. With clear comparisons alone,
@@ -21,22 +22,26 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from pathlib import Path
 from statistics import median
 from typing import Literal, get_args
 
+from benchmark.consistency.check import check_files
 from benchmark.consistency.claims import Claim, Selector
+from benchmark.consistency.told import Told
 from benchmark.experiments.definitions import Experiment
 from benchmark.experiments.layouts import DIGITS, Sheet
 from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.reported import ROW_KEYS, cell, in_words, nearest, rows_of, selectors
 from benchmark.records import Row
 from benchmark.statistics import holm
-from benchmark.tables.printed import SUMMARIES, Printed, read_printed
+from benchmark.tables.printed import SUMMARIES, Printed, read_printed, reported_folder
 from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
 
 Here = Literal["holds", "does not hold", "cannot be told"]
 InPrint = Literal["holds", "tie", "contradicted", "not printed"]
+IN_PRINT: Mapping[str, InPrint] = {"holds": "holds", "tie": "tie", "fails": "contradicted", "not given": "not printed"}
+"""what the table checker says -> what a sentence on the paper says"""
 NAMED = 6
 """more lesions or numbers than that are counted, not named"""
 COLUMNS = (
@@ -112,19 +117,27 @@ class Verdict:
     """with the printed numbers, or how many"""
     said_here: str
     """with the difference, or how many"""
+    pair: str = ""
+    """what stands here for the two that are compared, where they are two and both were measured: ``Full resolution − 64 px``"""
 
     @property
     def sentence(self) -> str:
         """Claim, print and measurement on one line."""
         words = {"holds": "it holds", "tie": "it is a tie", "contradicted": "it is contradicted", "not printed": "there is no number"}
         in_print = words[self.in_print] + (f" ({self.said_in_print})" if self.said_in_print else "")
-        return f"{self.claim.says} In print {in_print}. Here it {self.here}: {self.said_here}."
+        pair = f", {self.pair}," if self.pair else ""
+        return f"{self.claim.says} In print {in_print}. Here{pair} it {self.here}: {self.said_here}."
 
 
-def verdicts(claims: Iterable[Claim], experiment: Experiment, numbers: Numbers, experiments: Sequence[Experiment] = ()) -> list[Verdict]:
+def claims_in_print(path: Path | None = None) -> tuple[Told, ...]:
+    """The claims of a file, the shipped one if none is given, each with what the printed tables say to it. Raises ``UnreadableClaims``."""
+    return check_files([reported_folder()], path).told
+
+
+def verdicts(told: Iterable[Told], experiment: Experiment, numbers: Numbers, experiments: Sequence[Experiment] = ()) -> list[Verdict]:
     """One for each claim on the experiment's printed table; ``experiments`` name the arms of other tables that a claim compares with."""
     sheet = Sheet(experiment, numbers)
-    return [_verdict(claim, sheet, (experiment, *experiments)) for claim in claims if experiment.reported and claim.table == experiment.reported]
+    return [_verdict(one, sheet, (experiment, *experiments)) for one in told if experiment.reported and one.claim.table == experiment.reported]
 
 
 def pairs_of_claims(claims: Iterable[Claim], experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
@@ -194,11 +207,13 @@ def claims_csv(found: Iterable[Verdict]) -> str:
     return out.getvalue()
 
 
-def _verdict(claim: Claim, sheet: Sheet, experiments: Sequence[Experiment]) -> Verdict:
+def _verdict(told: Told, sheet: Sheet, experiments: Sequence[Experiment]) -> Verdict:
+    claim = told.claim
     comparisons = _judged(_comparisons(claim, sheet, experiments), claim, sheet.numbers.level)
-    in_print, said_in_print = _in_print(claim, comparisons)
     here, said_here = _here(claim, comparisons)
-    return Verdict(claim, in_print, here, tuple(comparisons), said_in_print, said_here)
+    arms = [_arm(claim, selector, experiments) for selector in (claim.first, *claim.second)]
+    pair = sheet.pair(*arms) if len(arms) == 2 and any(one.measured for one in comparisons) else ""
+    return Verdict(claim, IN_PRINT[told.verdict], here, tuple(comparisons), _printed_numbers(told), said_here, pair)
 
 
 def _seconds(claim: Claim) -> list[Selector]:
@@ -365,49 +380,25 @@ def _not_measured(comparisons: Sequence[Comparison]) -> str:
     return f"not measured: {', '.join(numbers)}" if numbers else ""
 
 
-def _in_print(claim: Claim, comparisons: Sequence[Comparison]) -> tuple[InPrint, str]:
-    if not all(text for one in comparisons for text in one.printed):
-        return "not printed", ""
-    units = _units(comparisons)
-    states = {unit[0].title: _unit_in_print(claim, unit) for unit in units.values()}
-    found = list(states.values())
-    if claim.quantifier == "most":
-        borne = 2 * found.count("holds") > len(found)
-        verdict: InPrint = "holds" if borne else "contradicted" if 2 * found.count("contradicted") >= len(found) else "tie"
-    else:
-        verdict = "contradicted" if "contradicted" in found else "tie" if "tie" in found else "holds"
-    return verdict, _printed_numbers(claim, comparisons, states)
-
-
-def _unit_in_print(claim: Claim, unit: Sequence[Comparison]) -> InPrint:
-    first, others = Decimal(unit[0].printed[0]), [Decimal(one.printed[1]) for one in unit]
-    if claim.relation == "comparable":
-        return "holds" if first >= median(others) else "contradicted"
-    gains = [(first - other) * _way(claim) for other in others]
-    if min(gains) < 0:
-        return "contradicted"
-    return "tie" if min(gains) == 0 and claim.relation != "not_lower" else "holds"
-
-
-def _printed_numbers(claim: Claim, comparisons: Sequence[Comparison], states: Mapping[str, InPrint]) -> str:
-    """The two numbers of one comparison, the nearest rivals of several, or counts of rows and numbers."""
-    if len(comparisons) == 1:
-        first, second = comparisons[0].printed
-        return f"{first} against {second}"
-    if claim.relation == "comparable":
-        others = sorted(Decimal(one.printed[1]) for one in comparisons)
-        return f"{comparisons[0].printed[0]} against {others[0]} to {others[-1]}, {median(others)} in the middle"
-    if len(states) == 1:
-        nearest_one = (min if claim.relation == "lower" else max)(comparisons, key=lambda one: Decimal(one.printed[1]))
-        at_most = "at least" if claim.relation == "lower" else "at most"
-        return f"{nearest_one.printed[0]} against {at_most} {nearest_one.printed[1]}, {nearest_one.second}"
-    said = []
-    for state, words in (("holds", "as claimed in"), ("tie", "tied in"), ("contradicted", "the other way in")):
-        names = [title for title, found in states.items() if found == state]
-        if state == "holds" or names:
-            listed = f" ({', '.join(names)})" if state != "holds" and len(names) <= NAMED else ""
-            said.append(f"{words} {len(names)} of {len(states)}{listed}" if state == "holds" else f"{words} {len(names)}{listed}")
-    return ", ".join(said)
+def _printed_numbers(told: Told) -> str:
+    """The two numbers of one comparison, the nearest of several others, or in how many rows and numbers the claim is borne out."""
+    claim = told.claim
+    if not told.comparisons:
+        return ""
+    first, others = told.comparisons[0].first, [cell for _, cell in told.comparisons[0].others]
+    if len(told.comparisons) == 1 and claim.relation == "comparable":
+        values = sorted(cell.value for cell in others)
+        return f"{first.text} against {values[0]} to {values[-1]}, {median(values)} in the middle"
+    if len(told.comparisons) == 1:
+        nearest_one = (min if claim.relation == "lower" else max)(others, key=lambda cell: cell.value)
+        bound = "" if len(others) == 1 else "at least " if claim.relation == "lower" else "at most "
+        return f"{first.text} against {bound}{nearest_one.text}"
+    table = read_printed(claim.table)
+    said = [f"as claimed in {len(told.of('holds'))} of {len(told.comparisons)}"]
+    for found, words in ((told.of("tie"), "tied in"), (told.of("fails"), "the other way in")):
+        if names := [_title(claim, table, one.row, one.number) for one in found]:
+            said.append(f"{words} {len(names)}" + (f": {', '.join(names)}" if len(names) <= NAMED else ""))
+    return "; ".join(said)
 
 
 def _meaning(level: float) -> str:

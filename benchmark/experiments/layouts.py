@@ -184,7 +184,9 @@ def _by_lesion(sheet: Sheet) -> list[Block]:
 
 def _by_arm(sheet: Sheet) -> list[Block]:
     """Arms down, numbers across."""
-    return [_measured_block(sheet, sheet.wanted, marked(sheet.given, sheet.wanted))]
+    ranked = marked(sheet.given, sheet.wanted)
+    lines = tuple(_line(sheet, line, ranked) for line in sheet.experiment.lines)
+    return [Block((Column(_head(sheet.experiment), is_words=True), *map(sheet.footnotes.column, sheet.wanted)), lines, "Measured")]
 
 
 def _by_factor(sheet: Sheet) -> list[Block]:
@@ -213,10 +215,12 @@ def _by_label_f1(sheet: Sheet) -> list[Block]:
     return blocks
 
 
-def _measured_block(sheet: Sheet, wanted: Sequence[Wanted], cells: Mapping[str, Sequence[Cell]]) -> Block:
-    columns = (Column("Reports by" if sheet.experiment.reported in ("table1", "table2a") else "Variant", is_words=True),)
-    lines = tuple(_line(sheet, line, cells) for line in sheet.experiment.lines)
-    return Block((*columns, *map(sheet.footnotes.column, wanted)), lines, "Measured")
+def _head(experiment: Experiment) -> str:
+    """What the lines are, in the word of the printed table where there is one: models, variants, labels."""
+    if not experiment.reported:
+        return "Variant"
+    printed = read_printed(experiment.reported)
+    return printed.word(printed.keys[-1])
 
 
 def _line(sheet: Sheet, line: Arm, cells: Mapping[str, Sequence[Cell]], *, before: Iterable[Cell] = (), label: str | None = None) -> Line:
