@@ -25,7 +25,7 @@ THREE = ("measured", "printed†", "difference")
 def beside_print(given: Material, tables: Sequence[Printed], registered: Mapping[str, str]) -> list[Table]:
     """Each printed table that has a line for a measured model, with both. Raises ``UserError`` where none has.
 
-    registered   model -> its registered name, by which the paper's is found; a model without one goes by its own name
+    registered   model -> its registered name, as far as it was run here
     """
     layouts = {("lesion", "model"): _lesions, ("model",): _quality}
     named = [(one, names_in_print(given, one, registered)) for one in tables if one.keys in layouts]
@@ -45,10 +45,13 @@ def beside_print(given: Material, tables: Sequence[Printed], registered: Mapping
 
 
 def names_in_print(given: Material, printed: Printed, registered: Mapping[str, str]) -> dict[str, str]:
-    """Measured model -> its name in print, of the models that have a line there."""
+    """Measured model -> its name in print, of the models that have a line there: by registered name, or by its own where it stands for another."""
     there = {name.casefold(): name for name in printed.values("model")}
-    names = {model: registered.get(model, model) for model in given.measured()}
-    found = {model: there.get(printed.models.get(name, name).casefold(), "") for model, name in names.items()}
+
+    def in_print(name: str) -> str:
+        return there.get(printed.models.get(name, name).casefold(), "")
+
+    found = {model: in_print(registered.get(model, model)) or in_print(model) for model in given.measured()}
     return {model: name for model, name in found.items() if name}
 
 

@@ -77,6 +77,9 @@ def read_finished(folder: Path) -> FinishedRun:
         raise NoFinishedRun(f"{folder} was written by a newer version (format {record['format']}, this one knows {FORMAT}); update, then print it")
     headlines = {(line.get("metric"), line.get("value_name")) for line in _lines(folder / "summary.csv")}
     rows = [_row(line, folder, headlines) for name in ("rows.csv", "strata.csv") for line in _lines(folder / name)]
+    pairs = {f"{first} - {second}" for first, second in permutations(record["models"], 2)}
+    # Of a difference an empty p-value is a test that could not be made, of a single model one that there is none of.
+    rows = [replace(row, p_value=math.nan) if row.model in pairs and row.p_value is None else row for row in rows]
     registered = {model: about["model"] for model, about in record["models"].items() if about.get("model")}
     return FinishedRun(folder, record, tuple(rows), registered)
 
