@@ -379,9 +379,9 @@ def show_table_check(check: TableCheck) -> None:
         out.print(f"\n[bold]{escape(asked.title)}[/]")
         rows = [finding for finding in found if finding.line]
         if rows:
-            table = _table("where", "number", "printed#", "expected#")
+            table = _table("where", "what")
             for finding in rows:
-                table.add_row(escape(finding.where), escape(finding.number), escape(finding.printed), escape(finding.expected))
+                table.add_row(escape(finding.where), escape(finding.says))
             out.print(table)
         for finding in found:
             if not finding.line:

@@ -46,7 +46,9 @@ def check_f1(tables: Sequence[PrintedTable]) -> Checked:
             if not agrees(f1, span):
                 could = said(f1, span)
                 says = f"F1 is printed {f1.text}, but P {p.text} and R {r.text} make {could} by rounding or cutting off"
-                findings.append(_finding("f1", table, row, "f1", f1, could, says + "; unless it is a mean of F1s" * _may_be_mean(table)))
+                findings.append(
+                    _finding("f1", table, row, "f1", f1, could, says + "; if it is a mean of F1s, call the column macro_f1" * _may_be_mean(table))
+                )
     return Checked(findings, count)
 
 

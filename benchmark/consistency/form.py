@@ -78,7 +78,8 @@ def check_duplicates(tables: Sequence[PrintedTable]) -> Checked:
             if before is not row:
                 # In the long form only the numbers that are there twice are in the second row.
                 alike = all(number in before.cells and before.cells[number].text == cell.text for number, cell in row.cells.items())
-                says = f"stands in line {before.line} already, with {'the same' if alike else 'other'} numbers; keep one of the two"
+                numbers = "the same numbers" if alike else "other numbers"
+                says = f"stands in line {before.line} already, with {numbers}; keep one of the two, or name another key column"
                 findings.append(Finding("duplicates", table.name, row.line, row.name, "", row.name, "once", says))
     return Checked(findings, count)
 

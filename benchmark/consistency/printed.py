@@ -30,7 +30,7 @@ OTHER_SUMMARIES = frozenset({"average", "avg", "mean", "macro", "micro", "weight
 NOT_GIVEN = frozenset({"-", "–", "—", "n/a", "na", "nan"})
 """cells, in lower case, that say themselves that there is no number"""
 
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?|[+-]?\.\d+")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d{1,2})?|[+-]?\.\d+")
 _BOLD = re.compile(r"\*\*(.+)\*\*|\\textbf\{(.+)\}|\\mathbf\{(.+)\}|<b>(.+)</b>")
 _UNDERLINED = re.compile(r"\\underline\{(.+)\}|<u>(.+)</u>|__(.+)__")
 
@@ -159,13 +159,19 @@ def _read_lines(path: Path) -> tuple[list[str], list[_Line]]:
     filled = [(number, cells) for number, cells in read if any(cells)]
     if len(filled) < 2:
         raise UnreadableTable(f"{path}: {'nothing' if not filled else 'only a header'} in it; a header and rows are needed")
-    header = filled[0][1]
+    header = [_known_name(name) for name in filled[0][1]]
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise UnreadableTable(f"{path}, line {filled[0][0]}: {header.count(twice[0])} columns are called {twice[0]!r}; give each its own name")
     for number, cells in filled[1:]:
         if len(cells) != len(header):
             raise UnreadableTable(f"{path}, line {number}: {len(cells)} cells, and the header has {len(header)}; mend that line")
     return header, [_Line(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
+
+
+def _known_name(name: str) -> str:
+    """``F1``, ``ROUGE-L`` and ``Clinical accuracy`` as we write them; any other name as it stands."""
+    plain = _words(name).replace(" ", "_")
+    return plain if plain in KNOWN_NUMBERS | {"metric", "value"} else name
 
 
 def _first_number(header: Sequence[str], lines: Sequence[_Line]) -> int:
@@ -192,7 +198,7 @@ def _long_form(path: Path, header: Sequence[str], lines: Sequence[_Line], keys: 
     remarks = [name for name in header if name not in {*chosen, "metric", "value"}]
     found: dict[tuple[str, ...], list[Row]] = {}
     for line in lines:
-        metric = line.cells["metric"]
+        metric = _known_name(line.cells["metric"])
         as_wide = _Line(line.number, {**line.cells, metric: line.cells["value"]})
         one = _row(path, as_wide, chosen, [metric], remarks)
         same = found.setdefault(tuple(one.keys.values()), [])
@@ -203,7 +209,7 @@ def _long_form(path: Path, header: Sequence[str], lines: Sequence[_Line], keys: 
         else:
             before = same[place]
             same[place] = Row(before.line, before.keys, {**before.cells, **one.cells}, (*before.empty, *one.empty))
-    numbers = tuple(dict.fromkeys(line.cells["metric"] for line in lines))
+    numbers = tuple(dict.fromkeys(_known_name(line.cells["metric"]) for line in lines))
     return PrintedTable(path.stem, path, chosen, numbers, tuple(row for same in found.values() for row in same))
 
 

@@ -80,7 +80,7 @@ def mean_span(cells: Sequence[Cell], way: Way) -> Span:
     widest = sum_span(cells, way).over(len(cells))
     unit = Fraction(max(cell.unit for cell in cells))
     centre = mean_of(cells) if way == "rounded" else (widest.low + widest.high) / 2
-    noise = SIGMAS * unit / Fraction(math.sqrt(12 * len(cells)))
+    noise = Fraction(f"{SIGMAS / math.sqrt(12 * len(cells)):.6f}") * unit
     likely = Span(centre - noise, centre + noise)
     return Span(max(widest.low, likely.low), min(widest.high, likely.high))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import subprocess
 import sys
 from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
@@ -57,7 +58,7 @@ def lesion_table(p: str, r: str, f: str) -> PrintedTable:
 shares = st.fractions(0, 1, max_denominator=100_000)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(shares, shares, st.integers(1, 4), st.sampled_from(WAYS))
 @example(Fraction(1, 2), Fraction(1, 2), 2, "cut off")
 @example(Fraction(0), Fraction(0), 2, "half up")
@@ -68,7 +69,7 @@ def test_an_f1_that_was_computed_and_printed_is_never_called_impossible(p: Fract
     assert not check_f1([table]).findings
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(shares, shares, st.integers(2, 4), st.sampled_from(WAYS), st.integers(4, 200), st.booleans())
 def test_an_f1_that_is_off_by_more_than_print_explains_is_always_found(p: Fraction, r: Fraction, digits: int, way: str, steps: int, up: bool) -> None:
     """F1 moves by at most as much as P and R together, so with its own print 3.5 units are the most that either way of printing explains."""
@@ -78,7 +79,7 @@ def test_an_f1_that_is_off_by_more_than_print_explains_is_always_found(p: Fracti
     assert len(check_f1([table]).findings) == 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(st.lists(st.fractions(1, 5, max_denominator=10_000), min_size=4, max_size=4), st.sampled_from(WAYS), st.sampled_from([1, 4]))
 def test_a_total_that_was_computed_and_printed_is_never_doubted(axes: list[Fraction], way: str, parts: int) -> None:
     """Whether it is a sum or a mean."""
@@ -86,7 +87,7 @@ def test_a_total_that_was_computed_and_printed_is_never_doubted(axes: list[Fract
     assert not check_totals([table_of({**row, "total": printed(sum(axes, Fraction(0)) / parts, 2, way)})]).findings
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(st.lists(shares, min_size=2, max_size=3), st.integers(1, 4), st.sampled_from(WAYS))
 def test_an_average_of_few_rows_that_was_computed_and_printed_is_never_doubted(rows: list[Fraction], digits: int, way: str) -> None:
     mean = sum(rows, Fraction(0)) / len(rows)
@@ -94,6 +95,22 @@ def test_an_average_of_few_rows_that_was_computed_and_printed_is_never_doubted(r
     table = table_of(*lines, {"lesion": "Average", "recall": printed(mean, digits, way)}, keys=("lesion",))
     assert check_averages([table]).looked_at == 1
     assert not check_averages([table]).findings
+
+
+def test_an_average_of_many_rows_is_doubted_as_rarely_as_is_said_and_two_units_off_always() -> None:
+    """Three sigma: one in 370; the print of the average itself forgives most of those."""
+    generator = random.Random(5)
+    doubted = off = 0
+    for draw in range(400):
+        rows = [Fraction(generator.randrange(100_000), 100_000) for _ in range(14)]
+        way, mean = WAYS[draw % 3], sum(rows, Fraction(0)) / 14
+        lines = [{"lesion": str(place), "recall": printed(row, 2, way)} for place, row in enumerate(rows)]
+        average = printed(mean, 2, way)
+        doubted += len(check_averages([table_of(*lines, {"lesion": "Average", "recall": average}, keys=("lesion",))]).findings)
+        planted = f"{Decimal(average) + Decimal('0.02'):f}"
+        off += len(check_averages([table_of(*lines, {"lesion": "Average", "recall": planted}, keys=("lesion",))]).findings)
+    assert doubted <= 400 / 370
+    assert off == 400
 
 
 @pytest.mark.parametrize(
@@ -174,7 +191,8 @@ def test_an_average_f1_that_is_the_f1_of_averages_is_no_fault_but_told(tmp_path:
 
 def test_a_table_without_rows_to_average_is_told_that_its_f1_may_be_a_mean(tmp_path: Path) -> None:
     (finding,) = check(tmp_path, "model,precision,recall,f1\nours,0.90,0.10,0.30\n").findings
-    assert finding.says.endswith("unless it is a mean of F1s")
+    assert finding.says.endswith("if it is a mean of F1s, call the column macro_f1")
+    assert not check(tmp_path, "model,precision,recall,macro_f1\nours,0.90,0.10,0.30\n").findings
 
 
 @pytest.mark.parametrize(("step", "side"), [("0.01", "upwards"), ("-0.01", "downwards")])
@@ -233,6 +251,12 @@ def test_semicolons_byte_order_marks_and_marks_of_print_are_read(tmp_path: Path)
     (tmp_path / "mine.csv").write_text("\ufeffmodel;precision;recall;f1\nours;**50.0%**;\\textbf{50.0};\\underline{40.0}\n", encoding="utf-8")
     (finding,) = check_files([tmp_path / "mine.csv"]).findings
     assert (finding.check, finding.printed) == ("f1", "40.0")
+
+
+def test_known_numbers_are_known_in_the_spelling_of_print(tmp_path: Path) -> None:
+    checked = check(tmp_path, "Model,Precision,Recall,F1,ROUGE-L,Clinical accuracy,Speed\nours,0.50,0.50,0.40,0.20,3.00,7\n")
+    assert checked.tables[0].numbers == ("precision", "recall", "f1", "rouge_l", "clinical_accuracy", "Speed")
+    assert found(checked) == [("f1", 2, "f1")]
 
 
 def test_bold_is_the_best_of_those_that_are_compared_and_all_of_the_best(tmp_path: Path) -> None:
@@ -351,6 +375,7 @@ def test_claims_that_cannot_be_meant_are_refused_with_the_entry(tmp_path: Path, 
         ("model,f1\na,0.4x\nb,0.50\n", r"mine\.csv, line 2, column f1: '0\.4x' is no number; write one number"),
         ('model,f1\na,"0,41"\nb,0.50\n', r"line 2, column f1: '0,41' is no number; write a point before the decimals"),
         ("model,f1\na,0.40 ± 0.02\n", r"column f1: '0\.40 ± 0\.02' is no number; write one number, or - where there is none"),
+        ("model,f1\na,1e999999999\n", r"column f1: '1e999999999' is no number"),  # which as a fraction would fill the memory
         ("model,f1\na,0.40,0.50\n", r"line 2: 3 cells, and the header has 2; mend that line"),
         ("model,f1,f1\na,0.40,0.50\n", r"line 1: 2 columns are called 'f1'; give each its own name"),
         ("model,f1\n", r"only a header in it; a header and rows are needed"),

@@ -1,7 +1,7 @@
 """On the paper's tables the checker finds every inconsistency that their numbers can decide, and nothing else.
 
-The list was made by hand, before the checker, with the paper beside it: N1 to N7 on numbers, T1 to T7 on what the text makes of them, M1 to M12 on data
-and wording. Here each is either found, by one finding or several, or said not to be decidable from the numbers, with the reason.
+The list was made by hand, before the checker, with the paper beside it: N1 to N7 on numbers, T1 to T7 on what the text makes of them, M1 to M12 on
+data and wording. Here each is either found, by one finding or several, or said not to be decidable from the numbers, with the reason.
 """
 
 from __future__ import annotations
