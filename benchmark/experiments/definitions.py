@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.records import UserError
+from benchmark.tables.quoted import sources
 
 PAPER = Path(__file__).with_name("clala_net.toml")
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
@@ -119,8 +120,6 @@ class Definitions:
     profile: Profile
     arms: Mapping[str, Arm]
     experiments: Mapping[str, Experiment]
-    printed_models: Mapping[str, str]
-    """registered name -> what the paper calls it"""
     digest: str
     """of the file's content"""
 
@@ -143,7 +142,7 @@ def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[st
     sized = _made(Profile, {"name": profile, **profiles[profile]}, where)
     sized = replace(sized, models=tuple(models) or tuple(sized.models))
     values = {**sized.values, "labels": labels}
-    names = raw.get("printed_models", {})
+    names: Mapping[str, str] = sources()["models"]
     arms = {name: _arm(name, entry, values, f"{path.name}: arm.{name}") for name, entry in raw.get("arm", {}).items()}
     for word in sized.models:
         name = word.partition("=")[0].partition(":")[0]
@@ -159,7 +158,7 @@ def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[st
         experiments[one.name] = one
     if not experiments:
         raise BadDefinitions(f"{path.name} has no [[experiment]]; see clala_net.toml for the shape")
-    return Definitions(sized, arms, experiments, names, hashlib.sha256(content).hexdigest())
+    return Definitions(sized, arms, experiments, hashlib.sha256(content).hexdigest())
 
 
 def chosen_experiments(definitions: Definitions, words: Iterable[str]) -> tuple[Experiment, ...]:
