@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from benchmark.records import UserError
-from benchmark.tables.quoted import sources
+from benchmark.tables.printed import read_printed
 
 PAPER = Path(__file__).with_name("clala_net.toml")
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
@@ -142,7 +142,7 @@ def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[st
     sized = _made(Profile, {"name": profile, **profiles[profile]}, where)
     sized = replace(sized, models=tuple(models) or tuple(sized.models))
     values = {**sized.values, "labels": labels}
-    names: Mapping[str, str] = sources()["models"]
+    names = read_printed("table1").models  # the whole folder has them
     arms = {name: _arm(name, entry, values, f"{path.name}: arm.{name}") for name, entry in raw.get("arm", {}).items()}
     for word in sized.models:
         name = word.partition("=")[0].partition(":")[0]
