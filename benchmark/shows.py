@@ -395,8 +395,9 @@ def show_table_check(check: TableCheck) -> None:
     out.print(table)
     if check.told:
         verdicts = [told.verdict for told in check.told]
-        said = {"holds": "hold", "tie": "are ties in print", "fails": "fail", "not given": "are about tables that are not here"}
-        out.print(f"of {len(verdicts)} claims, " + ", ".join(f"{verdicts.count(name)} {words}" for name, words in said.items() if name in verdicts))
+        said = {"holds": "hold", "tie": "tie in print", "fails": "fail", "not given": "about tables that are not here"}
+        counts = ", ".join(f"{words} {verdicts.count(name)}" for name, words in said.items() if name in verdicts)
+        out.print(f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}: {counts}")
     elif check.claims.path is None:
         out.print("nothing was said of these tables: a claims.toml beside them, or --claims FILE, is held against them too")
     faults, notes = len(check.faults), len(check.findings) - len(check.faults)

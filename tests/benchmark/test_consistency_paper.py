@@ -162,7 +162,7 @@ def test_the_command_on_the_paper_exits_with_one_and_writes_what_it_found(tmp_pa
     answer = CliRunner().invoke(app, ["check-tables", "--json", str(tmp_path / "found.json")])
     assert answer.exit_code == 1, answer.output
     assert "15 inconsistencies, 5 notes" in answer.stdout
-    assert "of 26 claims, 17 hold, 4 are ties in print, 5 fail" in answer.stdout
+    assert "26 claims: hold 17, tie in print 4, fail 5" in answer.stdout
     written = json.loads((tmp_path / "found.json").read_text())
     assert written["faults"] == 15
     assert [found["says"] for found in written["findings"]] == [finding.says for finding in paper.findings]
