@@ -5,32 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.audit.candidates import TITLES
 from benchmark.audit.ranking import ALL
+from benchmark.figures.sheet import NoMatplotlib, ready, save
 from benchmark.per_case import CaseNumber
-from benchmark.records import Row, UserError
+from benchmark.records import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["NoMatplotlib", "heat_map"]
 
 WRONG, CANNOT_TELL, RIGHT = "#b2182b", "#f7f7f7", "#2166ac"
 """red, white and blue: told apart without seeing green"""
 NONE = "#d9d9d9"
 
 
-class NoMatplotlib(UserError):
-    """The picture needs a package of the extra ``viewer``."""
-
-
 def heat_map(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequence[str], folder: Path, *, title: str) -> list[Path]:
     """Draw ``audit.png`` and ``audit.svg``. Raises ``NoMatplotlib``."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.colors import LinearSegmentedColormap
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise NoMatplotlib(
-            f"no picture was drawn: {error}; install it with pip install 'clala-benchmark[viewer]' and run the same command"
-        ) from error
-    import matplotlib
+    with ready():
+        figure = _drawn(rows, numbers, errors, title)
+        return save(figure, folder, "audit", title=title, description=_described(rows, numbers, errors), dpi=150)
+
+
+def _drawn(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequence[str], title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
 
     by_key = {(row.model, row.metric, row.value_name): row for row in rows}
     kinds = [*errors, ALL]
@@ -61,11 +64,21 @@ def heat_map(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequenc
     bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0\nalways prefers the error", "0.25", "0.5\ncannot tell", "0.75", "1\nnever prefers it"])
     bar.ax.tick_params(labelsize=8, length=2)
     bar.outline.set_visible(False)  # type: ignore[operator]
-    files = [folder / "audit.png", folder / "audit.svg"]
-    with matplotlib.rc_context({"svg.hashsalt": "audit", "svg.fonttype": "none"}):
-        figure.savefig(files[0], metadata={"Software": None})
-        figure.savefig(files[1], metadata={"Date": None, "Creator": None})
-    return files
+    return figure
+
+
+def _described(rows: Sequence[Row], numbers: Sequence[CaseNumber], errors: Sequence[str]) -> str:
+    """Every share of the picture in words, for who cannot see it."""
+    by_key = {(row.model, row.metric, row.value_name): row for row in rows}
+    said = ["How often the rewrite without error is preferred: 0 always prefers the error, 0.5 cannot tell, 1 never prefers it."]
+    for number in numbers:
+        shares = [(TITLES.get(kind, "Mean of the errors"), by_key[kind, number.metric, f"{number.name}.above"].value) for kind in (*errors, ALL)]
+        said.append(f"{number.title}: {', '.join(f'{label} {_share(share)}' for label, share in shares)}.")
+    return " ".join(said)
+
+
+def _share(share: float) -> str:
+    return "n/a" if math.isnan(share) else f"{share:.2f}"
 
 
 def _write(axes: object, by_key: Mapping[tuple[str, str, str], Row], kind: str, number: CaseNumber, line: int, column: int) -> None:
@@ -76,8 +89,7 @@ def _write(axes: object, by_key: Mapping[tuple[str, str, str], Row], kind: str, 
     colour = "white" if is_dark else "black"
     has_ties = not math.isnan(ties) and ties >= 0.005
     text = axes.text  # type: ignore[attr-defined]
-    written = "n/a" if math.isnan(share) else f"{share:.2f}"
-    text(column, line - (0.13 if has_ties else 0), written, ha="center", va="center", color=colour, fontsize=9.5)
+    text(column, line - (0.13 if has_ties else 0), _share(share), ha="center", va="center", color=colour, fontsize=9.5)
     if has_ties:
         text(column, line + 0.26, f"{ties:.0%} ties", ha="center", va="center", color=colour, fontsize=6.5)
 

@@ -114,7 +114,7 @@ AXIS_MM, LABEL_GAP, PANEL_GAP = 8.0, 6.0, 4.0
 PLOT_HEIGHT = 42.0
 LABELS_SHARE = 0.3
 """of a panel's width, at most, for the titles of series"""
-GUTTER, LEFT_EDGE, RIGHT_EDGE = -0.12, -0.2, 1.04
+GUTTER, LEFT_EDGE, RIGHT_EDGE = -0.11, -0.19, 1.04
 """where what is told nothing stands, and what the axis spans"""
 APART = 0.018
 """between series in the gutter, where x says nothing"""
@@ -271,7 +271,8 @@ def _write_labels(sheet: Sheet, panel: CurvePanel, left: float, top: float, widt
         share = (value - lowest) / (highest - lowest) if _is_drawn(value) else 0.0
         labels.append(_Label(wrapped(series.title, width, SMALL_PT), marker, colour, PLOT_HEIGHT * (1 - share)))
     board = sheet.drawing_board(left, top, LABEL_GAP, PLOT_HEIGHT)
-    for label, y in zip(labels, spread([label.y for label in labels], [len(label.lines) * line_mm(SMALL_PT) + 0.6 for label in labels]), strict=True):
+    middles = spread([label.y for label in labels], [len(label.lines) * line_mm(SMALL_PT) + 0.6 for label in labels], PLOT_HEIGHT)
+    for label, y in zip(labels, middles, strict=True):
         board.plot([LABEL_GAP / 2], [y], marker=label.marker, markersize=3.6, color=label.colour, markeredgewidth=0, linestyle="none", clip_on=False)
         top_line = top + y - len(label.lines) * line_mm(SMALL_PT) / 2
         sheet.write_lines(left + LABEL_GAP - 1.5, top_line, label.lines, SMALL_PT, color=label.colour)
@@ -285,19 +286,20 @@ def _end(series: Series) -> float:
     return next(iter([*(point.value for point in (*told[-1:], *others)), *quoted[-1:]]), math.nan)
 
 
-def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
-    """Middles as near to the wanted ones as things of these heights can stand without touching, in their order.
+def spread(wanted: Sequence[float], heights: Sequence[float], room: float) -> list[float]:
+    """Middles as near to the wanted ones as things of these heights can stand between 0 and ``room`` without touching, in their order.
 
     Those that touch form a block around the mean of what they want, and blocks that touch join: what is least squares for such a row.
     """
     order = sorted(range(len(wanted)), key=lambda place: wanted[place])
     blocks: list[tuple[float, list[int]]] = []  # upper edge, members
     for place in order:
-        block = (wanted[place] - heights[place] / 2, [place])
+        block = (_within(wanted[place] - heights[place] / 2, heights[place], room), [place])
         while blocks and blocks[-1][0] + sum(heights[member] for member in blocks[-1][1]) > block[0]:
             members = blocks.pop()[1] + block[1]
             offsets = [sum(heights[member] for member in members[:rank]) + heights[one] / 2 for rank, one in enumerate(members)]
-            block = (sum(wanted[one] - offset for one, offset in zip(members, offsets, strict=True)) / len(members), members)
+            edge = sum(wanted[one] - offset for one, offset in zip(members, offsets, strict=True)) / len(members)
+            block = (_within(edge, sum(heights[member] for member in members), room), members)
         blocks.append(block)
     middles = [0.0] * len(wanted)
     for edge, members in blocks:
@@ -305,6 +307,10 @@ def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
             middles[one] = edge + heights[one] / 2
             edge += heights[one]
     return middles
+
+
+def _within(edge: float, height: float, room: float) -> float:
+    return max(0.0, min(edge, room - height))
 
 
 def _is_drawn(value: float) -> bool:

@@ -318,8 +318,9 @@ def _write_numbers(sheet: Sheet, panel: Panel, places: Sequence[_Place], column:
 def _write_directions(sheet: Sheet, panel: Panel, left: float, y: float, width: float) -> None:
     if not panel.direction:
         return
-    is_right = panel.direction == "higher"
-    if is_right or panel.is_difference:
-        sheet.write(left + width, y, "better →" if is_right else "worse →", SMALL_PT, ha="right", color=GREY)
-    if not is_right or panel.is_difference:
-        sheet.write(left, y, "← worse" if is_right else "← better", SMALL_PT, color=GREY)
+    left_word, right_word = ("← worse", "better →") if panel.direction == "higher" else ("← better", "worse →")
+    fits = width_mm(f"{left_word}  {right_word}", SMALL_PT) < width
+    if panel.direction == "higher" or (panel.is_difference and fits):
+        sheet.write(left + width, y, right_word, SMALL_PT, ha="right", color=GREY)
+    if panel.direction == "lower" or (panel.is_difference and fits):
+        sheet.write(left, y, left_word, SMALL_PT, color=GREY)

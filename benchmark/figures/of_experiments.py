@@ -1,19 +1,20 @@
 """What an experiment came to, as figures: forest plots of its table, or Figure 3.
 
-Which numbers stand in it, what they are called and whether they compare is the table's business (``experiments.layouts``, ``tables.material``): a
+Which numbers stand in it, what they are called and whether they compare is the table's business (``experiments.sheet``, ``tables.material``): a
 number by rules has the same title here as there, and its note.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from benchmark.experiments.definitions import Experiment, Line
-from benchmark.experiments.layouts import AVERAGES, DIGITS, Sheet
 from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.reported import AVERAGE, cell
+from benchmark.experiments.sheet import AVERAGES, DIGITS, Sheet
 from benchmark.figures.curve import Curve, CurvePanel, Point, Series
 from benchmark.figures.forest import Entry, Estimate, Forest, Group, Panel
 from benchmark.figures.said import notes_of
@@ -58,7 +59,7 @@ def figure3(experiment: Experiment, numbers: Numbers, printed: Printed | None = 
         series = tuple(_series(laid, printed, column, one, own) for column, one in wanted)
         if series:
             panels.append(CurvePanel(title, series, lowest, highest))
-    shown = [row for one in names.values() for arm in laid.measured if (row := numbers.row(arm, one.metric, one.value_name))]
+    shown = _shown(laid, names.values())
     notes = notes_of(laid.given, shown, laid.footnotes)
     unplaced = [
         laid.label(line) for line in experiment.lines if line.arm != BASE and line.arm in laid.measured and math.isnan(_label_f1(laid, line.arm))
@@ -68,7 +69,7 @@ def figure3(experiment: Experiment, numbers: Numbers, printed: Printed | None = 
     notes += _quoted_note(printed)
     title = f"{experiment.number}. {experiment.title}"
     own_title = laid.label(own)[:1].lower() + laid.label(own)[1:] if own else ""
-    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "without LCA", tuple(notes))
+    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "no LCA", tuple(notes))
 
 
 def _levels(laid: Sheet, printed: Printed | None) -> Forest | None:
@@ -79,7 +80,7 @@ def _levels(laid: Sheet, printed: Printed | None) -> Forest | None:
     for group in dict.fromkeys(line.group for line in laid.experiment.lines):
         lines = [line for line in laid.experiment.lines if line.group == group]
         groups.append(Group(group, tuple(Entry(laid.label(line), tuple(_level(laid, printed, line, *one) for one in named)) for line in lines)))
-    shown = [row for _, one in named for arm in laid.measured if (row := laid.numbers.row(arm, one.metric, one.value_name))]
+    shown = _shown(laid, [one for _, one in named])
     if not shown:
         return None
     notes = [*_missing(laid, named), *notes_of(laid.given, shown, laid.footnotes), *_quoted_note(printed)]
@@ -119,7 +120,12 @@ def _compared(
     laid: Sheet, printed: Printed | None, panels: Sequence[Panel], entries: tuple[Entry, ...], wanted: Sequence[Wanted], title: str
 ) -> Forest | None:
     """The figure of differences, if there are any."""
-    shown = [row for pair in laid.experiment.pairs for one in wanted if (row := laid.numbers.difference(*pair, one.metric, one.value_name))]
+    shown = [
+        replace(row, model=laid.pair(*pair))
+        for pair in laid.experiment.pairs
+        for one in wanted
+        if (row := laid.numbers.difference(*pair, one.metric, one.value_name))
+    ]
     if not shown or not panels:
         return None
     is_by_lesion = laid.experiment.layout == "lesions"
@@ -137,11 +143,17 @@ def _named(laid: Sheet) -> dict[str, Wanted]:
 
 
 def _headlines(laid: Sheet) -> list[tuple[str, Wanted]]:
-    """The numbers that stand for an arm: the averages of a table by lesion, else the table's own columns."""
+    """The numbers that stand for an arm: the averages of a table by lesion, one of each kind for Figure 3, else the table's own columns."""
     named = _named(laid)
-    if laid.experiment.layout == "lesions":
-        return [(name, named[name]) for name in ("f1", "precision", "recall")]
+    few = {"lesions": ("f1", "precision", "recall"), "curve": ("f1", "total", "f1_radgraph", "green", "meteor", "rouge_l")}
+    if laid.experiment.layout in few:
+        return [(name, named[name]) for name in few[laid.experiment.layout]]
     return [(column, one) for one in laid.wanted for column, known in named.items() if known == one]
+
+
+def _shown(laid: Sheet, wanted: Iterable[Wanted]) -> list[Row]:
+    """The rows of the arms under the arms' titles: the notes name arms as the figure does."""
+    return [row for one in wanted for arm in laid.measured if (row := laid.given.row(laid.names[arm], one.metric, one.value_name))]
 
 
 def _was_run(laid: Sheet, one: Wanted) -> bool:
@@ -157,7 +169,8 @@ def _level(laid: Sheet, printed: Printed | None, line: Line, column: str, one: W
 def _difference(laid: Sheet, printed: Printed | None, pair: tuple[str, str], one: Wanted, row: str, column: str) -> Estimate | None:
     found = laid.numbers.difference(*pair, one.metric, one.value_name)
     first, second = (_cell(printed, _selector(laid, arm, other), row, column) for arm, other in (pair, pair[::-1]))
-    text = f"{Decimal(first) - Decimal(second):+}" if first and second else ""
+    gain = Decimal(first) - Decimal(second) if first and second else None
+    text = "" if gain is None else f"{gain:+}" if gain else f"{gain}"
     seeds = laid.numbers.of_seeds(f"{pair[0]} - {pair[1]}", one.metric, one.value_name)
     if not seeds:
         seeds = tuple(-value for value in laid.numbers.of_seeds(f"{pair[1]} - {pair[0]}", one.metric, one.value_name))

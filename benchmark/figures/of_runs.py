@@ -17,7 +17,7 @@ def forests_of_run(given: Material) -> list[Forest]:
     models = given.measured()
     if not models:
         return []
-    wanted = headlines(given)
+    wanted = [one for one in headlines(given) if any(given.row(model, one.metric, one.value_name) for model in models)]
     footnotes = Footnotes(given)
     heads = [footnotes.column(one) for one in wanted]
     entries = tuple(Entry(given.name(model), tuple(_estimate(given.row(model, one.metric, one.value_name)) for one in wanted)) for model in models)

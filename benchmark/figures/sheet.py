@@ -18,12 +18,15 @@ from benchmark.records import UserError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 
 ONE_COLUMN_MM, TWO_COLUMNS_MM = 89.0, 183.0
 """widths of print of Nature Portfolio journals, Scientific Reports among them"""
 TITLE_PT, HEAD_PT, TEXT_PT, SMALL_PT = 8.0, 7.0, 6.5, 6.0
 """none below 6 points, so that nothing is lost at the size of print"""
+CAPITALS = 0.73
+"""height of DejaVu's capitals, of the size of type"""
 PNG_DPI = 300
 MM_PER_INCH, MM_PER_PT = 25.4, 25.4 / 72
 
@@ -42,12 +45,10 @@ def ready() -> Iterator[None]:
     """matplotlib as it ships, whatever the user's own settings say; within this a figure is made, drawn and written. Raises ``NoMatplotlib``."""
     try:
         from matplotlib import style
-        from matplotlib.backends import backend_agg
     except ImportError as error:
         raise NoMatplotlib(
             f"no picture was drawn: {error}; install it with pip install 'clala-benchmark[viewer]' and run the same command"
         ) from error
-    assert backend_agg
     with style.context(["default", {"svg.hashsalt": "clala-benchmark", "svg.fonttype": "path"}], after_reset=True):
         yield
 
@@ -77,9 +78,9 @@ def line_mm(points: float) -> float:
 
 
 def wrapped(text: str, most_mm: float, points: float, is_bold: bool = False) -> list[str]:
-    """A text in lines that fit a width; a word that alone is wider is broken."""
+    """A text in lines that fit a width; a word that alone is wider is broken, and a number stays with its per cent."""
     lines = [""]
-    for word in text.split():
+    for word in text.replace(" %", "\N{NO-BREAK SPACE}%").split(" "):
         while width_mm(word, points, is_bold) > most_mm and len(word) > 1:
             room = next(end for end in range(len(word) - 1, 0, -1) if end == 1 or width_mm(word[:end], points, is_bold) <= most_mm)
             lines += [word[:room]] if lines[-1] else []
@@ -123,9 +124,10 @@ class Sheet:
         return axes
 
     def write(self, x: float, y: float, text: str, points: float = TEXT_PT, *, is_bold: bool = False, **named: Any) -> None:
-        """Set a text with its left end at x and its middle at y, unless told otherwise. Dollar signs are dollar signs."""
-        look = {"ha": "left", "va": "center", "color": BLACK, "linespacing": 1.1, **named}
-        self.figure.text(x / self.width, 1 - y / self.height, text, fontproperties=type_of(points, is_bold), parse_math=False, **look)
+        """Set a line with its left end at x and the middle of its capitals at y, whatever hangs below them. Dollar signs are dollar signs."""
+        look = {"ha": "left", "va": "baseline", "color": BLACK, **named}
+        baseline = y + CAPITALS / 2 * points * MM_PER_PT
+        self.figure.text(x / self.width, 1 - baseline / self.height, text, fontproperties=type_of(points, is_bold), parse_math=False, **look)
 
     def write_lines(self, x: float, top: float, lines: Sequence[str], points: float, *, is_bold: bool = False, **named: Any) -> float:
         """Set lines under one another; returns where the next would begin."""
@@ -134,17 +136,21 @@ class Sheet:
         return top + len(lines) * line_mm(points)
 
     def save(self, folder: Path, name: str, *, title: str, description: str) -> list[Path]:
-        """Write ``name.png`` and ``name.svg``; neither holds a date or a version."""
-        files = [folder / f"{name}.png", folder / f"{name}.svg"]
-        folder.mkdir(parents=True, exist_ok=True)
-        self.figure.savefig(files[0], dpi=PNG_DPI, metadata={"Software": None})
-        self.figure.savefig(files[1], metadata={"Date": None, "Creator": None, "Title": title})
-        drawn = files[1].read_text(encoding="utf-8")
-        head = f"<title>{escape(title)}</title>"
-        assert drawn.count(head) == 1
-        drawn = drawn.replace(head, f"{head}\n <desc>{escape(description)}</desc>").replace("<svg ", '<svg role="img" ', 1)
-        files[1].write_text(drawn, encoding="utf-8", newline="\n")
-        return files
+        """Write ``name.png`` and ``name.svg``."""
+        return save(self.figure, folder, name, title=title, description=description)
+
+
+def save(figure: Figure, folder: Path, name: str, *, title: str, description: str, dpi: int = PNG_DPI) -> list[Path]:
+    """Write a figure as ``name.png`` and ``name.svg``; neither holds a date or a version. The SVG has title and description. Within ``ready``."""
+    files = [folder / f"{name}.png", folder / f"{name}.svg"]
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(files[0], dpi=dpi, metadata={"Software": None})
+    figure.savefig(files[1], metadata={"Date": None, "Creator": None})
+    drawn = files[1].read_text(encoding="utf-8").replace("<svg ", '<svg role="img" ', 1)
+    inside = drawn.index(">", drawn.index("<svg ")) + 1
+    drawn = f"{drawn[:inside]}\n <title>{escape(title)}</title>\n <desc>{escape(description)}</desc>{drawn[inside:]}"
+    files[1].write_text(drawn, encoding="utf-8", newline="\n")
+    return files
 
 
 def plain(value: float) -> str:
