@@ -30,9 +30,9 @@ from benchmark.consistency.check import check_files
 from benchmark.consistency.claims import Claim, Selector
 from benchmark.consistency.told import Told
 from benchmark.experiments.definitions import Experiment
-from benchmark.experiments.layouts import DIGITS, Sheet
 from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.reported import ROW_KEYS, cell, in_words, nearest, rows_of, selectors
+from benchmark.experiments.sheet import DIGITS, Sheet
 from benchmark.records import Row
 from benchmark.statistics import holm
 from benchmark.tables.printed import SUMMARIES, Printed, read_printed, reported_folder
