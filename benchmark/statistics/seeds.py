@@ -15,9 +15,10 @@ The variance of the seeds' mean over the draws is c + i / S; to add the variance
 
 How far the interval reaches: with three seeds the second part is known badly, and Student's t with the degrees of freedom of Satterthwaite
 (Biometrics Bulletin 2, 1946), which Hillis (Statistics in Medicine 26, 2007) takes for readers, is too narrow where it is most of the whole: a 95 %
-interval covers down to 91 %, with two seeds 86. So each part has a t of its own, reach^2 = t(S - 1)^2 (a + i) / S + t(P - 1)^2 c, which never covers
-less than it says (Banerjee, Sankhya 22, 1960) and is up to a third wider. Figures: tests/benchmarks/seed_intervals.py. It is never narrower than t by
-patients alone, t(P - 1)^2 (c + i / S): of a design nobody knows more than of its trainings. The p-value is the level at which it ends at 0.
+interval covers down to 92 %, with two seeds 86. So each part has a t of its own, reach^2 = t(S - 1)^2 (a + i) / S + t(P - 1)^2 c, which never covers
+less than it says (Banerjee, Sankhya 22, 1960) while numbers are normal, and is up to a third wider; with two seeds up to two and a half times. It is
+never narrower than t by patients alone, t(P - 1)^2 (c + i / S): of a design nobody knows more than of its trainings. The p-value is the level at
+which it ends at 0. Figures, also where numbers are skewed: tests/benchmarks/seed_intervals.py.
 
 A difference of two designs is the same of differences, seed by seed: what a seed shares in both (a first stage, an order of examples) cancels.
 Against a design that was trained once, each seed of the other is set against that one training: the interval then speaks of it, not of its design.
