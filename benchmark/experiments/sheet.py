@@ -137,7 +137,7 @@ def _said_of_intervals(sheet: Sheet) -> str:
     which = "; ".join(", ".join(map(str, one)) for one in seeds)
     said = (
         f"Means over {_span(several.values())} trainings (seeds {which}). In brackets: {level} over patients and seeds: for other patients and for "
-        f"another start of the training (Student's t, degrees of freedom by Satterthwaite; the patients' part from {draws}). They are symmetric, and "
+        f"another start of the training (Student's t of the patients' part, from {draws}, and of the seeds' part). They are symmetric, and "
         "may leave what a number can be."
     )
     alone = [sheet.names[arm] for arm in counts if arm not in several]
