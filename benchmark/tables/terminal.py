@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Quoted, Table
@@ -55,12 +56,18 @@ def _show_lines(block: Block, lines: list[Line], console: Console) -> None:
 
 
 def _parts(columns: tuple[Column, ...], lines: list[Line], places: list[int], console: Console) -> list[list[int]]:
-    """The columns in groups that each fit the window beside the labels, as few as will do; one that is too wide by itself is a group."""
+    """The columns in parts that each fit the window beside the labels, as few as will do; one that is too wide by itself is a part.
+
+    What columns have in common stays together where it fits: the numbers of one model.
+    """
     parts: list[list[int]] = [[]]
-    for place in places:
-        if parts[-1] and not _fits(_drawn(columns, lines, [*parts[-1], place], is_stacked=True), console):
-            parts.append([])
-        parts[-1].append(place)
+    for _, together in groupby(places, key=lambda place: columns[place].group or str(place)):
+        whole = list(together)
+        is_whole = _fits(_drawn(columns, lines, whole, is_stacked=True), console)
+        for more in [whole] if is_whole else [[place] for place in whole]:
+            if parts[-1] and not _fits(_drawn(columns, lines, [*parts[-1], *more], is_stacked=True), console):
+                parts.append([])
+            parts[-1] += more
     return parts
 
 
