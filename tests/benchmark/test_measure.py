@@ -205,6 +205,9 @@ def test_a_pair_that_cannot_be_set_side_by_side_is_refused_before_anything_is_me
         measure({**arms, "bad": other}, [("good", "bad")], CONFIG, titles={})
     with pytest.raises(UserError, match="the difference good - best was asked, and there is no arm 'best'; there are: good, bad, once"):
         measure(arms, [("good", "best")], CONFIG, titles={})
+    for runs, found in ((arms["bad"][:1] * 2, "1, 1"), ([], "none")):
+        with pytest.raises(UserError, match=f"arm bad is to be measured over trainings of unlike seeds, and has {found}; give each"):
+            measure({**arms, "bad": runs}, [], CONFIG, titles={})
     assert not list(arms["good"][0].folder.glob("*/*.npz"))
 
 
