@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby, pairwise
 
-from benchmark.tables.table import Block, Cell, Column, Line, Note, Quoted, Table
+from benchmark.tables.table import NOT_RUN, UNDEFINED, Block, Cell, Column, Line, Note, Quoted, Table
 
 WIDE = 10
 """columns from which a page is printed across"""
@@ -47,7 +47,7 @@ tbody tr:hover > * { background: var(--hover); }
 tr.summary > * { border-top: 1px solid var(--rule); }
 tr.summary th { font-weight: 700; }
 td small { display: block; color: var(--soft); font-size: .74rem; line-height: 1.2; }
-td.plain { color: var(--soft); }
+td.absent { color: var(--soft); }
 td.reason { color: var(--soft); font-style: italic; text-align: left; white-space: normal; }
 b.best { font-weight: 700; }
 u.second { text-decoration-thickness: 1px; text-underline-offset: 3px; }
@@ -164,11 +164,16 @@ def _quoted_columns(block: Block) -> list[bool]:
 
 def _head(column: Column, is_quoted: bool, is_open: bool) -> str:
     look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "")))
-    title = " ".join(f'<span class="word">{escape(word)}</span>' if "-" in word else escape(word) for word in column.title.split())
-    title = f"<i>{title}</i>" if is_quoted else title
     arrow = f' <span title="the lower the better">{escape(column.arrow.strip())}</span>' if column.arrow else ""
     mark = f"<sup>{column.footnote}</sup>" if column.footnote else ""
-    return f'<th scope="col"{_class(look)}>{title}{arrow}{mark}</th>'
+    *words, last = column.title.split() or [""]
+    # no line breaks within ROUGE-L, nor between the last word and its marks
+    title = " ".join([*(_unbroken(escape(word)) for word in words), _unbroken(escape(last) + arrow + mark)])
+    return f'<th scope="col"{_class(look)}>{f"<i>{title}</i>" if is_quoted else title}</th>'
+
+
+def _unbroken(word: str) -> str:
+    return f'<span class="word">{word}</span>' if "-" in word or "<" in word else word
 
 
 def _line(line: Line, block: Block, opens: Sequence[bool]) -> str:
@@ -181,8 +186,8 @@ def _line(line: Line, block: Block, opens: Sequence[bool]) -> str:
 
 
 def _cell(cell: Cell, column: Column, is_open: bool) -> str:
-    is_plain = isinstance(cell, str) and not column.is_words
-    look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "", "plain" if is_plain else "")))
+    is_absent = (cell if isinstance(cell, str) else cell.text) in (NOT_RUN, UNDEFINED)
+    look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "", "absent" if is_absent else "")))
     if isinstance(cell, str):
         return f"<td{_class(look)}>{escape(cell)}</td>"
     if isinstance(cell, Quoted):
