@@ -74,9 +74,9 @@ def measure(
     seeds = {arm: tuple(run.seed for run in runs) for arm, runs in arms.items()}
     for arm, of_arm in seeds.items():
         if len(set(of_arm)) < max(1, len(of_arm)):
-            found = ", ".join(map(str, of_arm)) or "none"
+            given = ", ".join(map(str, of_arm)) or "none"
             raise UserError(
-                f"arm {arm} is to be measured over trainings of unlike seeds, and has {found}; give each training its own, or leave the arm"
+                f"arm {arm} is to be measured over trainings of unlike seeds, and has {given}; give each training its own, or leave the arm"
             )
     trainings = {pair: _trainings(pair, seeds) for pair in pairs}
     cases = same_cases([run.folder for runs in arms.values() for run in runs], config.context)
