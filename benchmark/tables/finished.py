@@ -126,7 +126,9 @@ def _require_alike(first: FinishedRun, other: FinishedRun) -> None:
     compared = compare_runs(first.record, other.record)
     unlike = [line for line in compared.lines() if not line.startswith("only ")]  # what one run alone has stands beside a dash
     ours, theirs = first.for_tables, other.for_tables
-    unlike += [f"{what} of the intervals: {ours[what]} against {theirs[what]}" for what in ("level", "interval") if ours[what] != theirs[what]]
+    for what, field in (("level", "level"), ("kind", "interval")):
+        if ours[field] and theirs[field] and ours[field] != theirs[field]:  # the kind is not known of old runs
+            unlike.append(f"{what} of the intervals: {ours[field]} against {theirs[field]}")
     if unlike:
         raise UnlikeSignatures(
             f"{first.path} and {other.path} are to stand side by side, and {'; '.join(unlike)}; measure both on the same cases in the same way"
