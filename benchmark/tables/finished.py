@@ -126,9 +126,9 @@ def _require_alike(first: FinishedRun, other: FinishedRun) -> None:
     compared = compare_runs(first.record, other.record)
     unlike = [line for line in compared.lines() if not line.startswith("only ")]  # what one run alone has stands beside a dash
     ours, theirs = first.for_tables, other.for_tables
-    for what, field in (("level", "level"), ("kind", "interval")):
-        if ours[field] and theirs[field] and ours[field] != theirs[field]:  # the kind is not known of old runs
-            unlike.append(f"{what} of the intervals: {ours[field]} against {theirs[field]}")
+    for what, setting in (("level", "level"), ("kind", "interval")):
+        if ours[setting] and theirs[setting] and ours[setting] != theirs[setting]:  # the kind is not known of old runs
+            unlike.append(f"{what} of the intervals: {ours[setting]} against {theirs[setting]}")
     if unlike:
         raise UnlikeSignatures(
             f"{first.path} and {other.path} are to stand side by side, and {'; '.join(unlike)}; measure both on the same cases in the same way"
