@@ -15,7 +15,7 @@ from benchmark.experiments.definitions import Experiment
 from benchmark.experiments.layouts import table_of
 from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.numbers_csv import to_csv
-from benchmark.figures import draw, figure3, forests_of
+from benchmark.figures import draw, figures_of
 from benchmark.progress import progress
 from benchmark.tables import ENDINGS, as_text
 from benchmark.tables.html import html_index
@@ -54,8 +54,7 @@ def write_aggregates(experiments: Sequence[Experiment], numbers: Numbers, folder
     with progress("draw", len(there), unit="figures") as advance:
         for one in there:
             printed = read_printed(one.reported) if one.reported else None
-            figures = [*([figure3(one, numbers, printed)] if one.layout == "curve" else []), *forests_of(one, numbers, printed)]
-            pictures[one.name] = [file for file in draw(figures, folder) if file.suffix == ".png"]
+            pictures[one.name] = [file for file in draw(figures_of(one, numbers, printed), folder) if file.suffix == ".png"]
             advance(1)
     texts["README.md"] = "\n".join(_page(title, said, there, found, pictures, tables[-1] if every else None))
     for name, text in texts.items():

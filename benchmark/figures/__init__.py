@@ -11,11 +11,11 @@ from pathlib import Path
 
 from benchmark.figures.curve import Curve, draw_curve
 from benchmark.figures.forest import Forest, draw_forest
-from benchmark.figures.of_experiments import figure3, forests_of
+from benchmark.figures.of_experiments import figure3, figures_of, forests_of
 from benchmark.figures.of_runs import forests_of_run
 from benchmark.figures.sheet import ONE_COLUMN_MM, TWO_COLUMNS_MM, NoMatplotlib
 
-__all__ = ["ONE_COLUMN_MM", "TWO_COLUMNS_MM", "Curve", "Forest", "NoMatplotlib", "draw", "figure3", "forests_of", "forests_of_run"]
+__all__ = ["ONE_COLUMN_MM", "TWO_COLUMNS_MM", "Curve", "Forest", "NoMatplotlib", "draw", "figure3", "figures_of", "forests_of", "forests_of_run"]
 
 
 def draw(figures: Iterable[Forest | Curve], folder: Path, *, width: float = TWO_COLUMNS_MM) -> list[Path]:

@@ -37,6 +37,12 @@ PANELS = (
 """of Figure 3: title, numbers by their printed names, and what they can be at least and at most"""
 
 
+def figures_of(experiment: Experiment, numbers: Numbers, printed: Printed | None = None) -> list[Forest | Curve]:
+    """Every figure of a table, or Figure 3 with its differences. Raises ``UnlikeSignatures`` where arms were not measured alike."""
+    curve: list[Forest | Curve] = [figure3(experiment, numbers, printed)] if experiment.layout == "curve" else []
+    return [*(one for one in curve if isinstance(one, Curve) and one.panels), *forests_of(experiment, numbers, printed)]
+
+
 def forests_of(experiment: Experiment, numbers: Numbers, printed: Printed | None = None) -> list[Forest]:
     """The numbers of every arm, and the differences that the table is about; none where nothing was measured.
 

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark.experiments.definitions import Experiment, Line
 from benchmark.experiments.numbers import Numbers
-from benchmark.figures import ONE_COLUMN_MM, TWO_COLUMNS_MM, Curve, Forest, draw, figure3, forests_of, forests_of_run
+from benchmark.figures import ONE_COLUMN_MM, TWO_COLUMNS_MM, Curve, Forest, draw, figure3, figures_of, forests_of, forests_of_run
 from benchmark.figures import curve as curves
 from benchmark.figures import forest as forests
 from benchmark.figures.curve import CurvePanel, Point, Series, spread
@@ -430,6 +431,13 @@ def test_a_point_whose_labels_are_of_unknown_f1_is_not_placed_but_named() -> Non
     assert drawn(sheet, "own") == []
 
 
+def test_every_table_has_its_figures_by_one_call() -> None:
+    numbers = some_numbers()
+    assert [one.name for one in figures_of(TABLE_3, numbers)] == ["table3", "table3_differences"]
+    assert [one.name for one in figures_of(FIGURE_3, numbers)] == ["figure3", "figure3_differences"]
+    assert figures_of(FIGURE_3, replace(numbers, rows=(), differences=())) == []
+
+
 def test_a_pair_that_was_measured_the_other_way_round_serves() -> None:
     (differences,) = forests_of(FIGURE_3, some_numbers())
     f1 = [panel.title for panel in differences.panels].index("Macro F1")
@@ -511,6 +519,14 @@ def test_files_are_as_wide_as_a_column_of_print_and_hold_no_date_or_version(tmp_
     text = svg.read_text()
     assert not re.search(r"\d{4}-\d\d-\d\dT|Matplotlib v", text)
     assert "<text" not in text  # outlines: no font of the reader's is needed
+
+
+def test_few_colours_are_the_right_colours(tmp_path: Path) -> None:
+    with Image.open(draw([a_curve()], tmp_path)[0]) as picture:
+        found = {colour for _, colour in picture.convert("RGB").getcolors(10**6) or []}
+    for wanted in ("#000000", "#FFFFFF", "#0072B2", "#D55E00"):
+        nearest = min(max(abs(int(wanted[place : place + 2], 16) - colour[place // 2]) for place in (1, 3, 5)) for colour in found)
+        assert nearest <= 2, wanted
 
 
 def test_who_cannot_see_the_figure_is_told_its_numbers(tmp_path: Path) -> None:
