@@ -10,13 +10,16 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from benchmark.records import UserError
 from benchmark.tables.printed import read_printed
 
 PAPER = Path(__file__).with_name("clala_net.toml")
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
+
+
+Made = TypeVar("Made", "Arm", "Line", "Experiment", "Profile")
 
 
 class BadDefinitions(UserError):
@@ -208,7 +211,7 @@ def _printed(arm: Arm, names: Mapping[str, str]) -> str:
     return names.get(arm.model.partition(":")[0], "")
 
 
-def _made(kind: type[Any], entry: Mapping[str, Any], where: str) -> Any:
+def _made(kind: type[Made], entry: Mapping[str, Any], where: str) -> Made:
     """A record of that kind. Raises ``BadDefinitions`` for a field that it does not have, or lacks."""
     known = {one.name for one in fields(kind)}
     if unknown := [key for key in entry if key not in known]:
