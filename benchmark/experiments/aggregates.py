@@ -1,7 +1,7 @@
 """What may leave the folder of a reproduction: tables in four formats, figures, claims, and a page that says what they are. No text of any case.
 
 README.md     what was done, every claim with its verdict, every figure        claims.md .csv .tex .html   the claims, side by side
-index.html    leads to the tables as pages                                      numbers.csv   every number that a table has, of every arm, seed by seed
+index.html    leads to the tables as pages                                      numbers.csv   what a table has, of every arm, seed by seed
 table2b.md .csv .tex .html   table2b.svg .png   table2b_differences.svg .png    figure3.svg .png
 """
 
@@ -47,8 +47,8 @@ def write_aggregates(experiments: Sequence[Experiment], numbers: Numbers, folder
     if every:
         tables.append(claims_table(every, numbers, {one.reported: one.number for one in there if one.reported}))
     texts = {f"{table.name}.{ending}": as_text(table, ending) for table in tables for ending in ENDINGS}
-    printed = {(row.metric, row.value_name) for table in tables for row in table.numbers}
-    texts |= {"numbers.csv": to_csv(numbers, printed), "index.html": html_index(tables, title)}
+    in_tables = {(row.metric, row.value_name) for table in tables for row in table.numbers}
+    texts |= {"numbers.csv": to_csv(numbers, in_tables), "index.html": html_index(tables, title)}
     if every:
         texts["claims.csv"] = claims_csv(every)
     pictures: dict[str, list[Path]] = {}

@@ -10,16 +10,13 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, get_args
 
 from benchmark.records import UserError
 from benchmark.tables.printed import read_printed
 
 PAPER = Path(__file__).with_name("clala_net.toml")
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
-
-
-Made = TypeVar("Made", "Arm", "Line", "Experiment", "Profile")
 
 
 class BadDefinitions(UserError):
@@ -177,7 +174,8 @@ def chosen_experiments(definitions: Definitions, words: Iterable[str]) -> tuple[
 
 
 def _arm(name: str, entry: Mapping[str, Any], values: Mapping[str, str], where: str) -> Arm:
-    return _made(Arm, {"name": name, **_filled(entry, values, where)}, where)
+    arm: Arm = _made(Arm, {"name": name, **_filled(entry, values, where)}, where)
+    return arm
 
 
 def _experiment(
@@ -199,7 +197,7 @@ def _experiment(
     split = [tuple(part.strip() for part in pair.split(" - ")) for pair in pairs]
     if wrong := [pair for pair, parts in zip(pairs, split, strict=True) if len(parts) != 2]:
         raise BadDefinitions(f"{where}: the pair {wrong[0]!r} is not written ARM - ARM")
-    one = _made(Experiment, {**_filled(entry, values, where), "lines": tuple(lines), "pairs": tuple(split)}, where)
+    one: Experiment = _made(Experiment, {**_filled(entry, values, where), "lines": tuple(lines), "pairs": tuple(split)}, where)
     if one.layout not in get_args(Layout):
         raise BadDefinitions(f"{where}: no layout named {one.layout!r}; there is: {', '.join(get_args(Layout))}")
     if unknown := [arm for arm in (*one.arms, *(arm for pair in one.pairs for arm in pair)) if arm not in arms]:
@@ -211,7 +209,7 @@ def _printed(arm: Arm, names: Mapping[str, str]) -> str:
     return names.get(arm.model.partition(":")[0], "")
 
 
-def _made(kind: type[Made], entry: Mapping[str, Any], where: str) -> Made:
+def _made(kind: type[Any], entry: Mapping[str, Any], where: str) -> Any:
     """A record of that kind. Raises ``BadDefinitions`` for a field that it does not have, or lacks."""
     known = {one.name for one in fields(kind)}
     if unknown := [key for key in entry if key not in known]:
