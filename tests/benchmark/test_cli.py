@@ -317,7 +317,7 @@ def test_label_takes_a_dataset_and_what_it_knows_itself(folder: Path) -> None:
     [
         ([], "label takes the reports of a file or of a dataset, found neither; write `label reports.csv` or `label --dataset phantom`"),
         (["references.csv", "--dataset", "manifest:cases.csv"], "found references.csv and manifest:cases.csv"),
-        (["references.csv", "--labeller", "truth"], "rules; such labels are looked up by case"),
+        (["references.csv", "--labeller", "truth"], "rules, rules_as_chexbert; such labels are looked up by case"),
         (["--dataset", "manifest:cases.csv", "--labeller", "truth"], "truth: the dataset states no lesions for 6 of 6 cases, the first 'c1'"),
         (["--dataset", "manifest:cases.csv", "--labeller", "oracle"], "no labels named 'oracle'; known: truth, file:PATH, "),
         (["--dataset", "manifest:cases.csv", "--set", "rule.hedges=d15"], "'rule.hedges' is for nothing in this run (did you mean rules?)"),
