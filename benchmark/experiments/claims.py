@@ -26,16 +26,17 @@ from pathlib import Path
 from statistics import median
 from typing import Literal, get_args
 
-from benchmark.consistency.check import check_files
-from benchmark.consistency.claims import Claim, Selector
-from benchmark.consistency.told import Told
+from benchmark.consistency.check import CLAIMS_FILE
+from benchmark.consistency.claims import Claim, Selector, read_claims
+from benchmark.consistency.printed import read_table
+from benchmark.consistency.told import Told, hold_against
 from benchmark.experiments.definitions import Experiment
 from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.reported import ROW_KEYS, cell, in_words, nearest, rows_of, selectors
 from benchmark.experiments.sheet import DIGITS, Sheet
 from benchmark.records import Row
 from benchmark.statistics import holm
-from benchmark.tables.printed import SUMMARIES, Printed, read_printed, reported_folder
+from benchmark.tables.printed import SUMMARIES, Printed, printed_names, read_printed, reported_folder
 from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Table
 
 Here = Literal["holds", "does not hold", "cannot be told"]
@@ -131,7 +132,9 @@ class Verdict:
 
 def claims_in_print(path: Path | None = None) -> tuple[Told, ...]:
     """The claims of a file, the shipped one if none is given, each with what the printed tables say to it. Raises ``UnreadableClaims``."""
-    return check_files([reported_folder()], path).told
+    folder = reported_folder()
+    tables = [read_table(folder / f"{name}.csv", read_printed(name).keys) for name in printed_names()]
+    return tuple(hold_against(read_claims(path or folder / CLAIMS_FILE), tables))
 
 
 def verdicts(told: Iterable[Told], experiment: Experiment, numbers: Numbers, experiments: Sequence[Experiment] = ()) -> list[Verdict]:

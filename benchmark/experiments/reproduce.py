@@ -139,8 +139,12 @@ def reproduce(request: Request, *, say: Callable[[str], None], manner: Manner | 
     Raises ``UserError`` for what the user can mend. A step that fails takes with it what rests on it and nothing else; its arms are missing from the
     tables, which say so.
     """
+    from benchmark.figures.sheet import ready
+
     began = time.monotonic()
     asked = outline(request)
+    with ready():  # that figures can be drawn is found out before the days of training, not after
+        pass
     with held(asked.folder):
         (asked.folder / ".gitignore").write_text("*\n")  # the text of reports may not be anybody's to commit; what may be is copied out
         environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} if request.device in ("auto", "cpu") and not _has_gpu() else {}
