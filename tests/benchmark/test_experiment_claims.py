@@ -222,6 +222,7 @@ def test_a_claim_may_compare_with_an_arm_of_another_table(tmp_path):
     )
     found = judged(path, numbers({("told_020 - base", "macro_f1"): (-0.1, -0.15, -0.05, 0.001)}), figure, TABLE3)
     assert (found.in_print, found.said_in_print, found.here) == ("contradicted", "0.23 against 0.31", "does not hold")
+    assert found.comparisons[0].printed == ("0.23", "0.31")
 
 
 def test_the_printed_numbers_of_report_quality_are_measured_by_what_stands_in_for_them_here(tmp_path):
@@ -239,8 +240,9 @@ def test_print_is_judged_as_is_known_of_the_paper():
     """The list of inconsistencies of the paper: T2 (F1 falls for 6 lesions), T3 (a tie), T7 (METEOR and recall fall), N7 (worse than without)."""
     definitions = read_definitions("demo")
     experiments = list(definitions.experiments.values())
-    found = {one.claim.id: one for made in experiments for one in verdicts(claims_in_print(), made, Numbers((), (), {}, {}), experiments)}
-    assert len(found) == len(claims_in_print())
+    told = claims_in_print()
+    found = {one.claim.id: one for made in experiments for one in verdicts(told, made, Numbers((), (), {}, {}), experiments)}
+    assert len(found) == len(told)
     assert {one.here for one in found.values()} == {"cannot be told"}
     in_print = {name: one.in_print for name, one in found.items()}
     assert in_print["llcl-alone-average"] == "holds"

@@ -202,6 +202,11 @@ def test_nothing_measured_at_all_is_a_table_that_says_so():
         assert "ot measured" in said
 
 
+def test_two_arms_of_one_title_go_by_their_names_in_the_notes():
+    twins = numbers({"once": (0.1,), "main": (0.4, 0.38)}, titles={"once": "CLALA-Net", "main": "CLALA-Net"})
+    assert "over patients alone: once." in text(table_of(experiment("quality", "once", "main"), twins))
+
+
 def factors() -> Experiment:
     return experiment(
         "factors",
