@@ -159,6 +159,16 @@ def test_lesions_stand_below_each_other_with_positives_and_their_average_last():
     assert [column.title for column in block.columns] == ["Lesion", "Positives", "P", "R", "F1", "P", "R", "F1"]
 
 
+def test_every_number_stands_in_its_own_cell():
+    """Each value says where it belongs: 0.01 for the first lesion's P, 0.02 for its R, and so on."""
+    plain = numbers(ABLATION)
+    places = {name: place for place, (_, name) in enumerate(LESION_NUMBERS, start=1)}
+    rows = tuple(replace(row, value=places[row.value_name] / 100) if row.value_name in places else row for row in plain.rows)
+    (block,) = table_of(experiment("lesions", "base", "main"), replace(plain, rows=rows)).blocks
+    shown = [[cell.value for cell in line.cells[1:] if isinstance(cell, Number)] for line in block.lines]
+    assert shown == [[(3 * place + at) / 100 for at in (1, 2, 3)] * 2 for place in range(15)]
+
+
 def test_four_arms_are_two_and_two_and_five_are_two_and_three():
     """Nine columns with intervals are what a page holds; two even halves are easier to read than three and one."""
     arms = dict.fromkeys("abcde", (0.3, 0.4))
