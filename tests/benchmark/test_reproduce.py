@@ -1,0 +1,212 @@
+"""`reproduce` as a person runs it: steps as processes, stopped and gone on with, failed and mended, and the aggregates that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.runs import sha256
+
+OWN = """
+[profile.demo]
+about = "nothing is trained"
+detector = {}
+classifier = {}
+train = {}
+models = ["constant", "other=command:'PYTHON other.py'"]
+
+[[experiment]]
+name = "mine"
+number = "Table A"
+title = "Two that learn nothing"
+layout = "quality"
+lines = ["$models"]
+pairs = ["other - constant"]
+"""
+OTHER = """
+import json, pathlib, sys, time
+
+for number, line in enumerate(sys.stdin):
+    if pathlib.Path("broken").exists():
+        sys.exit("it is broken")
+    while number == 5 and pathlib.Path("slow").exists():  # in the middle, until it is told to go on
+        time.sleep(0.05)
+    with open("asked", "a") as asked:
+        asked.write(".")
+    print(json.dumps({"id": json.loads(line)["id"], "report": "The lungs are clear. There is a small left pleural effusion."}), flush=True)
+"""
+REPRODUCE = [sys.executable, "-m", "benchmark", "reproduce", "all", "--dataset", "phantom:small", "--seeds", "2", "--metrics", "rouge_l"]
+REPRODUCE += ["--draws", "50", "--profile", "demo", "--definitions", "own.toml", "--out", "out"]
+
+
+def begun(folder: Path, *, alone: bool = False) -> subprocess.Popen[str]:
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(REPRODUCE, cwd=folder, stdout=quiet, stderr=quiet, text=True, start_new_session=alone)
+
+
+def done(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*REPRODUCE, *more], cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+
+
+def until(condition: object, seconds: float = 120) -> None:
+    """Wait for a function to be true."""
+    assert callable(condition)
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not come to that"
+        time.sleep(0.05)
+
+
+def asked(folder: Path) -> int:
+    """How many cases the other model was asked for."""
+    return (folder / "asked").stat().st_size if (folder / "asked").exists() else 0
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Every aggregate but the record, which has times in it, by content."""
+    return {file.name: sha256(file) for file in sorted((folder / "out/tables").iterdir()) if file.name != "run.json"}
+
+
+def experiments(folder: Path) -> Path:
+    (folder / "own.toml").write_text(OWN.replace("PYTHON", sys.executable))
+    (folder / "other.py").write_text(OTHER)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with experiments of one's own: a constant, and a model in another program that can be stopped and broken."""
+    return experiments(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, reproduced without a fault."""
+    folder = experiments(tmp_path_factory.mktemp("undisturbed"))
+    found = done(folder)
+    assert found.returncode == 0, found.stderr
+    return folder
+
+
+@pytest.fixture
+def finished(undisturbed: Path, tmp_path: Path) -> Path:
+    """A copy of it to do something to."""
+    return Path(shutil.copytree(undisturbed, tmp_path / "copy"))
+
+
+def test_killed_in_the_middle_it_goes_on_and_comes_to_the_same_bytes(own: Path, undisturbed: Path) -> None:
+    (own / "slow").touch()
+    stopped = begun(own, alone=True)
+    until(lambda: asked(own) == 5)
+    os.killpg(stopped.pid, signal.SIGKILL)  # the runner and its steps
+    stopped.wait()
+    (own / "slow").unlink()
+    again = done(own)
+
+    assert again.returncode == 0, again.stderr
+    assert tables(own) == tables(undisturbed)
+    reports = (own / "out/reports/other-42/other/reports.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["case_id"] for line in reports}) == len(reports) == 40
+
+
+def test_a_step_that_outlives_a_killed_runner_is_waited_for_and_not_begun_a_second_time(own: Path) -> None:
+    (own / "slow").touch()
+    stopped = begun(own)
+    until(lambda: asked(own) == 5)
+    os.kill(stopped.pid, signal.SIGKILL)  # the runner alone
+    stopped.wait()
+    with (own / "said").open("w") as said:
+        again = subprocess.Popen(REPRODUCE, cwd=own, stdout=subprocess.DEVNULL, stderr=said)
+        until(lambda: "an earlier command is still at it" in (own / "said").read_text())
+        (own / "slow").unlink()
+        assert again.wait(timeout=240) == 0
+    assert asked(own) == 40  # each case was asked for once
+
+
+def test_two_at_a_time_in_one_folder_are_refused(own: Path) -> None:
+    (own / "slow").touch()
+    first = begun(own)
+    until(lambda: asked(own) == 5)
+    second = done(own)
+    (own / "slow").unlink()
+    assert first.wait(timeout=240) == 0
+    assert second.returncode == 2
+    assert "is being written by another" in second.stderr
+
+
+def test_interrupted_by_a_scheduler_it_stops_its_steps_and_keeps_what_they_did(own: Path) -> None:
+    (own / "slow").touch()
+    stopped = begun(own)
+    until(lambda: asked(own) == 5)
+    stopped.send_signal(signal.SIGTERM)
+    assert stopped.wait(timeout=60) != 0
+    (own / "slow").unlink()
+    time.sleep(1)
+    assert asked(own) == 5  # nobody goes on alone
+    assert done(own).returncode == 0
+    assert 40 <= asked(own) <= 40 + 5
+
+
+def test_typed_again_it_does_no_step_again(finished: Path) -> None:
+    first = tables(finished)
+    again = done(finished)
+    assert "2 done before" in again.stderr
+    assert asked(finished) == 40
+    assert tables(finished) == first
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_the_step(finished: Path) -> None:
+    refused = done(finished, "--limit", "5")
+    assert refused.returncode == 2
+    assert "was made by another command" in refused.stderr
+    assert "choose another folder with --out" in refused.stderr
+
+
+def test_a_step_that_fails_takes_its_own_arm_with_it_and_the_same_command_mends_it(own: Path, undisturbed: Path) -> None:
+    (own / "broken").touch()
+    failed = done(own)
+    assert failed.returncode == 1
+    assert "reports-other-42" in failed.stdout
+    table = (own / "out/tables/mine.md").read_text()
+    assert "not measured" in table
+    assert "reports-other-42" in json.loads((own / "out/tables/run.json").read_text())["failed"]
+
+    (own / "broken").unlink()
+    assert done(own).returncode == 0
+    assert tables(own) == tables(undisturbed)
+
+
+def test_the_plan_prints_each_command_as_a_person_could_type_it_and_does_nothing(own: Path) -> None:
+    shown = done(own, "--plan")
+    assert shown.returncode == 0
+    assert "python -m benchmark generate --models constant=constant --dataset phantom:small" in shown.stdout
+    assert not (own / "out").exists()
+
+
+def test_what_is_published_has_no_text_of_a_case_and_no_path_of_this_machine(finished: Path) -> None:
+    assert done(finished, "--publish", "published").returncode == 0
+    files = sorted(file.name for file in (finished / "published").iterdir())
+    assert {"README.md", "run.json", "numbers.csv", "mine.md", "mine.csv", "mine.tex", "mine.html", "mine.svg", "mine.png"} <= set(files)
+    for file in (finished / "published").iterdir():
+        if file.suffix != ".png":
+            text = file.read_text()
+            assert str(finished) not in text, file.name
+            assert "small left pleural effusion" not in text, file.name
+    record = json.loads((finished / "published/run.json").read_text())
+    assert set(record["files"]) == set(files) - {"run.json"}
+    # A second set takes the place of the first; a folder of something else is left alone.
+    assert done(finished, "--publish", "published").returncode == 0
+    (finished / "theirs").mkdir()
+    (finished / "theirs/thesis.txt").write_text("dear to somebody")
+    refused = done(finished, "--publish", "theirs")
+    assert refused.returncode == 2
+    assert "holds no earlier set" in refused.stderr
+    assert [file.name for file in (finished / "theirs").iterdir()] == ["thesis.txt"]
