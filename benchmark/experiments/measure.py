@@ -10,7 +10,7 @@ of a pair of those that both scored, and the counts of scored and unscored cases
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,6 +58,7 @@ def measure(
     config: RunConfig,
     *,
     titles: Mapping[str, str],
+    trained: Collection[str] = (),
     llm: LanguageModels | None = None,
     note: str = "",
 ) -> Numbers:
@@ -66,6 +67,7 @@ def measure(
     arms     name -> its trainings, one or several, each of a seed of its own; all of the same cases
     config   metrics, labeller, judge and the bootstrap's settings; margins, parts of the cases and BCa intervals are for single runs
     titles   arm -> its name in print
+    trained  arms whose every seed is a training: two of them are set against each other seed by seed alone, however many of their seeds are left
     llm      who makes what asks language models
     note     of the dataset
 
@@ -78,7 +80,7 @@ def measure(
             raise UserError(
                 f"arm {arm} is to be measured over trainings of unlike seeds, and has {given}; give each training its own, or leave the arm"
             )
-    trainings = {pair: _trainings(pair, seeds) for pair in pairs}
+    trainings = {pair: _trainings(pair, seeds, trained) for pair in pairs}
     cases = same_cases([run.folder for runs in arms.values() for run in runs], config.context)
     metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     folders = {(arm, run.seed): RunFolder(run.folder).model(arm) for arm, runs in arms.items() for run in runs}
@@ -106,10 +108,13 @@ def measure(
     return Numbers(tuple(rows), tuple(differences), by_seed, {**seeds, **compared}, dict(titles), counts, note, config.level, config.draws, facts)
 
 
-def _trainings(pair: tuple[str, str], seeds: Mapping[str, Sequence[int]]) -> list[tuple[int, int]]:
+def _trainings(pair: tuple[str, str], seeds: Mapping[str, Sequence[int]], trained: Collection[str]) -> list[tuple[int, int]]:
     """Which seed of the one arm is set against which of the other. Raises ``UserError``."""
     try:
-        return paired_seeds(*(seeds[arm] for arm in pair))
+        first, second = (seeds[arm] for arm in pair)
+        if set(pair) <= set(trained) and (shared := [seed for seed in first if seed in second]):
+            return [(seed, seed) for seed in shared]  # one that lost all seeds but one is not one that was trained once
+        return paired_seeds(first, second)
     except KeyError as error:
         raise UserError(f"the difference {_minus(pair)} was asked, and there is no arm {error}; there are: {', '.join(seeds)}") from None
     except ValueError as error:
@@ -227,7 +232,14 @@ class _Metric:
         """Rows of the arms, and of the pairs; ``by_seed`` is filled on the way."""
         alone = {arm: self._read((arm, of_arm[0])) for arm, of_arm in seeds.items() if len(of_arm) == 1}
         once = [pair for pair, paired in trainings.items() if len(paired) == 1]
-        (single,) = self._bootstrap.compare([Measured(alone, self._metric.values)], once)
+        # Of an arm of several seeds a pair may have but one: that training then stands under a name of its own.
+        names: dict[tuple[str, str], tuple[str, str]] = {}
+        for first, second in once:
+            runs = list(zip((first, second), trainings[first, second][0], strict=True))
+            one, other = (arm if len(seeds[arm]) == 1 else f"{arm}, seed {seed}" for arm, seed in runs)
+            names[first, second] = one, other
+            alone |= {name: self._read(run) for name, run in zip((one, other), runs, strict=True) if name not in alone}
+        (single,) = self._bootstrap.compare([Measured(alone, self._metric.values)], list(names.values()))
         del alone
         rows: list[Row] = []
         for arm, of_arm in seeds.items():
@@ -240,7 +252,7 @@ class _Metric:
                 rows += self._over_seeds(arm, [self._resampled(run, mask) for run, mask in zip(runs, masks, strict=True)], masks, is_tested=False)
         differences: list[Row] = []
         for pair, paired in trainings.items():
-            if apart := single.differences.get(pair):
+            if apart := single.differences.get(names.get(pair, pair)):
                 counts = _Counts(apart.scored, apart.unscored, apart.patients)
                 differences += [self._row(_minus(pair), name, (two.value,), two, counts) for name, two in apart.estimates.items()]
             else:

@@ -79,7 +79,7 @@ class Paired:
             )
         ]
         counts = [[len(self.sheet.numbers.seeds.get(arm, ())) for arm in pair] for pair in self.sheet.experiment.pairs]
-        if any(1 in pair and max(pair) > 1 for pair in counts):
+        if any(1 in pair and max(pair) > 1 and self._count(*of) > 1 for of, pair in zip(self.sheet.experiment.pairs, counts, strict=True)):
             notes.append(Note("Where one of a pair was run once, each seed of the other is set against that one run: the difference is to it alone."))
         return notes
 
@@ -130,9 +130,15 @@ class Paired:
     def _tested(self) -> str:
         """How p-values come about: of the interval's own distribution over seeds, by swapping reports where there is one run of each."""
         pairs = [pair for pair in self.sheet.experiment.pairs if pair not in self.gone]
-        several = {max(len(self.sheet.numbers.seeds.get(arm, ())) for arm in pair) > 1 for pair in pairs}
+        several = {self._count(*pair) > 1 for pair in pairs}
         by_seeds, by_swaps = "of the same distribution as the interval", "reports swapped at random by patients"
         return by_seeds if several == {True} else by_swaps if several == {False} else f"{by_seeds}, or {by_swaps} where each of a pair was run once"
+
+    def _count(self, first: str, second: str) -> int:
+        """How many differences a pair's is the mean of: as many as its arms have seeds in common, which may be fewer than either has."""
+        seeds = self.sheet.numbers.seeds
+        known = [seeds[name] for name in (_minus((first, second)), _minus((second, first))) if name in seeds]
+        return len(known[0]) if known else max(len(seeds.get(arm, ())) for arm in (first, second))
 
     def _corrected(self, correction: Callable[[Sequence[float]], list[float]]) -> dict[Key, float]:
         p_values = correction([math.nan if row.p_value is None else row.p_value for row, _ in self.found])

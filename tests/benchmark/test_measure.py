@@ -134,6 +134,16 @@ def test_an_arm_that_was_trained_once_stands_against_each_training_of_the_other(
     assert (turned.value, turned.p_value) == (-row.value, row.p_value)
 
 
+def test_one_that_lost_all_trainings_but_one_is_set_against_the_training_of_that_seed_alone(arms: dict[str, list[ArmRun]]) -> None:
+    """As if nobody had trained the other with further seeds; its own number is still that of all of them."""
+    left = {"good": arms["good"], "bad": arms["bad"][1:2]}
+    found = measure(left, [("good", "bad")], CONFIG, titles=TITLES, trained=("good", "bad"))
+    both = measure({arm: runs[1:2] for arm, runs in arms.items() if arm != "once"}, [("good", "bad")], CONFIG, titles=TITLES)
+    assert found.seeds == {"good": (1, 2, 3), "bad": (2,), "good - bad": (2,)}
+    assert repr(found.differences) == repr(both.differences)
+    assert len(found.of_seeds("good", "rouge_l", "f1")) == 3
+
+
 def test_a_report_that_failed_is_no_score_and_the_counts_are_those_of_the_worst_seed(arms: dict[str, list[ArmRun]]) -> None:
     model = RunFolder(arms["good"][1].folder).model("good")
     reports = model.reports()
