@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from benchmark.cli_gate import gate
 from benchmark.cli_paper import paper
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(paper)  # without a name: its commands stand beside those below
+app.add_typer(gate)
 
 Models = Annotated[
     list[str],

@@ -45,6 +45,7 @@ FLOORS = {
     "case_picture": 4,
     "margins": 4,
     "experiments": 4,
+    "gate": 4,
     "figures": 4,
     "consistency": 1,
     "outcomes": 4,
@@ -64,6 +65,8 @@ FLOORS = {
     "shows": 5,
     "cli": 5,
     "cli_paper": 5,
+    "cli_gate": 5,
+    "shows_gate": 5,
     "shows_paper": 5,
     "__main__": 5,
 }
