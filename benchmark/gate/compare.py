@@ -279,7 +279,7 @@ def _numbers(
                     continue
                 if not (looks["is_headline"] or is_lesion or number in bounded):
                     continue
-                direction = looks["direction"] or "higher"
+                direction: Literal["higher", "lower"] = "lower" if looks["direction"] == "lower" else "higher"
                 p_not_worse = difference.p_not_below if direction == "higher" else difference.p_not_above
                 found.append(
                     Compared(

@@ -60,7 +60,7 @@ def markdown(gate: Gate) -> str:
         "",
         f"Base `{gate.base}`, head `{gate.head}`; differences are head minus base, paired by patient, {100 - 100 * gate.alpha:g} % intervals.",
     ]
-    lines += [power_line(gate), *(escaped(note) for note in gate.notes)]
+    lines += map(escaped, (power_line(gate), *gate.notes))
     return "\n".join(lines) + "\n"
 
 

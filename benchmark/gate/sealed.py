@@ -75,7 +75,8 @@ def read_sealed(folder: Path) -> SealedRun:
 def _config(said: Mapping[str, Any]) -> RunConfig:
     """The configuration as ``run.json`` has it; a setting that the version of then did not know has its default."""
     known = {one.name for one in fields(RunConfig)}
-    return RunConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name in known})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items() if name in known}
+    return RunConfig(**values)
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
