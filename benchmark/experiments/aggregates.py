@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from benchmark.experiments.claims import Verdict, claims_csv, claims_in_print, claims_table, pairs_of_claims, verdicts, with_verdicts
+from benchmark.experiments.claim_sentences import claims_csv, claims_table, sentence, with_verdicts
+from benchmark.experiments.claims import Verdict, claims_in_print, pairs_of_claims, verdicts
 from benchmark.experiments.definitions import Experiment
 from benchmark.experiments.layouts import table_of
 from benchmark.experiments.numbers import Numbers
@@ -86,7 +87,7 @@ def _page(
         yield f"The table: {files}."
         yield ""
         for verdict in found[one.name]:
-            yield f"- {verdict.sentence}"
+            yield f"- {sentence(verdict)}"
         if found[one.name]:
             yield ""
         for file in pictures[one.name]:

@@ -58,6 +58,7 @@ class Sheet:
             level=numbers.level,
             draws=numbers.draws,
             brackets=_said_of_intervals(self),
+            has_seeds=any(len(numbers.seeds.get(arm, ())) > 1 for arm in self.measured),
         )
 
     @cached_property
@@ -100,16 +101,17 @@ class Sheet:
         return line.title or self.numbers.titles.get(line.arm, line.arm)
 
     def pair(self, first: str, second: str) -> str:
-        """A pair as this table calls its arms; of an arm with several lines, the one in the group of the other."""
+        """A pair as this table calls its arms: ``Full resolution − 64 px``."""
+        return " − ".join(self.called(first, second))
+
+    def called(self, first: str, second: str) -> tuple[str, str]:
+        """Two arms as this table calls them; of an arm with several lines, the one in the group of the other."""
         lines = self.experiment.lines
         groups = [{line.group for line in lines if line.arm == arm} for arm in (first, second)]
         shared = groups[0] & groups[1]
-        labels = []
-        for arm in (first, second):
-            own = [line for line in lines if line.arm == arm]
-            chosen = next((line for line in own if line.group in shared), next(iter(own), Line(arm)))
-            labels.append(self.label(chosen))
-        return " − ".join(labels)
+        of_arms = ([line for line in lines if line.arm == arm] or [Line(arm)] for arm in (first, second))
+        one, other = (self.label(next((line for line in own if line.group in shared), own[0])) for own in of_arms)
+        return one, other
 
     def seed_by_seed(self, first: str, second: str, one: Wanted, digits: int = DIGITS) -> str:
         """The difference of each seed, ``+0.041 −0.006``; nothing where there is but one."""
@@ -137,8 +139,8 @@ def _said_of_intervals(sheet: Sheet) -> str:
     which = "; ".join(", ".join(map(str, one)) for one in seeds)
     said = (
         f"Means over {_span(several.values())} trainings (seeds {which}). In brackets: {level} over patients and seeds: for other patients and for "
-        f"another start of the training (Student's t of the patients' part, from {draws}, and of the seeds' part). They are symmetric, and "
-        "may leave what a number can be."
+        f"another start of the training (Student's t of the patients' part, from {draws}, and of the seeds' part). They are symmetric, but "
+        "for what would leave the range of a number whose range is known."
     )
     alone = [sheet.names[arm] for arm in counts if arm not in several]
     return f"{said} One run, hence over patients alone: {', '.join(alone)}." if alone else said

@@ -101,6 +101,8 @@ class Material:
     """``dataset/split``"""
     brackets: str = ""
     """what intervals are over, in a whole sentence, where they are not of the bootstrap alone"""
+    has_seeds: bool = False
+    """intervals are over trainings too, and not those that were simulated for the bootstrap of patients"""
 
     def row(self, model: str, metric: str, value_name: str) -> Row | None:
         """The number of a model, if there is one."""
@@ -361,7 +363,8 @@ def _cautions(given: Material, shown: Sequence[Row]) -> list[Note]:
     few = min(scored or {given.counts.get(who, FEW_PATIENTS)})
     if 0 < few < FEW_PATIENTS:
         only = f"Only {said_count(few, who)}" if len(scored) < 2 else f"Some numbers here are of {said_count(few, who)} only"
-        notes.append(Note(f"{only}: of 95 % intervals, 92 in 100 hold the truth for 20 patients, 89 for 10 (simulated)."))
+        coverage = "" if given.has_seeds else ": of 95 % intervals, 92 in 100 hold the truth for 20 patients, 89 for 10 (simulated)"
+        notes.append(Note(f"{only}{coverage}."))
     metrics = {row.metric for row in shown if row.value_name.endswith(("f1", "precision", "recall")) and row.metric.partition(":")[0] == "lesions"}
     models = set(given.measured())
     lowest: dict[str, float] = {}  # of whichever model was scored on the fewest: the order of models changes no note
@@ -369,11 +372,14 @@ def _cautions(given: Material, shown: Sequence[Row]) -> list[Note]:
         if row.metric in metrics and row.model in models and row.value_name.endswith(".support") and row.value > 0:
             lowest[row.value_name] = min(row.value, lowest.get(row.value_name, row.value))
     if rare := sum(support < FEW_POSITIVES for support in lowest.values()):
-        alone, averaged, otherwise = (96, 93, "") if given.interval == "bca" else (92, 89, "; --interval bca: 96 and 93")
-        notes.append(
-            Note(
-                f"Lesions with fewer than {FEW_POSITIVES} positive references: {rare}. Of 95 % intervals, {alone} in 100 hold the truth for the F1 "
-                f"of a lesion with 5, {averaged} for a macro F1 over several such lesions (simulated{otherwise})."
-            )
-        )
+        notes.append(Note(f"Lesions with fewer than {FEW_POSITIVES} positive references: {rare}.{'' if given.has_seeds else _coverage(given)}"))
     return notes
+
+
+def _coverage(given: Material) -> str:
+    """How often intervals of rare lesions hold the truth; another kind is advised only where there is a choice."""
+    alone, averaged, otherwise = (96, 93, "") if given.interval == "bca" else (92, 89, "; --interval bca: 96 and 93")
+    return (
+        f" Of 95 % intervals, {alone} in 100 hold the truth for the F1 of a lesion with 5, {averaged} for a macro F1 over several such lesions "
+        f"(simulated{'' if given.brackets else otherwise})."
+    )

@@ -141,6 +141,20 @@ def test_an_arm_that_was_run_once_is_named_beside_those_that_were_trained_severa
     assert "not measured" in said
 
 
+def test_what_was_simulated_of_patients_alone_is_not_said_of_intervals_over_seeds():
+    """Nor is another kind of interval advised: ``reproduce`` has no choice of one."""
+    rows = {count: numbers({"base": (0.3, 0.4)[:count]}, positives=4) for count in (1, 2)}
+    few = {count: replace(one, rows=tuple(replace(row, patients=12) for row in one.rows)) for count, one in rows.items()}
+    said = {count: text(table_of(experiment("lesions", "base"), one)) for count, one in few.items()}
+    for one in said.values():
+        assert "Only 12 patients" in one
+        assert "Lesions with fewer than 10 positive references: 14." in one
+        assert "--interval" not in one
+    assert "92 in 100 hold the truth for 20 patients" in said[1]
+    assert "92 in 100 hold the truth for the F1 of a lesion with 5, 89 for a macro F1 over several such lesions (simulated)." in said[1]
+    assert "hold the truth" not in said[2]
+
+
 def test_best_and_second_go_by_the_printed_digits_and_a_tie_is_nobodys_win():
     """0.3904 and 0.3896 print alike in three digits and in two: among two arms neither is best, above a third both are."""
     tied = {"a": (0.3904,), "b": (0.3896,)}
