@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 from benchmark.consistency import arithmetic, form
 from benchmark.consistency.claims import Claims, read_claims
 from benchmark.consistency.findings import CHECKS, Checked, CheckName, Finding
-from benchmark.consistency.printed import PrintedTable, UnreadableTable, read_table
+from benchmark.consistency.printed import PrintedTable, read_table
+from benchmark.consistency.sources import known_keys
 from benchmark.consistency.told import Told, check_claims, check_definitions, check_same, hold_against
 from benchmark.records import UserError
 
 CLAIMS_FILE = "claims.toml"
-SOURCES_FILE = "sources.json"
 ENDINGS = (".csv", ".tsv")
 
 
@@ -52,7 +51,7 @@ def check_files(paths: Sequence[Path], claims: Path | None = None, keys: Sequenc
         raise UserError(f"{', '.join(str(path) for path in paths)}: no table in it; name CSV files or a folder of them")
     if twice := sorted({file.stem for file in files if [other.stem for other in files].count(file.stem) > 1}):
         raise UserError(f"two files are called {twice[0]}, and claims go by that name; check them one after the other")
-    tables = [read_table(file, [*keys] or _known_keys(file)) for file in files]
+    tables = [read_table(file, keys or known_keys(file)) for file in files]
     beside = files[0].parent / CLAIMS_FILE
     said = read_claims(claims) if claims else read_claims(beside) if beside.is_file() else Claims()
     return check_tables(tables, said)
@@ -117,17 +116,3 @@ def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
     return [path]
-
-
-def _known_keys(file: Path) -> list[str]:
-    """The key columns as ``sources.json`` beside the file names them; none where there is no such file or it does not speak of this one."""
-    sources = file.parent / SOURCES_FILE
-    if not sources.is_file():
-        return []
-    try:
-        keys = json.loads(sources.read_text(encoding="utf-8-sig"))["files"][file.name]["keys"]
-    except (KeyError, TypeError):
-        return []
-    except ValueError as error:
-        raise UnreadableTable(f"{sources}: not JSON ({error}); mend that place, or move the file away") from None
-    return [str(key) for key in keys] if isinstance(keys, list) else []

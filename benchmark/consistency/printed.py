@@ -25,8 +25,12 @@ KNOWN_NUMBERS = frozenset({*SHARES, *AXES, TOTAL})
 
 AVERAGES = frozenset({"average", "avg", "mean", "macro", "macro average", "macro avg", "macro mean"})
 """words of a line that is the mean of other lines"""
-OTHER_SUMMARIES = frozenset({"average", "avg", "mean", "macro", "micro", "weighted", "overall", "median", "std", "sd"})
+SUMMARIES = frozenset({"average", "avg", "mean", "macro", "micro", "weighted", "overall", "median", "std", "sd"})
 """first words of a line that sums others up in whatever way: no mean is made of it"""
+ALL = "all"
+"""sums up, too, but alone: "all 29" is a level of its own"""
+MICRO = "micro"
+"""first word of a line of counts that were pooled: its F1 is that of its P and R"""
 NOT_GIVEN = frozenset({"-", "–", "—", "n/a", "na", "nan"})
 """cells, in lower case, that say themselves that there is no number"""
 
@@ -86,7 +90,12 @@ class Row:
     @property
     def is_summary(self) -> bool:
         """Made of other rows, in whatever way."""
-        return any(_words(cell).partition(" ")[0] in OTHER_SUMMARIES for cell in self.keys.values())
+        return any(is_summary(cell) for cell in self.keys.values())
+
+    @property
+    def is_micro(self) -> bool:
+        """Of pooled counts."""
+        return any(_words(cell).partition(" ")[0] == MICRO for cell in self.keys.values())
 
     @property
     def name(self) -> str:
@@ -115,6 +124,12 @@ def is_average(cell: str) -> bool:
     return _words(cell) in AVERAGES
 
 
+def is_summary(cell: str) -> bool:
+    """Whether a key cell names what is made of other rows, in whatever way."""
+    words = _words(cell)
+    return words == ALL or words.partition(" ")[0] in SUMMARIES
+
+
 def _words(cell: str) -> str:
     """``Macro-average`` -> ``macro average``."""
     return " ".join(re.findall(r"[a-z0-9]+", cell.lower()))
@@ -122,26 +137,38 @@ def _words(cell: str) -> str:
 
 def read_table(path: Path, keys: Sequence[str] = ()) -> PrintedTable:
     """The table in a file; ``keys`` names the key columns where they look like numbers. Raises ``UnreadableTable``."""
-    header, lines = _read_lines(path)
+    header, lines = read_lines(path)
     if unknown := [key for key in keys if key not in header]:
         raise UnreadableTable(f"{path}, line 1: no column {unknown[0]!r} to name a row; its columns are {', '.join(header)}")
     if "metric" in header and "value" in header:
         return _long_form(path, header, lines, keys)
     chosen = tuple(keys) or tuple(header[: _first_number(header, lines)])
-    numbers = [name for name in header if name not in chosen and _is_of_numbers(name, [line.cells[name] for line in lines])]
-    if not numbers:
-        raise UnreadableTable(f"{path}: no column of numbers among {', '.join(header)}; after the columns that say what a row is, numbers are needed")
+    numbers = columns_of_numbers(path, [name for name in header if name not in chosen], lines)
     remarks = [name for name in header if name not in chosen and name not in numbers]
-    return PrintedTable(path.stem, path, chosen, tuple(numbers), tuple(_row(path, line, chosen, numbers, remarks) for line in lines))
+    return PrintedTable(path.stem, path, chosen, numbers, tuple(_row(path, line, chosen, numbers, remarks) for line in lines))
 
 
 @dataclass(frozen=True)
-class _Line:
+class FileLine:
+    """One line of a file, of which nothing is known yet but its columns."""
+
     number: int
+    """from 1"""
     cells: Mapping[str, str]
+    """column -> text"""
 
 
-def _read_lines(path: Path) -> tuple[list[str], list[_Line]]:
+def columns_of_numbers(path: Path, names: Sequence[str], lines: Sequence[FileLine]) -> tuple[str, ...]:
+    """Those of the columns that hold numbers; the others are remarks. Raises ``UnreadableTable`` where there is none."""
+    numbers = tuple(name for name in names if _is_of_numbers(name, [line.cells[name] for line in lines]))
+    if not numbers:
+        columns = ", ".join(lines[0].cells)
+        raise UnreadableTable(f"{path}: no column of numbers among {columns}; after the columns that say what a row is, numbers are needed")
+    return numbers
+
+
+def read_lines(path: Path) -> tuple[list[str], list[FileLine]]:
+    """The header and the lines of a file, each with a cell for each column. Raises ``UnreadableTable``."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -159,22 +186,22 @@ def _read_lines(path: Path) -> tuple[list[str], list[_Line]]:
     filled = [(number, cells) for number, cells in read if any(cells)]
     if len(filled) < 2:
         raise UnreadableTable(f"{path}: {'nothing' if not filled else 'only a header'} in it; a header and rows are needed")
-    header = [_known_name(name) for name in filled[0][1]]
+    header = [known_name(name) for name in filled[0][1]]
     if twice := [name for name, count in Counter(header).items() if count > 1]:
         raise UnreadableTable(f"{path}, line {filled[0][0]}: {header.count(twice[0])} columns are called {twice[0]!r}; give each its own name")
     for number, cells in filled[1:]:
         if len(cells) != len(header):
             raise UnreadableTable(f"{path}, line {number}: {len(cells)} cells, and the header has {len(header)}; mend that line")
-    return header, [_Line(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
+    return header, [FileLine(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
 
 
-def _known_name(name: str) -> str:
+def known_name(name: str) -> str:
     """``F1``, ``ROUGE-L`` and ``Clinical accuracy`` as we write them; any other name as it stands."""
     plain = _words(name).replace(" ", "_")
     return plain if plain in KNOWN_NUMBERS | {"metric", "value"} else name
 
 
-def _first_number(header: Sequence[str], lines: Sequence[_Line]) -> int:
+def _first_number(header: Sequence[str], lines: Sequence[FileLine]) -> int:
     """The place of the first column of numbers; the first column is never one, since something must say what a row is about."""
     places = range(1, len(header))
     return next((place for place in places if _is_of_numbers(header[place], [line.cells[header[place]] for line in lines])), len(header))
@@ -186,20 +213,20 @@ def _is_of_numbers(name: str, cells: Sequence[str]) -> bool:
     return name in KNOWN_NUMBERS or 2 * sum(_NUMBER.fullmatch(_bare(cell)[0]) is not None for cell in filled) > len(filled)
 
 
-def _row(path: Path, line: _Line, keys: Sequence[str], numbers: Sequence[str], remarks: Sequence[str]) -> Row:
+def _row(path: Path, line: FileLine, keys: Sequence[str], numbers: Sequence[str], remarks: Sequence[str]) -> Row:
     is_derived = any(line.cells[name].lower().startswith("derived") for name in remarks)
-    cells = {name: cell for name in numbers if (cell := _cell(path, line.number, name, line.cells[name], is_derived=is_derived)) is not None}
+    cells = {name: cell for name in numbers if (cell := read_cell(path, line.number, name, line.cells[name], is_derived=is_derived)) is not None}
     return Row(line.number, {key: line.cells[key] for key in keys}, cells, tuple(name for name in numbers if not line.cells[name]))
 
 
-def _long_form(path: Path, header: Sequence[str], lines: Sequence[_Line], keys: Sequence[str]) -> PrintedTable:
+def _long_form(path: Path, header: Sequence[str], lines: Sequence[FileLine], keys: Sequence[str]) -> PrintedTable:
     """One number a line: ``metric`` names it, ``value`` is it, the columns before ``value`` say of what, those behind it are remarks."""
     chosen = tuple(name for name in keys or header[: header.index("value")] if name not in {"metric", "value"})
     remarks = [name for name in header if name not in {*chosen, "metric", "value"}]
     found: dict[tuple[str, ...], list[Row]] = {}
     for line in lines:
-        metric = _known_name(line.cells["metric"])
-        as_wide = _Line(line.number, {**line.cells, metric: line.cells["value"]})
+        metric = known_name(line.cells["metric"])
+        as_wide = FileLine(line.number, {**line.cells, metric: line.cells["value"]})
         one = _row(path, as_wide, chosen, [metric], remarks)
         same = found.setdefault(tuple(one.keys.values()), [])
         # A number that stands there twice opens a row of its own, which is then found to be a duplicate.
@@ -209,11 +236,12 @@ def _long_form(path: Path, header: Sequence[str], lines: Sequence[_Line], keys: 
         else:
             before = same[place]
             same[place] = Row(before.line, before.keys, {**before.cells, **one.cells}, (*before.empty, *one.empty))
-    numbers = tuple(dict.fromkeys(_known_name(line.cells["metric"]) for line in lines))
+    numbers = tuple(dict.fromkeys(known_name(line.cells["metric"]) for line in lines))
     return PrintedTable(path.stem, path, chosen, numbers, tuple(row for same in found.values() for row in same))
 
 
-def _cell(path: Path, line: int, name: str, text: str, *, is_derived: bool) -> Cell | None:
+def read_cell(path: Path, line: int, name: str, text: str, *, is_derived: bool = False) -> Cell | None:
+    """The number in a cell, without the marks of print; None where there is none. Raises ``UnreadableTable``."""
     if not text or text.lower() in NOT_GIVEN:
         return None
     bare, is_bold = _bare(text)

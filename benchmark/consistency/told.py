@@ -39,20 +39,26 @@ class Comparison:
     """whether the relation holds between them; tie = it would if equal were enough"""
     beside: str = ""
     """what else the table tells of a tie"""
+    is_lower: bool = False
+    """the first is said to be lower: who is lowest stands against it, not who is highest"""
 
     @property
     def by(self) -> Decimal:
-        """First minus the highest of the others."""
-        return self.first.value - max(cell.value for _, cell in self.others)
+        """First minus the highest of the others, or minus the lowest where it is said to be lower."""
+        values = [cell.value for _, cell in self.others]
+        return self.first.value - (min(values) if self.is_lower else max(values))
 
     @property
     def text(self) -> str:
-        """``Mass f1 0.02 against 0.23 (base)``: with every other that is as high, or the highest."""
-        highest = max(cell.value for _, cell in self.others)
-        level = min(self.first.value, highest)
-        named = ", ".join(f"{cell.text} ({name})" for name, cell in sorted(self.others, key=lambda one: -one[1].value) if cell.value >= level)
-        place = 1 + sum(cell.value > self.first.value for _, cell in self.others)
-        rank = f", rank {place} of {1 + len(self.others)}" if place > 1 and len(self.others) > 1 else ""
+        """``Mass f1 0.02 against 0.23 (base)``: with every other that is as high, or the highest; as low, or the lowest, where that is said."""
+        sign = -1 if self.is_lower else 1
+        others = sorted(((sign * cell.value, cell.text, name) for name, cell in self.others), key=lambda one: -one[0])
+        mine = sign * self.first.value
+        level = min(mine, others[0][0])
+        named = ", ".join(f"{text} ({name})" for value, text, name in others if value >= level)
+        place = 1 + sum(value > mine for value, _, _ in others)
+        rank = f", rank {place} of {1 + len(others)}" if place > 1 and len(others) > 1 else ""
+        rank += " from below" if rank and self.is_lower else ""
         return " ".join(filter(None, (self.row, self.number, self.first.text, "against", named))) + rank + self.beside
 
 
@@ -99,7 +105,7 @@ def check_claims(told: Sequence[Told]) -> Checked:
         parts += [f"Not in {len(fails)}: " + "; ".join(comparison.text for comparison in fails) + "."] if fails else []
         parts += [f"A tie, no win, in {len(ties)}: " + "; ".join(comparison.text for comparison in ties) + "."] if ties else []
         ahead = sorted({comparison.by for comparison in one.of("holds")})
-        if ahead and one.claim.relation == "higher" and len(one.claim.numbers) == 1:
+        if ahead and one.claim.relation in ("higher", "lower") and len(one.claim.numbers) == 1:
             parts.append(f"Where it holds, it is by {ahead[0]:+}{f' to {ahead[-1]:+}' if len(ahead) > 1 else ''}.")
         claim, rows = one.claim, list(dict.fromkeys(comparison.row for comparison in exceptions if comparison.row))
         names = ", ".join(dict.fromkeys(claim.table_of(selector) for selector in (claim.first, *claim.second)))
@@ -173,7 +179,7 @@ def _hold(claims: Claims, claim: Claim, tables: Mapping[str, PrintedTable]) -> T
                 continue
             outcome = _outcome(claim, first.cells[number].value, [cell.value for _, cell in beside])
             tie = _of_rows(tables[claim.table_of(claim.first)], first, others, keys, number) if outcome == "tie" else ""
-            comparisons.append(Comparison(name, number, first.cells[number], tuple(beside), outcome, tie))
+            comparisons.append(Comparison(name, number, first.cells[number], tuple(beside), outcome, tie, claim.relation == "lower"))
     return Told(claim, tuple(comparisons), tuple(missing))
 
 

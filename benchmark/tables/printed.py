@@ -1,7 +1,8 @@
 """Printed tables, in the digits of print: read from CSV files with a ``sources.json`` beside them, and laid out as the paper has them.
 
-Ours are in ``results/reported``; a folder of one's own has the same shape. ``sources.json`` has, of all files, ``citation`` and ``short``, and under
-``files`` of each its ``table`` (number), ``what`` (stands in it) and ``keys`` (the columns that name a line). What else it may say:
+Ours are in ``results/reported``, whose README says what shape a file has (``consistency.printed`` reads it); a folder of one's own has the same.
+``sources.json`` has, of all files, ``citation`` and ``short``, and under ``files`` of each its ``table`` (number), ``what`` (stands in it) and
+``keys`` (the columns that name a line). What else it may say:
 
     data, labeller, datasets   what the numbers were measured on and with; registered datasets that are these data
     models                     registered name -> the name in print
@@ -18,14 +19,14 @@ What is best is worked out from the printed digits, never copied: a tie is told 
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmark.consistency.printed import FileLine, UnreadableTable, columns_of_numbers, is_summary, known_name, read_cell, read_lines
+from benchmark.consistency.sources import SOURCES_FILE, read_sources
 from benchmark.places import shipped
 from benchmark.records import UserError
 from benchmark.tables.table import Block, Cell, Column, Line, Note, Quoted, Table
@@ -33,16 +34,10 @@ from benchmark.tables.table import Block, Cell, Column, Line, Note, Quoted, Tabl
 NOT_PRINTED = "—"
 ABREAST = 5
 """keys side by side: with three numbers each, what a page holds"""
-SUMMARIES = ("average", "mean", "macro", "micro", "all")
-"""lines that sum the others up, by their key"""
 TOLD_TIES = 20
 """more than that are counted, not listed"""
 LAYOUTS = {"down": 1, "across": 2, "groups": 2, "curve": 2}
 """layout -> how many keys it is of"""
-
-
-class UnreadablePrint(UserError):
-    """A file of printed numbers, or its ``sources.json``, is not as it should be."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,9 @@ class Printed:
     keys: tuple[str, ...]
     """columns that name a line"""
     lines: tuple[Mapping[str, str], ...]
-    """column -> what is printed, digit by digit, in the order of print"""
+    """column -> what is printed, digit by digit and without marks, in the order of print; empty where no number is"""
+    numbers: tuple[str, ...]
+    """the columns that are numbers, in the order of print"""
     title: str = ""
     """in words"""
     data: str = ""
@@ -83,11 +80,6 @@ class Printed:
     """the column that says where a number stands; empty = all in the table"""
     lower: tuple[str, ...] = ()
     """columns that are better the lower they are"""
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """The columns that are numbers, in the order of print."""
-        return tuple(name for name in self.lines[0] if name not in (*self.keys, *self.flags, self.origin))
 
     @property
     def reference(self) -> str:
@@ -117,37 +109,47 @@ def reported_folder() -> Path:
 
 
 def printed_names(folder: Path | None = None) -> tuple[str, ...]:
-    """The tables of a folder, in the order of its ``sources.json``. Raises ``UnreadablePrint``."""
+    """The tables of a folder, in the order of its ``sources.json``. Raises ``UnreadableTable``."""
     return tuple(name.removesuffix(".csv") for name in _sources(folder or reported_folder())["files"])
 
 
 def read_printed(name: str, folder: Path | None = None) -> Printed:
-    """One table of a folder, the paper's if none is given. Raises ``UnreadablePrint``."""
+    """One table of a folder, the paper's if none is given. Raises ``UnreadableTable``."""
     folder = folder or reported_folder()
     sources, file = _sources(folder), folder / f"{name}.csv"
     if file.name not in sources["files"]:
         raise UserError(f"no printed table {name!r}; {folder} has {', '.join(printed_names(folder))}")
     about = sources["files"][file.name]
+    keys, flags, lower = (tuple(map(known_name, about.get(what, ()))) for what in ("keys", "flags", "lower"))
+    origin = known_name(about.get("origin", ""))
+    if not file.exists():
+        raise UnreadableTable(f"{SOURCES_FILE} speaks of {file}, which is not there; put it there, or take it out of {SOURCES_FILE}")
+    header, lines = read_lines(file)
+    words = [*keys, *flags, *([origin] if origin else [])]
+    if lacking := [one for one in (*words, *lower) if one not in header]:
+        raise UnreadableTable(f"{file} is to have the column {lacking[0]!r}, and has {', '.join(header)}; mend it, or sources.json")
+    numbers = columns_of_numbers(file, [one for one in header if one not in words], lines)
     found = Printed(
         name,
         about["table"],
         about.get("what", ""),
         sources["citation"],
         sources["short"],
-        tuple(about["keys"]),
-        _lines(file),
+        keys,
+        tuple({**{one: line.cells[one] for one in words}, **{one: _text(file, line, one) for one in numbers}} for line in lines),
+        numbers,
         about.get("title") or about.get("what", "").partition(":")[0].partition(".")[0],
         sources.get("data", ""),
         sources.get("labeller", ""),
         tuple(sources.get("datasets", ())),
         sources.get("models", {}),
-        {**sources.get("words", {}), **about.get("words", {})},
-        about.get("layout") or ("down" if len(about["keys"]) == 1 else "across"),
-        tuple(about.get("flags", ())),
-        about.get("origin", ""),
-        tuple(about.get("lower", ())),
+        {spelt: word for one, word in {**sources.get("words", {}), **about.get("words", {})}.items() for spelt in (one, known_name(one))},
+        about.get("layout") or ("down" if len(keys) == 1 else "across"),
+        flags,
+        origin,
+        lower,
     )
-    _check(found, file)
+    _check(found, file, lines)
     return found
 
 
@@ -165,7 +167,7 @@ def printed_table(printed: Printed) -> Table:
         second = "; underlined, where the format can: second of three or more" if _has_seconds(blocks) else ""
         notes.append(Note(f"Bold: highest as printed{lower}{second}. Worked out from the digits, whatever was bold in print."))
         notes += _told(ties)
-    return Table(printed.name, printed.title, printed.number, quoted, tuple(notes), (), is_laid_out_as_csv=True)
+    return Table(printed.name, printed.title, printed.number, quoted, tuple(notes), (), is_laid_out_as_csv=True, citation=printed.reference)
 
 
 _Layout = tuple[list[Block], list[str], list[Note]]
@@ -181,7 +183,7 @@ def _down(printed: Printed) -> _Layout:
     for place, line in enumerate(printed.lines):
         cells = [_cell(line[name], ranks[name][place]) for name in printed.numbers]
         flags = [printed.word(line[flag]) for flag in printed.flags]
-        lines.append(Line(printed.word(line[key]), (*flags, *cells), is_summary=_sums_up(line[key])))
+        lines.append(Line(printed.word(line[key]), (*flags, *cells), is_summary=is_summary(line[key])))
     labels = [printed.word(line[key]) for line in printed.lines]
     ties = [_tie(printed, name, [line[name] for line in printed.lines], ranks[name], labels) for name in printed.numbers]
     return [Block(columns, tuple(lines))], [tie for tie in ties if tie], []
@@ -204,7 +206,7 @@ def _across(printed: Printed) -> _Layout:
     for part in (heads[start : start + ABREAST] for start in range(0, len(heads), ABREAST)):
         columns = (_words(printed, down), *(_number(printed, name, printed.word(head)) for head in part for name in printed.numbers))
         lines = [
-            Line(printed.word(label), tuple(cells[label, head, name] for head in part for name in printed.numbers), is_summary=_sums_up(label))
+            Line(printed.word(label), tuple(cells[label, head, name] for head in part for name in printed.numbers), is_summary=is_summary(label))
             for label in printed.values(down)
         ]
         blocks.append(Block(columns, tuple(lines), "" if len(heads) <= ABREAST else ", ".join(map(printed.word, part))))
@@ -254,7 +256,7 @@ def ranked(texts: Sequence[str], *, is_lower: bool = False) -> list[Literal[0, 1
 
     What ties for the best is 1, each of it. Zero is nobody's best where high is good.
     """
-    values = [_decimal(text) for text in texts]
+    values = [Decimal(text) if text else None for text in texts]
     there = [value for value in values if value is not None]
     order = sorted({value for value in there if is_lower or value > 0}, reverse=not is_lower)
     if len(set(there)) < 2 or not order:
@@ -270,7 +272,7 @@ def _tie(printed: Printed, name: str, texts: Sequence[str], ranks: Sequence[int]
     what = f"{of} {printed.word(name)}".strip()
     if len(best) > 1:
         return f"{what} {texts[best[0]]} ({', '.join(labels[place] for place in best)})"
-    is_tie_of_all = not best and len(there) > 1 and len({_decimal(text) for text in there}) == 1 and (_decimal(there[0]) or 0) != 0
+    is_tie_of_all = not best and len(there) > 1 and len({Decimal(text) for text in there}) == 1 and Decimal(there[0]) != 0
     return f"{what} {there[0]} (all alike, none bold)" if is_tie_of_all else ""
 
 
@@ -297,68 +299,33 @@ def _cell(text: str, rank: Literal[0, 1, 2]) -> Cell:
     return Quoted(text, rank) if text else NOT_PRINTED
 
 
-def _sums_up(label: str) -> bool:
-    return label.casefold() in SUMMARIES
-
-
-def _decimal(text: str) -> Decimal | None:
-    """The number, exactly; None where there is none."""
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
+def _text(file: Path, line: FileLine, name: str) -> str:
+    """What is printed in a cell; nothing where it is empty or says that there is no number."""
+    cell = read_cell(file, line.number, name, line.cells[name])
+    return cell.text if cell else ""
 
 
 def _sources(folder: Path) -> dict[str, Any]:
-    """What ``sources.json`` of a folder says, found to have what every file needs. Raises ``UnreadablePrint``."""
-    file = folder / "sources.json"
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnreadablePrint(
-            f"printed tables are CSV files with a sources.json beside them, and {file} cannot be read ({error.strerror}); "
-            "write one: citation, short, and under files of each its table, what and keys"
-        ) from error
-    except ValueError as error:
-        raise UnreadablePrint(f"{file} is no JSON ({error}); mend it there") from error
-    lacking = [name for name in ("citation", "short", "files") if not isinstance(found, dict) or not found.get(name)]
-    if not lacking:
-        lacking = [f"{name} of {each}" for each, about in found["files"].items() for name in ("table", "keys") if not about.get(name)]
+    """What ``sources.json`` of a folder says, found to have what printing needs. Raises ``UnreadableTable``."""
+    found = read_sources(folder)
+    lacking = [name for name in ("citation", "short", "files") if not found.get(name)]
+    lacking = lacking or [f"{name} of {each}" for each, about in found["files"].items() for name in ("table", "keys") if not about.get(name)]
     if lacking:
-        raise UnreadablePrint(f"{file} is to say {lacking[0]}, and does not; add it: README.md of results/reported shows what a source says")
-    return dict(found)
+        file = folder / SOURCES_FILE
+        raise UnreadableTable(f"{file} is to say {lacking[0]}, and does not; add it: README.md of results/reported shows what a source says")
+    return found
 
 
-def _lines(file: Path) -> tuple[dict[str, str], ...]:
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            lines = tuple({name: (value or "").strip() for name, value in line.items() if name} for line in csv.DictReader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UnreadablePrint(f"sources.json beside it names {file}, which cannot be read ({error}); put it there, as CSV in UTF-8") from error
-    if not lines:
-        raise UnreadablePrint(f"{file} has no lines; write one for each number or line of the table, below the names of its columns")
-    return lines
-
-
-def _check(printed: Printed, file: Path) -> None:
-    """Keys, layout and numbers, before anything is laid out. Raises ``UnreadablePrint``."""
-    wanted = [*printed.keys, *printed.flags, *([printed.origin] if printed.origin else []), *printed.lower]
-    if lacking := [name for name in wanted if name not in printed.lines[0]]:
-        raise UnreadablePrint(f"{file} is to have the column {lacking[0]!r}, and has {', '.join(printed.lines[0])}; mend it, or sources.json")
+def _check(printed: Printed, file: Path, lines: Sequence[FileLine]) -> None:
+    """Layout, and a line for each key, before anything is laid out. Raises ``UnreadableTable``."""
     if LAYOUTS.get(printed.layout) != len(printed.keys):
         known = ", ".join(f"{name} (of {count} {'key' if count == 1 else 'keys'})" for name, count in LAYOUTS.items())
-        raise UnreadablePrint(f"{file}: no layout {printed.layout!r} of {len(printed.keys)} keys; sources.json may say {known}")
+        raise UnreadableTable(f"{file}: no layout {printed.layout!r} of {len(printed.keys)} keys; sources.json may say {known}")
     if printed.layout == "curve" and len(printed.numbers) != 1:
-        raise UnreadablePrint(f"{file} is laid out as a curve, of one column of numbers, and has {len(printed.numbers)}; leave the others away")
+        raise UnreadableTable(f"{file} is laid out as a curve, of one column of numbers, and has {len(printed.numbers)}; leave the others away")
     seen: dict[tuple[str, ...], int] = {}
-    for place, line in enumerate(printed.lines, start=2):
-        key = tuple(line[name] for name in printed.keys)
+    for line in lines:
+        key = tuple(line.cells[name] for name in printed.keys)
         if key in seen:
-            raise UnreadablePrint(f"{file}, line {place} has the keys {' and '.join(key)} of line {seen[key]}; keep one of them")
-        seen[key] = place
-        for name in printed.numbers:
-            if line[name] and _decimal(line[name]) is None:
-                raise UnreadablePrint(
-                    f"{file}, line {place}: {name} is {line[name]!r}, which is no number; write it as printed, or nothing where none is printed"
-                )
+            raise UnreadableTable(f"{file}, line {line.number} has the keys {' and '.join(key)} of line {seen[key]}; keep one of them")
+        seen[key] = line.number

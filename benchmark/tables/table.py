@@ -124,6 +124,8 @@ class Block:
     """empty where there is but one"""
     is_quoted: bool = False
     """printed elsewhere, not measured here: set in italics, with a dagger"""
+    model: str = ""
+    """whose numbers these are, where a table has a block for each: in CSV, which has no titles, it gets a column"""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class Note:
     """verbatim, in typewriter"""
     label: str = ""
     """of whom it is, in bold before it"""
+    is_of_data: bool = False
+    """the dataset's own word on what numbers on it are worth: goes first where a table is summed up in a line"""
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,9 @@ class Table:
     false_discovery: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     """the same after Benjamini and Hochberg's"""
     is_laid_out_as_csv: bool = False
-    """its CSV has the lines and columns that a reader sees, not a line for each number: quoted digits are in no other place"""
+    """its CSV has the lines and columns that a reader sees, not a line for each number"""
+    citation: str = ""
+    """of its quoted numbers: a CSV that is laid out has no notes, and says it on each line"""
 
     @property
     def heading(self) -> str:

@@ -189,6 +189,20 @@ def test_an_average_f1_that_is_the_f1_of_averages_is_no_fault_but_told(tmp_path:
     assert not harmonic.faults
 
 
+@pytest.mark.parametrize("label", ["Std", "Weighted avg", "Median", "Overall", "Macro-average", "SD of seeds"])
+def test_the_f1_of_a_line_that_sums_others_up_need_not_be_that_of_its_p_and_r(tmp_path: Path, label: str) -> None:
+    """The mean of two F1s of 0.18 is 0.18, and the F1 of mean P and R 0.50; the deviation of an F1 is not the F1 of deviations either."""
+    rows = "lesion,precision,recall,f1\nx,0.90,0.10,0.18\ny,0.10,0.90,0.18\n"
+    assert not [one for one in check(tmp_path, f"{rows}{label},0.50,0.50,0.18\n").findings if one.check == "f1"]
+    (finding,) = [one for one in check(tmp_path, f"{rows}Micro average,0.50,0.50,0.18\n").findings if one.check == "f1"]
+    assert finding.row == "Micro average", "counts that are pooled have the F1 of their P and R"
+
+
+def test_all_29_regions_are_no_sum_of_the_others(tmp_path: Path) -> None:
+    (finding,) = check(tmp_path, "regions,precision,recall,f1\nall 29,0.90,0.10,0.50\nAll,0.90,0.10,0.50\n").findings
+    assert finding.row == "all 29"
+
+
 def test_a_table_without_rows_to_average_is_told_that_its_f1_may_be_a_mean(tmp_path: Path) -> None:
     (finding,) = check(tmp_path, "model,precision,recall,f1\nours,0.90,0.10,0.30\n").findings
     assert finding.says.endswith("if it is a mean of F1s, call the column macro_f1")
@@ -245,6 +259,22 @@ def test_keys_that_look_like_numbers_are_named_on_the_command_line_or_in_sources
     assert check(tmp_path, text, keys=("fold", "year")).tables[0].keys == ("fold", "year")
     (tmp_path / "sources.json").write_text(json.dumps({"files": {"mine.csv": {"keys": ["fold", "year"]}}}))
     assert found(check(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ('{"files": [}', r"sources\.json is no JSON .*; mend that place"),
+        ('{"keys": ["fold"]}', r"is to have, under files, an object for each CSV file"),
+        ('{"files": {"mine.csv": ["fold"]}}', r"is to say of mine\.csv what is known of it as an object"),
+        ('{"files": {"mine.csv": {"keys": "fold"}}}', r"keys of mine\.csv is 'fold', and a list of its columns is needed"),
+        ('{"files": {"mine.csv": {"keys": ["fould"]}}}', r"no column 'fould' to name a row; its columns are fold, recall"),
+    ],
+)
+def test_sources_that_cannot_be_meant_are_refused_and_not_passed_over(tmp_path: Path, sources: str, said: str) -> None:
+    (tmp_path / "sources.json").write_text(sources)
+    with pytest.raises(UnreadableTable, match=said):
+        check(tmp_path, "fold,recall\n1,0.40\n")
 
 
 def test_semicolons_byte_order_marks_and_marks_of_print_are_read(tmp_path: Path) -> None:
@@ -313,6 +343,16 @@ def test_a_claim_on_most_rows_that_holds_leaves_its_exceptions_as_a_note(tmp_pat
     (finding,) = checked.findings
     assert (checked.told[0].verdict, finding.is_note, finding.row) == ("holds", True, "x")
     assert "x f1 0.50 against 0.50 (b)" in finding.says
+
+
+def test_a_claim_of_lower_names_the_lowest_of_the_others(tmp_path: Path) -> None:
+    """A 0.50, B 0.30, C 0.70: that A is lowest is contradicted by B, whoever is highest."""
+    said = claim("lower", rows="[]").replace('"ours"', '"A"')
+    (finding,) = check(tmp_path, "model,f1\nA,0.50\nB,0.30\nC,0.70\n", said).findings
+    assert finding.says.endswith("Not in 1: f1 0.50 against 0.30 (B), rank 2 of 3 from below.")
+    tied = check(tmp_path, "lesion,model,f1\nx,A,0.30\nx,B,0.30\nx,C,0.70\ny,A,0.10\ny,B,0.30\ny,C,0.20\n", said).findings[0]
+    assert "A tie, no win, in 1: x f1 0.30 against 0.30 (B)." in tied.says
+    assert tied.says.endswith("Where it holds, it is by -0.10.")
 
 
 def test_averages_are_no_lesion(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from benchmark.consistency.printed import UnreadableTable, read_table
 from benchmark.records import UserError
 from benchmark.tables import as_text
-from benchmark.tables.printed import Printed, UnreadablePrint, printed_names, printed_table, ranked, read_printed
+from benchmark.tables.printed import Printed, printed_names, printed_table, ranked, read_printed
 from benchmark.tables.table import Quoted, Table
 from benchmark.tables.terminal import show
 
@@ -259,33 +260,52 @@ def test_a_number_that_is_not_printed_is_a_dash(tmp_path: Path) -> None:
     assert table.blocks[0].lines[1].cells == ("—",)
 
 
+def test_a_file_is_read_as_the_check_of_tables_reads_it(tmp_path: Path) -> None:
+    """Semicolons, marks of print, dashes and names in the spelling of print, and what is no number behind the numbers; digits as they are."""
+    lines = "Model;F1;ROUGE-L;Remark\na;**0.50**;-;good\nb;\\underline{0.40};0.230;\nAverage;0.45;n/a;\n"
+    printed = read_printed("mine", own_folder(tmp_path, lines, {"keys": ["Model"], "words": {"F1": "F-score"}}))
+    checked = read_table(tmp_path / "mine.csv", printed.keys)
+    assert printed.numbers == checked.numbers == ("f1", "rouge_l")
+    for line, row in zip(printed.lines, checked.rows, strict=True):
+        assert {name: line[name] for name in printed.numbers if line[name]} == {name: cell.text for name, cell in row.cells.items()}
+    table = printed_table(printed)
+    assert [column.title for column in table.blocks[0].columns] == ["Model", "F-score", "rouge_l"]
+    assert table.blocks[0].lines[0].cells == (Quoted("0.50", 1), "—")
+    assert [line.is_summary for line in table.blocks[0].lines] == [False, False, True]
+
+
 @pytest.mark.parametrize(
     ("lines", "about", "said"),
     [
         ("model,f1\na,0.5\na,0.6\n", {}, "line 3 has the keys a of line 2; keep one"),
-        ("model,f1\na,high\n", {}, "line 2: f1 is 'high', which is no number; write it as printed"),
+        ("model,f1\na,high\n", {}, "line 2, column f1: 'high' is no number; write one number, or -"),
         ("name,f1\na,0.5\n", {}, "is to have the column 'model', and has name, f1; mend it"),
-        ("model,f1\n", {}, "has no lines"),
+        ("model,f1\n", {}, "only a header in it; a header and rows are needed"),
+        ("model,f1\na,0.5,0.6\n", {}, "line 2: 3 cells, and the header has 2; mend that line"),
+        ("model,f1\na,0.5\nb\n", {}, "line 3: 1 cells, and the header has 2; mend that line"),
+        ("model,f1,f1\na,0.5,0.6\n", {}, "2 columns are called 'f1'; give each its own name"),
+        ("model,note\na,good\n", {}, "no column of numbers among model, note"),
+        ("model,f1\na,0.5\n", {"keys": "model"}, "keys of mine.csv is 'model', and a list of its columns is needed"),
         ("model,f1\na,0.5\n", {"layout": "across"}, "no layout 'across' of 1 keys; sources.json may say down (of 1 key)"),
         ("model,f1\na,0.5\n", {"keys": []}, "is to say keys of mine.csv, and does not; add it"),
         ("x,model,f1,g\n1,a,0.5,1\n", {"keys": ["x", "model"], "layout": "curve"}, "of one column of numbers, and has 2"),
     ],
 )
 def test_a_file_that_is_not_as_it_should_be_is_refused_with_what_to_do(tmp_path, lines, about, said) -> None:
-    with pytest.raises(UnreadablePrint) as error:
+    with pytest.raises(UnreadableTable) as error:
         read_printed("mine", own_folder(tmp_path, lines, about))
     assert said in str(error.value)
 
 
 def test_a_folder_without_sources_and_a_file_that_is_not_there_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(UnreadablePrint, match=r"sources\.json cannot be read .*; write one: citation"):
+    with pytest.raises(UnreadableTable, match=r"sources\.json cannot be read .*; write one: citation"):
         read_printed("mine", tmp_path)
     own_folder(tmp_path, "model,f1\na,0.5\n")
     (tmp_path / "mine.csv").unlink()
-    with pytest.raises(UnreadablePrint, match=r"mine\.csv, which cannot be read"):
+    with pytest.raises(UnreadableTable, match=r"speaks of .*mine\.csv, which is not there; put it there"):
         read_printed("mine", tmp_path)
     (tmp_path / "sources.json").write_text("{")
-    with pytest.raises(UnreadablePrint, match="is no JSON"):
+    with pytest.raises(UnreadableTable, match="is no JSON"):
         read_printed("mine", tmp_path)
 
 
