@@ -192,6 +192,8 @@ class Row:
     """the same of the second"""
     patients: int | None = None
     """whose cases entered the number, each case its own where nobody said whose they are; None if it is not known"""
+    printed: str = ""
+    """of a quoted number, its digits: 0.40 is another print than 0.4; empty for what was measured here"""
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def quoted_rows(printed: Printed) -> list[Row]:
     """Every printed number, with its citation in place of a signature."""
     names = [*{line["metric"]: None for line in printed.lines}] if "metric" in printed.keys else printed.numbers
     return [
-        Row(in_words(printed, arm), *nearest(row, name), float(text), math.nan, math.nan, 0, 0, printed.reference, source="quoted")
+        Row(in_words(printed, arm), *nearest(row, name), float(text), math.nan, math.nan, 0, 0, printed.reference, source="quoted", printed=text)
         for arm in selectors(printed)
         for row in rows_of(printed)
         for name in names
@@ -59,14 +59,14 @@ def quoted_rows(printed: Printed) -> list[Row]:
     ]
 
 
-def quoted_blocks(printed: Printed) -> tuple[list[Block], list[Note]]:
-    """The printed table to stand below measured ones, and the notes on it."""
+def quoted_blocks(printed: Printed, differs: Sequence[str] = ("other data", "other labeller")) -> tuple[list[Block], list[Note]]:
+    """The printed table to stand below measured ones, and the notes on it; ``differs`` is what keeps the two apart (``tables.apart``)."""
     table = printed_table(printed)
     several = len(table.blocks) > 1
     blocks = [
         replace(
             block,
-            title=quoted.block_title() + (f": part {place}" if several else ""),
+            title=quoted.block_title(differs) + (f": part {place}" if several else ""),
             lines=tuple(_daggered(line) for line in block.lines),
         )
         for place, block in enumerate(table.blocks, start=1)

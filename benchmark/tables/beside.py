@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmark.records import Row, UserError
+from benchmark.tables.apart import apart
 from benchmark.tables.cards import card_notes
 from benchmark.tables.layouts import LESION_TITLES
 from benchmark.tables.material import Footnotes, Material, Wanted, as_run, common_notes, labeller_of
@@ -71,24 +72,13 @@ def three_columns(column: Column) -> tuple[Column, Column, Column]:
     return Column(THREE[0], title, column.footnote), Column(THREE[1], title), Column(THREE[2], title)
 
 
-def kept_apart(printed: Printed, measured_on: str, labeller: str) -> Note:
-    """What keeps measured and printed numbers apart, as far as it is known.
-
-    measured_on   ``phantom/test@...``, empty for reports that already existed
-    labeller      the signature of ours, empty where nothing was labelled
-    """
-    dataset = measured_on.partition("/")[0].partition("@")[0]
-    name = dataset.partition(":")[0]
-    reasons = []
-    if name not in printed.datasets:
-        on = f"on {name}" if name else "on reports of which nobody said where they are from"
-        reasons.append(f"measured {on}, printed {f'on {printed.data}' if printed.data else 'on data that the source does not name'}")
-    if labeller and not labeller.startswith("language_model"):
-        theirs = f" by {printed.labeller} in print" if printed.labeller else " in print by whom the source does not say"
-        reasons.append(f"lesions labelled by {labeller.partition('|')[0]} here,{theirs}")
-    if reasons:
-        return Note(f"Not comparable: {'; '.join(reasons)}. A difference says how far apart two numbers are, and nothing about models.")
-    return Note("Same data by name and lesions by a language model in both; whether split, labeller and metrics are the same, print does not say.")
+def kept_apart(printed: Printed, measured_on: str, signatures: Sequence[str]) -> Note:
+    """What keeps measured and printed numbers apart, in a note (``tables.apart``)."""
+    if reasons := apart(printed, measured_on, signatures):
+        said = "; ".join(one.said for one in reasons)
+        return Note(f"Not comparable: {said}. A difference says how far apart two numbers are, and nothing about models.")
+    who = " and lesions by a language model in both" if any(map(labeller_of, signatures)) else ""
+    return Note(f"Same data by name{who}; whether split, labeller, judge and metrics are the same, print does not say.")
 
 
 def _lesions(given: Material, printed: Printed, names: Mapping[str, str]) -> Table | None:
@@ -110,11 +100,11 @@ def _lesions(given: Material, printed: Printed, names: Mapping[str, str]) -> Tab
             cells = [cell for row, text in zip(rows, texts, strict=True) for cell in compared(row, given.digits(metric), text)]
             lines.append(Line(label, tuple(cells), is_summary=label == "Average"))
             shown += [row for row in rows if row]
-        blocks.append(Block((Column("Lesion", is_words=True), *columns), tuple(lines), f"{given.name(model)} beside {in_print}†"))
+        blocks.append(Block((Column("Lesion", is_words=True), *columns), tuple(lines), f"{given.name(model)} beside {in_print}†", model=model))
     if not shown:
         return None
     more = [Note("Average, measured: mean over the lesions that occur.")]
-    return _table(given, printed, names, blocks, shown, footnotes, labeller_of(shown[0].signature), more)
+    return _table(given, printed, names, blocks, shown, footnotes, more)
 
 
 def _quality(given: Material, printed: Printed, names: Mapping[str, str]) -> Table | None:
@@ -141,7 +131,7 @@ def _quality(given: Material, printed: Printed, names: Mapping[str, str]) -> Tab
         blocks.append(Block((Column("Model", is_words=True), *(head for column in part for head in heads[column])), tuple(lines)))
     missing = [one.title for column, one in known.items() if column not in columns]
     more = [Note(f"Printed, and not measured: {', '.join(missing)}.")] if missing else []
-    return _table(given, printed, names, blocks, shown, footnotes, "", more)
+    return _table(given, printed, names, blocks, shown, footnotes, more)
 
 
 def _table(
@@ -151,13 +141,14 @@ def _table(
     blocks: Sequence[Block],
     shown: Sequence[Row],
     footnotes: Footnotes,
-    labelled_by: str,
     more: Sequence[Note],
 ) -> Table:
-    notes = [kept_apart(printed, given.measured_on, labelled_by), Note(f"† {printed.reference}. {printed.what}".strip()), *more]
+    notes = [kept_apart(printed, given.measured_on, [row.signature for row in shown]), Note(f"† {printed.reference}. {printed.what}".strip()), *more]
     if alone := [model for model in given.measured() if model not in names]:
         notes.append(Note(f"Nothing is printed of {', '.join(alone)}."))
     notes += common_notes(given, shown, footnotes, ranks=())
     notes += card_notes(given.cards, [model for model in given.measured() if model in names], given.measured_on)
     title = f"{printed.title}, measured beside print"
-    return Table(f"{printed.name}_beside", title, printed.number, tuple(blocks), tuple(notes), (), is_laid_out_as_csv=True)
+    return Table(
+        f"{printed.name}_beside", title, printed.number, tuple(blocks), tuple(notes), (), is_laid_out_as_csv=True, citation=printed.reference
+    )

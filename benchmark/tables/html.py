@@ -61,6 +61,7 @@ td i, .quoted td { color: var(--quote); }
 .notes li.footnote::before { content: attr(data-number); font-size: .78em; vertical-align: .35em; line-height: 0; }
 .notes b { color: var(--ink); font-weight: 600; }
 code { font: .93em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+.lead { max-width: 62rem; }
 .list { margin: 0; padding: 0; list-style: none; }
 .list li { margin: 0; padding: .75rem 0; border-top: 1px solid var(--hair); }
 .list a { color: var(--accent); font-weight: 600; text-decoration: none; }
@@ -92,13 +93,15 @@ def html(table: Table) -> str:
     return page(table.heading, body, "@page { size: landscape; }" if is_wide else "")
 
 
-def html_index(tables: Sequence[Table], title: str) -> str:
-    """The page that leads to the others: ``<name>.html`` of each table, with the first of its notes."""
+def html_index(tables: Sequence[Table], title: str, lead: str = "") -> str:
+    """The page that leads to the others: ``<name>.html`` of each table, what its data are worth and the first of its notes, ``lead`` first."""
     items = []
     for table in tables:
-        said = f"<p>{escape(table.notes[0].text)}</p>" if table.notes else ""
+        data, others = ([note.text for note in table.notes if note.is_of_data == of_data] for of_data in (True, False))
+        said = f"<p>{escape(' '.join([*data, *others[:1]]))}</p>" if table.notes else ""
         items.append(f'<li><a href="{escape(table.name)}.html">{escape(table.heading)}</a>{said}</li>')
-    return page(title, [f"<h1>{escape(title)}</h1>", '<ul class="list">', *items, "</ul>"])
+    before = [f'<p class="lead">{escape(lead)}</p>'] if lead else []
+    return page(title, [f"<h1>{escape(title)}</h1>", *before, '<ul class="list">', *items, "</ul>"])
 
 
 def page(title: str, body: Sequence[str], more_style: str = "") -> str:

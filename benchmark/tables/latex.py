@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
+from math import ceil
+from typing import NamedTuple
 
 from benchmark.tables.table import Block, Cell, Column, Line, Note, Number, Quoted, Table
 
+PAGE = 45
+"""rows of a table that a page holds, below the caption"""
+LETTERS, SMALL = 95, 0.8
+"""of a note in a line of its small type, and how high that is beside a row"""
 HEAD = "% Made by python -m benchmark; needs \\usepackage{booktabs,graphicx}."
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -38,13 +46,61 @@ ESCAPES = {
 
 
 def latex(table: Table) -> str:
-    """The whole file: one floating table with its blocks one under the other, and the notes as a list."""
-    lines = [HEAD, r"\begin{table}[htbp]", r"\centering", rf"\caption{{{escaped(table.title)}}}", rf"\label{{tab:{table.name}}}"]
-    for block in table.blocks:
-        lines += _block(block)
-    lines += [r"\begin{minipage}{\linewidth}", r"\footnotesize\raggedright"]
-    lines += [f"{_note(note)}\\par" for note in table.notes]
-    return "\n".join([*lines, r"\end{minipage}", r"\end{table}", ""])
+    """The whole file: the blocks one under the other and the notes as a list, in as many floating tables as it takes pages.
+
+    The second and later ones keep the number of the first and say that they continue it: ``tab:table1``, ``tab:table1-2``, ...
+    """
+    lines = [HEAD]
+    for place, page in enumerate(_pages([*(part for block in table.blocks for part in _parts(block)), *map(_note_part, table.notes)])):
+        lines += _float(table, place, page)
+    return "\n".join([*lines, ""])
+
+
+class _Part(NamedTuple):
+    """What is not broken over pages: a block, a piece of one that is longer than a page, or a note."""
+
+    lines: list[str]
+    height: float
+    """in rows of a table"""
+    is_note: bool = False
+
+
+def _pages(parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Parts in their order, so many to a page as fit; of nothing, one empty page."""
+    pages: list[list[_Part]] = [[]]
+    left = float(PAGE)
+    for part in parts:
+        if pages[-1] and part.height > left:
+            pages.append([])
+            left = PAGE
+        pages[-1].append(part)
+        left -= part.height
+    return pages
+
+
+def _float(table: Table, place: int, page: Sequence[_Part]) -> list[str]:
+    """One floating table; one that continues another does not count."""
+    lines = [r"\begin{table}[htbp]", r"\centering", *([r"\addtocounter{table}{-1}"] if place else [])]
+    more, label = (" (continued)", f"{table.name}-{place + 1}") if place else ("", table.name)
+    lines += [rf"\caption{{{escaped(table.title)}{more}}}", rf"\label{{tab:{label}}}"]
+    lines += [line for part in page if not part.is_note for line in part.lines]
+    if notes := [line for part in page if part.is_note for line in part.lines]:
+        lines += [r"\begin{minipage}{\linewidth}", r"\footnotesize\raggedright", *notes, r"\end{minipage}"]
+    return [*lines, r"\end{table}"]
+
+
+def _parts(block: Block) -> list[_Part]:
+    """A block, cut where it is longer than a page: each piece has the heads."""
+    around = 2 + (1.5 if block.title else 0) + any(column.group for column in block.columns)  # heads, rules and the room between blocks
+    room = int(PAGE - around)
+    pieces = [block.lines[start : start + room] for start in range(0, len(block.lines), room)] or [()]
+    titles = [block.title, *([f"{block.title} (continued)".strip()] * (len(pieces) - 1))]
+    return [_Part(_block(replace(block, lines=lines, title=title)), around + len(lines)) for lines, title in zip(pieces, titles, strict=True)]
+
+
+def _note_part(note: Note) -> _Part:
+    text = _note(note)
+    return _Part([f"{text}\\par"], ceil(len(text) / LETTERS) * SMALL, is_note=True)
 
 
 def escaped(text: str) -> str:

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from benchmark.records import Row
 from benchmark.tables import quoted
+from benchmark.tables.apart import differs
 from benchmark.tables.cards import card_notes
 from benchmark.tables.material import QUALITY, QUALITY_TITLES, Footnotes, Material, Wanted, as_run, common_notes, headlines, marked
+from benchmark.tables.printed import read_printed
 from benchmark.tables.table import NOT_RUN, Block, Column, Line, Note, Table
 from benchmark.vocabulary import LESIONS
 
@@ -62,7 +64,7 @@ def table1(given: Material) -> Table:
         notes.insert(0, Note(f"{NOT_RUN} not run: {metric}."))
     if positives:
         notes.insert(0, Note("Positives: cases whose reference report has the lesion. Average: mean over the lesions that occur."))
-    quoted_block, quoted_note, quoted_numbers = _quoted_lesions()
+    quoted_block, quoted_note, quoted_numbers = _quoted_lesions(given, shown)
     title = "Lesions: precision (P), recall (R) and F1"
     return Table("table1", title, "Table 1", (*blocks, quoted_block), (*notes, quoted_note), (*shown, *quoted_numbers))
 
@@ -82,7 +84,7 @@ def table2a(given: Material) -> Table:
     notes = [*common_notes(given, shown, footnotes, ranks=wanted), *_cards(given)]
     if missing := [one.title for one in wanted if not any(given.row(model, one.metric, one.value_name) for model in measured)]:
         notes.insert(0, Note(f"{NOT_RUN} not run: {', '.join(missing)}."))
-    quoted_block, quoted_note, quoted_numbers = _quoted_quality()
+    quoted_block, quoted_note, quoted_numbers = _quoted_quality(given, shown)
     blocks = (Block(columns, lines, "Measured"), quoted_block)
     return Table("table2a", "Quality of the reports", "Table 2a", blocks, (*notes, quoted_note), (*shown, *quoted_numbers))
 
@@ -107,9 +109,9 @@ def _positives(given: Material, metric: str, models: Sequence[str]) -> list[str]
     return [*found, ""]
 
 
-def _quoted_lesions() -> tuple[Block, Note, list[Row]]:
+def _quoted_lesions(given: Material, shown: Sequence[Row]) -> tuple[Block, Note, list[Row]]:
     rows = quoted.quoted_rows("table1")
-    by_key = {(row.model, row.value_name): quoted.printed(row) for row in rows}
+    by_key = {(row.model, row.value_name): row.printed for row in rows}
     models = list(dict.fromkeys(row.model for row in rows))
     lines = [
         Line(
@@ -119,20 +121,27 @@ def _quoted_lesions() -> tuple[Block, Note, list[Row]]:
         )
         for lesion in (*LESIONS, None)
     ]
-    return _quoted_block("Lesion", [f"{model}†" for model in models], lines), _quoted_note("table1", "Cells: P / R / F1."), rows
+    title = _quoted_title("table1", given, shown)
+    return _quoted_block(title, "Lesion", [f"{model}†" for model in models], lines), _quoted_note("table1", "Cells: P / R / F1."), rows
 
 
-def _quoted_quality() -> tuple[Block, Note, list[Row]]:
+def _quoted_quality(given: Material, shown: Sequence[Row]) -> tuple[Block, Note, list[Row]]:
     rows = quoted.quoted_rows("table2a")
     models = dict.fromkeys(row.model for row in rows)
-    lines = [Line(f"{model}†", tuple(quoted.printed(row) for row in rows if row.model == model)) for model in models]
+    lines = [Line(f"{model}†", tuple(row.printed for row in rows if row.model == model)) for model in models]
     said = "Which METEOR, ROUGE-L, GREEN and F1-RadGraph were used is not printed."
-    return _quoted_block("Model", QUALITY_TITLES, lines), _quoted_note("table2a", said), rows
+    title = _quoted_title("table2a", given, shown)
+    return _quoted_block(title, "Model", QUALITY_TITLES, lines), _quoted_note("table2a", said), rows
 
 
-def _quoted_block(label: str, titles: Iterable[str], lines: Iterable[Line]) -> Block:
-    columns = (Column(label, is_words=True), *(Column(title) for title in titles))
-    return Block(columns, tuple(lines), quoted.block_title(), is_quoted=True)
+def _quoted_title(table: str, given: Material, shown: Sequence[Row]) -> str:
+    """With what keeps the printed numbers apart from those that are shown above them."""
+    return quoted.block_title(differs(read_printed(table), given.measured_on, [row.signature for row in shown]))
+
+
+def _quoted_block(title: str, label: str, heads: Iterable[str], lines: Iterable[Line]) -> Block:
+    columns = (Column(label, is_words=True), *map(Column, heads))
+    return Block(columns, tuple(lines), title, is_quoted=True)
 
 
 def _quoted_note(table: str, said: str) -> Note:

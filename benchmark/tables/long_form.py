@@ -40,7 +40,7 @@ Corrected = Mapping[tuple[str, str, str], float]
 
 
 def long_form(rows: Iterable[Row], adjusted: Corrected | None = None, false_discovery: Corrected | None = None) -> str:
-    """The whole file. What is not known is empty: an undefined number, the interval and the counts of a quoted one."""
+    """The whole file. What is not known is empty: an undefined number, the interval and counts of a quoted one, which keeps its digits of print."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -50,11 +50,11 @@ def long_form(rows: Iterable[Row], adjusted: Corrected | None = None, false_disc
         key = row.model, row.metric, row.value_name
         p_values = (row.p_value, (adjusted or {}).get(key))
         origin = ("", row.source, row.signature) if is_quoted else (row.signature, row.source, "")
-        numbers = (row.value, row.low, row.high)
+        numbers = (row.printed or _exact(row.value), _exact(row.low), _exact(row.high))
         looks = (row.title, row.direction, row.stratum)
         compared = ((false_discovery or {}).get(key), row.detectable, row.margin, row.p_first_not_worse, row.p_second_not_worse)
         patients = "" if row.patients is None else row.patients
-        writer.writerow([*key, *map(_exact, numbers), *counts, *map(_exact, p_values), *origin, *looks, *map(_exact, compared), patients])
+        writer.writerow([*key, *numbers, *counts, *map(_exact, p_values), *origin, *looks, *map(_exact, compared), patients])
     return out.getvalue()
 
 

@@ -307,7 +307,7 @@ def _ranks(one: Wanted, rows: Sequence[Row], digits: int) -> dict[str, Literal[1
 
 def common_notes(given: Material, shown: Sequence[Row], footnotes: Footnotes, ranks: Iterable[Wanted]) -> tuple[Note, ...]:
     """What stands under every table: the data, the intervals, the marks, what is undefined or unscored, and every signature."""
-    notes = [*mark_notes(given.cards, given.measured(), given.measured_on), *([Note(given.note)] if given.note else [])]
+    notes = [*mark_notes(given.cards, given.measured(), given.measured_on), *([Note(given.note, is_of_data=True)] if given.note else [])]
     counted = ", ".join(said_count(count, name) for name, count in given.counts.items())
     kind = INTERVALS.get(given.interval, "intervals")
     level = f"{given.level * 100:g} % {kind}" if given.level else kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from benchmark.records import Row
 from benchmark.tables.printed import Printed, read_printed
@@ -35,15 +35,11 @@ def citation(table: str) -> str:
     return read_printed(table).reference
 
 
-def block_title() -> str:
-    """What stands above every block of quoted numbers."""
+def block_title(differs: Sequence[str] = ("other data", "other labeller")) -> str:
+    """What stands above every block of quoted numbers: whose they are, and what keeps them apart from those above (``tables.apart``)."""
     read = read_printed("table1")
-    return f"† Quoted from {read.short} ({read.data}; other data, other labeller: not comparable with the rows above)"
-
-
-def printed(row: Row) -> str:
-    """A quoted number with the digits of print: lexical and graph metrics have three, all others two."""
-    return f"{row.value:.{3 if row.metric in ('meteor', 'rouge_l', 'green', 'radgraph') else 2}f}"
+    said = f"{', '.join(differs)}: not comparable with the rows above" if differs else "whether measured alike, print does not say"
+    return f"† Quoted from {read.short} ({read.data}; {said})"
 
 
 def lesion_numbers() -> tuple[str, ...]:
@@ -56,4 +52,4 @@ def _lesion_value(lesion: str, name: str) -> str:
 
 
 def _row(read: Printed, line: Mapping[str, str], number: tuple[str, str], column: str) -> Row:
-    return Row(line["model"], *number, float(line[column]), math.nan, math.nan, 0, 0, read.reference, source="quoted")
+    return Row(line["model"], *number, float(line[column]), math.nan, math.nan, 0, 0, read.reference, source="quoted", printed=line[column])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -171,3 +172,17 @@ def test_the_index_leads_to_every_page() -> None:
 @pytest.mark.parametrize("name", ["table1", "fig3"])
 def test_same_table_same_bytes(name: str) -> None:
     assert html(printed_table(read_printed(name))) == html(printed_table(read_printed(name)))
+
+
+def test_the_index_says_first_what_the_data_of_a_table_are_worth() -> None:
+    notes = (Note("Claims: 3."), Note("Drawn phantoms, not patients.", is_of_data=True), Note("In brackets: intervals."))
+    table = Table("t", "Mine", "Table M", (), notes, ())
+    said = re.findall(r"<p>(.*?)</p>", html_index([table, replace(table, notes=notes[2:]), replace(table, notes=())], "Tables"))
+    assert said == ["Drawn phantoms, not patients. Claims: 3.", "In brackets: intervals."]
+
+
+def test_the_note_of_the_dataset_is_known_as_such_in_the_tables_of_a_run() -> None:
+    rows = [Row("a", "lesions", "macro_f1", 0.5, 0.4, 0.6, 20, 0, "lesions|v1")]
+    given = material(rows, ["a"], {}, note="Drawn phantoms.", counts={}, level=None, draws=None, decimals={})
+    for table in tables_of(given):
+        assert [note.text for note in table.notes if note.is_of_data] == ["Drawn phantoms."]

@@ -19,9 +19,10 @@ from benchmark.records import Row
 from benchmark.scoring import presented
 from benchmark.tables import ENDINGS, UnlikeSignatures, print_summary, quoted_rows, write_tables
 from benchmark.tables.latex import escaped as latex_escaped
+from benchmark.tables.latex import latex
 from benchmark.tables.markdown import escaped as markdown_escaped
 from benchmark.tables.material import in_words
-from benchmark.tables.table import written, written_p
+from benchmark.tables.table import Block, Column, Line, Note, Table, written, written_p
 from benchmark.vocabulary import LESIONS
 
 RULES = "lesions|macro:mean_of_lesions|labeller:(rules|hedged:positive|v1)|v1"
@@ -374,6 +375,7 @@ def test_the_csv_has_full_precision_and_says_where_each_number_is_from(tmp_path)
     assert (measured["value"], measured["low"], measured["high"]) == ("0.30000000000000004", "0.1", "")
     assert (measured["scored"], measured["unscored"], measured["signature"], measured["source"]) == ("20", "1", METEOR, "measured")
     assert (quoted["source"], quoted["low"], quoted["scored"], quoted["signature"]) == ("quoted", "", "", "")
+    assert [line["value"] for line in lines if line["model"] == "MAIRA-2" and line["metric"] == "radgraph"] == ["0.130"], "the digits of print"
     assert "16:4645" in quoted["citation"]
 
 
@@ -441,6 +443,48 @@ def test_every_latex_row_has_as_many_cells_as_columns_and_braces_close(tmp_path)
             elif line.endswith(r" \\"):
                 spanned = sum(int(count) - 1 for count in re.findall(r"\\multicolumn\{(\d+)\}", line))
                 assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == columns
+
+
+def pages_of(text: str) -> list[str]:
+    """What stands within each floating table."""
+    return re.findall(r"\\begin\{table\}(.*?)\\end\{table\}", text, re.DOTALL)
+
+
+def long_table(*blocks: int, notes: int = 2) -> Table:
+    """Blocks of so many lines, numbered through."""
+    columns = (Column("Line", is_words=True), Column("F1", "A model"))
+    lines = [Line(f"line{place}", ("0.50",)) for place in range(sum(blocks))]
+    made = [Block(columns, tuple(lines[sum(blocks[:place]) :][:count]), f"block{place}") for place, count in enumerate(blocks)]
+    return Table("long", "A long table", "", tuple(made), tuple(Note(f"note{place} {'word ' * 60}") for place in range(notes)), ())
+
+
+@pytest.mark.parametrize("blocks", [(20, 15), (15,) * 6, (130,), (3, 44, 3), (1, 1)])
+def test_a_table_longer_than_a_page_is_several_that_continue_each_other_in_latex(blocks: tuple[int, ...]) -> None:
+    """Each of at most 45 rows, heads included; every line and note once and in order; one number and one label each."""
+    text = latex(long_table(*blocks))
+    pages = pages_of(text)
+    for page in pages:
+        assert page.count(r"\\") + page.count(r"\par\smallskip{") <= 45
+        assert page.count(r"\begin{tabular}") == page.count(r"\toprule") == page.count("A model")
+    assert re.findall(r"line\d+", text) == [f"line{place}" for place in range(sum(blocks))]
+    assert re.findall(r"note\d+", text) == ["note0", "note1"]
+    assert text.index("note0") > text.rindex(r"\end{tabular}")
+    assert re.findall(r"\\label\{(.*?)\}", text) == ["tab:long", *(f"tab:long-{place}" for place in range(2, len(pages) + 1))]
+    assert re.findall(r"\\caption\{(.*?)\}", text) == ["A long table", *["A long table (continued)"] * (len(pages) - 1)]
+    assert [page.count(r"\addtocounter{table}{-1}") for page in pages] == [0, *[1] * (len(pages) - 1)]
+    assert (len(pages) == 1) == (sum(blocks) + 4 * len(blocks) < 40)
+
+
+def test_a_block_that_is_cut_says_in_its_title_that_it_goes_on() -> None:
+    titles = re.findall(r"\\small (block.*?)\}\\par", latex(long_table(100)))
+    assert titles == ["block0", "block0 (continued)", "block0 (continued)"]
+
+
+def test_notes_that_do_not_fit_below_the_last_block_get_pages_of_their_own() -> None:
+    pages = pages_of(latex(long_table(35, notes=30)))
+    assert len(pages) == 4  # 30 notes of four lines in small type, 96 rows
+    assert [page.count(r"\begin{tabular}") for page in pages] == [1, 0, 0, 0]
+    assert [page.count(r"\begin{minipage}") for page in pages] == [1, 1, 1, 1]
 
 
 def test_latex_escapes_what_would_be_a_command():

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -23,7 +24,10 @@ from benchmark.records import RunConfig, UserError
 from benchmark.signatures import UnlikeSignatures
 from benchmark.tables import as_text
 from benchmark.tables.asked import asked_tables, checked_formats, write_formats
+from benchmark.tables.beside import beside_print
 from benchmark.tables.finished import NoFinishedRun, as_material, read_finished
+from benchmark.tables.layouts import table1
+from benchmark.tables.printed import read_printed
 from benchmark.tables.table import Number, Quoted, Table
 
 REPORTS = {
@@ -175,10 +179,59 @@ def test_quoted_numbers_beside_measured_ones_are_quoted_in_every_format(runs) ->
     assert r"\textit{0.37}" in as_text(table, "tex")
     assert "<i>0.37</i>" in as_text(table, "html")
     heads, *lines = list(csv.reader(io.StringIO(as_text(table, "csv"))))
-    assert heads[:6] == ["Lesion", "P measured", "P measured low", "P measured high", "P printed†", "P difference"]
-    assert lines[-1][0] == "Average"
-    assert (lines[-1][1], lines[-1][4]) == ("1.0", "0.37")
-    assert float(lines[-1][5]) == pytest.approx(0.63)
+    assert heads[:7] == ["Model", "Lesion", "P measured", "P measured low", "P measured high", "P printed†", "P difference"]
+    assert lines[-1][:2] == ["rgrg", "Average"]
+    assert (lines[-1][2], lines[-1][5]) == ("1.0", "0.37")
+    assert float(lines[-1][6]) == pytest.approx(0.63)
+
+
+def test_the_csv_of_two_models_beside_print_is_one_table_that_says_of_which_model_each_line_is(runs, tmp_path) -> None:
+    """As pandas reads it: rgrg writes the references, so F1 is 1; what ``clala`` writes is the same of everyone. RGRG prints .23, CLALA-Net .40."""
+    given = read_finished(runs["third"])
+    rows = tuple(replace(row, model=row.model.replace("other", "clala")) for row in given.rows)
+    record = json.loads(json.dumps(given.record).replace('"other"', '"clala"'))
+    material = as_material(replace(given, rows=rows, record=record))
+    table = named(beside_print(material, [read_printed("table1")], given.registered))["table1_beside"]
+    read = pd.read_csv(io.StringIO(as_text(table, "csv")))
+    assert read.groupby("Model", sort=False).size().to_dict() == {"rgrg": 15, "clala": 15}
+    average = read[read["Lesion"] == "Average"].set_index("Model")
+    assert average["F1 printed†"].to_dict() == {"rgrg": 0.23, "clala": 0.40}
+    assert average["F1 measured"]["rgrg"] == 1.0
+    assert average["F1 measured"]["clala"] < 0.5
+    assert set(read["citation"]) == {read_printed("table1").reference}
+
+
+def test_the_csv_of_printed_tables_says_that_they_are_quoted_and_of_whom() -> None:
+    """pandas reads them; a dagger on every number's head, the citation on every line, the digits of print in the file."""
+    for table in asked_tables(reported=True):
+        text = as_text(table, "csv")
+        read = pd.read_csv(io.StringIO(text))
+        (number,) = set(read.pop("citation"))
+        assert number.endswith(f"34799-2, {table.number}"), table.name
+        words = {"Lesion", "Model", "Variant", "LLCL", "LCA", "Labels at training", "Factor: level", "Number"}
+        assert {head for head in read.columns if not head.endswith("†")} <= words
+        assert read.filter(like="†").apply(pd.to_numeric, errors="coerce").notna().any().all()
+    assert ",4.30," in as_text(named(asked_tables(reported=True))["table2b"], "csv")
+
+
+def test_a_run_on_the_data_of_the_paper_is_not_said_to_have_other_data(runs) -> None:
+    """Only what differs is said: the labeller by rules does; with a language model, nothing is known to."""
+    given = replace(as_material(read_finished(runs["first"])), differences=())
+    theirs = replace(given, measured_on="chest_imagenome:/data/test@f00d")
+    by_model = replace(
+        theirs, rows=tuple(replace(row, signature=row.signature.replace("labeller:(rules", "labeller:(language_model|x")) for row in given.rows)
+    )
+    titles = [table1(one).blocks[-1].title.partition("ImaGenome; ")[2] for one in (given, theirs, by_model)]
+    assert titles == [
+        "other data, other labeller: not comparable with the rows above)",
+        "other labeller: not comparable with the rows above)",
+        "whether measured alike, print does not say)",
+    ]
+    said = [named(beside_print(one, [read_printed("table1")], {"rgrg": "rgrg"}))["table1_beside"].notes[0].text for one in (theirs, by_model)]
+    assert said[0].startswith("Not comparable: lesions labelled by rules here, by a language model that is not named in print.")
+    assert said[1].startswith("Same data by name and lesions by a language model in both; whether split")
+    nameless = table1(replace(given, measured_on="")).blocks[-1].title
+    assert "data here not named, other labeller: not comparable" in nameless
 
 
 def test_beside_of_models_that_no_paper_prints_lists_those_it_prints(runs) -> None:
