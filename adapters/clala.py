@@ -28,6 +28,7 @@ from benchmark.llm.json_answers import without_thoughts
 from benchmark.llm.questions import Ask, Failed, LanguageModels, Question, Unusable, ask_for
 from benchmark.progress import progress
 from benchmark.records import Case, Granted, Input, Lesions, ProtocolCard, Reference, Report, TrainingData, UserError
+from benchmark.registry import options_of
 
 if TYPE_CHECKING:
     from clala.aggregate import NoAnswer
@@ -310,6 +311,7 @@ def train(
     tensorboard: bool = False,
     settings: str = "",
     llm: Any = None,
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights.
 
@@ -325,6 +327,7 @@ def train(
     save_every  steps between two saved states within an epoch; 0 = after each epoch alone
     half        store float16; a folder that stage 2 is to start from is stored in full, --no-half
     settings    anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
+    options     of whoever labels, by name: {"rules.hedges": "d15"}
 
     Raises UserError for a setting that does not exist, a split that is empty, labels that are not there.
     """
@@ -333,6 +336,7 @@ def train(
     from clala.checkpoint import BadCheckpoint, load, save
     from clala.config import BadConfig, read_settings, with_settings
     from clala.data import write_index
+    from clala.processes import NotHere
     from clala.start import BadStart
     from clala.state import OtherTraining
     from clala.train import Job, NonFiniteLoss
@@ -351,7 +355,7 @@ def train(
         raise UserError(
             f"train clala: the preset {preset!r} has the detector yolov10, which is trained apart: `train detector`, then --detector FOLDER"
         )
-    source = label_source(labels, available={"device": device, "seed": seed, "llm": llm})
+    source = label_source(labels, options_of(options or {}, labels), {"device": device, "seed": seed, "llm": llm})
     lines: list[IndexLine] = []
     record: dict[str, Any] = {"source": short_name(labels), "signature": source.signature()}
     for split in ("train", "validate"):
@@ -386,7 +390,7 @@ def train(
     )
     try:
         train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    except (BadCheckpoint, BadStart, OtherTraining, NonFiniteLoss, PartsFailed) as error:
+    except (BadCheckpoint, BadStart, NotHere, OtherTraining, NonFiniteLoss, PartsFailed) as error:
         raise UserError(f"train clala: {error}") from error
     save(load(out), out, half=half, labels=record)
     return out

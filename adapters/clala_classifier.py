@@ -5,6 +5,7 @@ python -m benchmark train classifier --dataset chest_imagenome:/data/physionet -
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from benchmark.datasets.images import read_radiograph
 from benchmark.labelling.sources import label_source, short_name
 from benchmark.progress import progress
 from benchmark.records import TrainingData, UserError
+from benchmark.registry import options_of
 
 
 def train_classifier(
@@ -37,6 +39,7 @@ def train_classifier(
     tensorboard: bool = False,
     settings: str = "",
     llm: Any = None,
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Train on a dataset's train and validate splits and return the folder of the weights, which ``train clala`` takes as its classifier.
 
@@ -50,6 +53,7 @@ def train_classifier(
     save_every    steps between two saved states within an epoch; 0 = after each epoch alone
     predictions   write predictions.csv: each lesion of each validation image, stated and predicted
     settings      anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
+    options       of whoever labels, by name: {"rules.hedges": "d15"}
 
     Raises UserError for a setting that does not exist, weights that do not fit, a split that is empty, labels that are not there.
     """
@@ -66,7 +70,7 @@ def train_classifier(
         weights = published_weights(biovil) if biovil is not None or published else None
     except (BadConfig, FileNotFoundError, NotFetched) as error:
         raise UserError(f"train classifier: {error}") from error
-    source = label_source(labels, available={"device": device, "seed": seed, "llm": llm})
+    source = label_source(labels, options_of(options or {}, labels), {"device": device, "seed": seed, "llm": llm})
     splits = ("train", "validate")
     lines = [line for split in splits for line in index_lines(training.cases(split), training.references(split), split, source, config.compat)]
     if not any(line.split == "train" for line in lines):

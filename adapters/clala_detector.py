@@ -134,10 +134,10 @@ def _fit_shape(
     from clala.crops import cut_all
     from clala.detector_scores import score_detector
     from clala.parts import Part
+    from clala.processes import check_cuda
 
     assert isinstance(detector, shape.RegionDetector)
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"train detector: device is {device}, but torch finds no CUDA device here; use cpu, or auto")
+    check_cuda(device)
     detector.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device))
     learnt = [line for line in lines if line.split == "train"]
     px = config.detector_px

@@ -21,6 +21,7 @@ from benchmark.context import IN_WORDS
 from benchmark.generation import ModelFailed, generate, unreadable
 from benchmark.hookspecs import Dataset, Model
 from benchmark.inputs import Data, HeldBack, Told, check_choice, check_grant, learning_side, open_dataset, read
+from benchmark.labelling.choose import known_labellers
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
 from benchmark.margins import check_margins, without_pair
@@ -233,7 +234,8 @@ def check_names(config: RunConfig, training: str) -> None:
     metrics = registry.parse_specs(config.metrics)
     datasets = [registry.parse_spec(words).name for words in (config.dataset, training) if words]
     names = [name for spec in (*specs, *metrics) for name in (spec.name, spec.label)]
-    registry.check_options(config.options, [*names, *datasets, config.labeller, "llm"])
+    told_by = known_labellers() if config.grant else ()  # a model that is told lesions names the labeller among its own settings
+    registry.check_options(config.options, [*names, *datasets, config.labeller, *told_by, "llm"])
     if config.judge not in JUDGES:
         raise UserError(f"no judge named {config.judge!r}; known: {', '.join(JUDGES)}")
 

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 from benchmark import registry
 from benchmark.evaluator import check_device, use_of_datasets
 from benchmark.inputs import HeldBack, open_dataset
+from benchmark.labelling.choose import known_labellers
 from benchmark.llm.models import LanguageModels
 from benchmark.records import UserError
 from benchmark.registry import Setting
 
-GIVEN = ("training", "out", "seed", "device", "command", "llm")
-"""what a trainer is handed if it names it; the rest of its parameters are settings"""
+GIVEN = ("training", "out", "seed", "device", "command", "llm", "options")
+"""what a trainer is handed if it names it; the rest of its parameters are settings. ``options`` are those of everything, ``rules.hedges`` -> ``d15``:
+who names them has a labeller, and gives it its own"""
 
 
 class Trained(NamedTuple):
@@ -48,7 +50,8 @@ def train(
     began = time.monotonic()
     entry = _entry(name)
     check_device(device)
-    registry.check_options(options, [registry.parse_spec(dataset).name, "llm"])
+    labellers = known_labellers() if "options" in inspect.signature(registry.resolve(entry.factory, f"trainer {name!r}")).parameters else ()
+    registry.check_options(options, [registry.parse_spec(dataset).name, "llm", *labellers])
     opened = open_dataset(dataset, options)
     available = {
         "training": HeldBack(opened),
@@ -57,6 +60,7 @@ def train(
         "seed": seed,
         "device": device,
         "command": command,
+        "options": options,
     }
     folder = Path(registry.call(entry.factory, f"trainer {name!r}", argument="", available=available, options=settings))
     return Trained(folder, summary_of(folder), time.monotonic() - began)

@@ -15,32 +15,55 @@ PATIENCE = timedelta(hours=12)
 """How long the others wait for the first process, which alone cuts crops: torch's own ten minutes are too short for 200,000 images."""
 
 
+class NotHere(ValueError):
+    """A device or a precision that is not to be had on this machine."""
+
+
 def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int = 1) -> Any:
-    """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda) and precision (auto, no, bf16, fp16).
+    """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda, cuda:1) and precision (auto, no, bf16, fp16).
 
     auto = bf16 where the machine multiplies faster in it (a GPU from Ampere on, a CPU with AMX), else no.
 
-    Raises ValueError for a device or precision that is not to be had here.
+    Raises NotHere.
     """
     import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device is {device}, but torch finds no CUDA device here; use cpu, or auto")
+    check_cuda(device)
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
-        raise ValueError("precision is fp16, which needs a CUDA device; a CPU can do bf16 or no")
+        raise NotHere("precision is fp16, which needs a CUDA device; a CPU can do bf16 or no")
     if precision == "auto":
         precision = "bf16" if _is_fast_in_bf16(is_cpu=device == "cpu" or not torch.cuda.is_available()) else "no"
     # A second training in one process (a test, a notebook) may have another precision; accelerate keeps the first one's unless told.
     AcceleratorState._reset_state()
-    return Accelerator(
+    _, _, index = device.partition("cuda:")
+    if index:
+        # accelerate itself trains on "cuda", which is whichever GPU is the current one.
+        torch.cuda.set_device(int(index))
+    accelerator = Accelerator(
         mixed_precision=precision,
         gradient_accumulation_steps=accumulate,
         cpu=device == "cpu" or not torch.cuda.is_available(),
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True), InitProcessGroupKwargs(timeout=PATIENCE)],
     )
+    if index and accelerator.num_processes > 1:
+        raise NotHere(f"device is {device}, but {accelerator.num_processes} processes train together, each on a GPU of its own; use cuda")
+    return accelerator
+
+
+def check_cuda(device: str) -> None:
+    """Raise NotHere for a GPU that torch does not find; of another device nothing is asked."""
+    import torch
+
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return
+    if not torch.cuda.is_available():
+        raise NotHere(f"device is {device}, but torch finds no CUDA device here; use cpu, or auto")
+    if index and int(index) >= (count := torch.cuda.device_count()):
+        raise NotHere(f"device is {device}, but torch finds {count} here, of which the last is cuda:{count - 1}; name one of those")
 
 
 def _is_fast_in_bf16(*, is_cpu: bool) -> bool:

@@ -6,16 +6,20 @@ Read from ``clala_net.toml`` beside this file (Tables 1 to 5, Figure 3, S1 to S4
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from benchmark import registry
 from benchmark.records import UserError
-from benchmark.tables.printed import read_printed
+from benchmark.tables.printed import printed_names, read_printed
 
 PAPER = Path(__file__).with_name("clala_net.toml")
+NAME = r"\w[\w.-]*"
 Layout = Literal["lesions", "quality", "factors", "curve", "axes"]
 
 
@@ -135,24 +139,24 @@ def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[st
         raw = tomllib.loads(content.decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadDefinitions(f"cannot read the experiments of {path.name}: {error}") from error
-    profiles = raw.get("profile", {})
+    profiles = _table(raw.get("profile", {}), f"{path.name}: profile")
     if profile not in profiles:
         raise BadDefinitions(f"no profile named {profile!r} in {path.name}; it has: {', '.join(profiles) or 'none'}")
     where = f"{path.name}: profile.{profile}"
-    sized = _made(Profile, {"name": profile, **profiles[profile]}, where)
-    sized = replace(sized, models=tuple(models) or tuple(sized.models))
+    sized: Profile = _made(Profile, {"name": profile, **_table(profiles[profile], where)}, where)
+    sized = replace(sized, models=tuple(models) or sized.models)
     values = {**sized.values, "labels": labels}
     names = read_printed("table1").models  # the whole folder has them
-    arms = {name: _arm(name, entry, values, f"{path.name}: arm.{name}") for name, entry in raw.get("arm", {}).items()}
-    for word in sized.models:
-        name = word.partition("=")[0].partition(":")[0]
-        if name in arms:
-            raise BadDefinitions(f"{where}: {word!r} would be an arm named {name!r}, and there is one; call it otherwise: LABEL={word}")
-        spec = word.partition("=")[2] or word
-        arms[name] = Arm(name, names.get(spec.partition(":")[0], name), spec)
+    entries = _table(raw.get("arm", {}), f"{path.name}: arm")
+    arms = {name: _arm(name, entry, values, f"{path.name}: arm.{name}") for name, entry in entries.items()}
+    beside = [_model(word, names, where) for word in sized.models]
+    for word, arm in zip(sized.models, beside, strict=True):
+        if arm.name in arms:
+            raise BadDefinitions(f"{where}: {word!r} would be an arm named {arm.name!r}, and there is one; call it otherwise: LABEL={word}")
+        arms[arm.name] = arm
     experiments = {}
-    for entry in raw.get("experiment", []):
-        one = _experiment(entry, sized.models, arms, names, values, path.name)
+    for entry in _list(raw.get("experiment", []), f"{path.name}: experiment"):
+        one = _experiment(_table(entry, f"{path.name}: experiment"), beside, arms, names, values, path.name)
         if one.name in experiments:
             raise BadDefinitions(f"{path.name}: two experiments are named {one.name!r}; give each its own name")
         experiments[one.name] = one
@@ -174,26 +178,47 @@ def chosen_experiments(definitions: Definitions, words: Iterable[str]) -> tuple[
 
 
 def _arm(name: str, entry: Mapping[str, Any], values: Mapping[str, str], where: str) -> Arm:
-    arm: Arm = _made(Arm, {"name": name, **_filled(entry, values, where)}, where)
+    arm: Arm = _made(Arm, {"name": name, **_filled(_table(entry, where), values, where)}, where)
+    if arm.model:
+        _spec(arm.model, where)
     return arm
 
 
+def _model(word: str, names: Mapping[str, str], where: str) -> Arm:
+    """The arm of a model that is named as on the command line: ``r2gen``, ``ours=command:'./ours --temp=0.5'``."""
+    spec = _spec(word, where)
+    is_labelled = spec.label != word
+    name = spec.label if is_labelled else spec.name
+    made: Arm = _made(
+        Arm, {"name": name, "title": names.get(spec.name, name), "model": word.removeprefix(f"{name}=") if is_labelled else word}, where
+    )
+    return made
+
+
+def _spec(word: str, where: str) -> registry.Spec:
+    try:
+        return registry.parse_spec(word)
+    except UserError as error:
+        raise BadDefinitions(f"{where}: {error}") from error
+
+
 def _experiment(
-    entry: Mapping[str, Any], models: Sequence[str], arms: Mapping[str, Arm], names: Mapping[str, str], values: Mapping[str, str], file: str
+    entry: Mapping[str, Any], beside: Sequence[Arm], arms: Mapping[str, Arm], names: Mapping[str, str], values: Mapping[str, str], file: str
 ) -> Experiment:
     where = f"{file}: experiment {entry.get('name', '?')!r}"
-    labels = [word.partition("=")[0].partition(":")[0] for word in models]
     lines: list[Line] = []
-    for line in entry.get("lines", []):
+    for line in _list(entry.get("lines", []), f"{where}: lines"):
         if line == "$models":
-            lines += [Line(arm, {"model": printed} if (printed := _printed(arms[arm], names)) else {}) for arm in labels]
+            lines += [Line(arm.name, {"model": printed} if (printed := _printed(arm, names)) else {}) for arm in beside]
         elif isinstance(line, str):
             lines.append(Line(line))
         else:
-            lines.append(_made(Line, _filled(line, values, where), where))
+            lines.append(_made(Line, _filled(_table(line, f"{where}: a line"), values, where), where))
     words = entry.get("pairs", [])
-    words = [words] if isinstance(words, str) else words
-    pairs = [one for word in words for one in ([word.replace("$models", label) for label in labels] if "$models" in word else [word])]
+    words = [words] if isinstance(words, str) else _list(words, f"{where}: pairs")
+    if wrong := [word for word in words if not isinstance(word, str)]:
+        raise BadDefinitions(f"{where}: the pair {wrong[0]!r} is not text, ARM - ARM")
+    pairs = [one for word in words for one in ([word.replace("$models", arm.name) for arm in beside] if "$models" in word else [word])]
     split = [tuple(part.strip() for part in pair.split(" - ")) for pair in pairs]
     if wrong := [pair for pair, parts in zip(pairs, split, strict=True) if len(parts) != 2]:
         raise BadDefinitions(f"{where}: the pair {wrong[0]!r} is not written ARM - ARM")
@@ -202,22 +227,60 @@ def _experiment(
         raise BadDefinitions(f"{where}: no layout named {one.layout!r}; there is: {', '.join(get_args(Layout))}")
     if unknown := [arm for arm in (*one.arms, *(arm for pair in one.pairs for arm in pair)) if arm not in arms]:
         raise BadDefinitions(f"{where}: no arm named {unknown[0]!r}; there is: {', '.join(arms)}")
+    if one.reported and one.reported not in (there := printed_names()):
+        raise BadDefinitions(f"{where}: no printed table {one.reported!r} to stand beside; there is: {', '.join(there)}")
     return one
 
 
 def _printed(arm: Arm, names: Mapping[str, str]) -> str:
-    return names.get(arm.model.partition(":")[0], "")
+    return names.get(registry.parse_spec(arm.model).name, "")
 
 
 def _made(kind: type[Any], entry: Mapping[str, Any], where: str) -> Any:
-    """A record of that kind. Raises ``BadDefinitions`` for a field that it does not have, or lacks."""
+    """A record of that kind. Raises ``BadDefinitions`` for a field that it does not have, or lacks, or that holds another kind of thing."""
     known = {one.name for one in fields(kind)}
     if unknown := [key for key in entry if key not in known]:
         raise BadDefinitions(f"{where}: no setting named {unknown[0]!r}; there is: {', '.join(sorted(known))}")
+    wanted = get_type_hints(kind)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    for key, value in given.items():
+        if words := _unlike(value, wanted[key]):
+            raise BadDefinitions(f"{where}: {key} is {entry[key]!r}, and is to be {words}")
+    if "name" in known and not re.fullmatch(NAME, name := str(given.get("name", ""))):
+        raise BadDefinitions(f"{where}: the name {name!r} is one of files, too; write letters, digits, and _ . - between them")
     try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})
+        return kind(**given)
     except TypeError as error:
         raise BadDefinitions(f"{where}: {str(error).partition('()')[2].strip() or error}") from error
+
+
+def _unlike(value: Any, wanted: Any) -> str:
+    """What a value is to be, in words; empty if it is."""
+    inner = get_args(wanted)
+    match get_origin(wanted) or wanted:
+        case kind if kind is float:
+            is_right, words = not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < math.inf, "a number, 0 or more"
+        case kind if kind is Mapping:
+            is_right = isinstance(value, Mapping) and not any(_unlike(one, inner[1]) for one in value.values())
+            words = "a table of numbers: { name = 1.0 }" if inner[1] is float else 'a table of texts: { name = "value" }'
+        case kind if kind is tuple:
+            is_right = isinstance(value, tuple) and (inner[0] is not str or all(isinstance(one, str) for one in value))
+            words = 'a list of texts: ["name"]'
+        case _:
+            is_right, words = isinstance(value, str), 'text: "..."'
+    return "" if is_right else words
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadDefinitions(f"{where} is {value!r}, and is to be a table; see clala_net.toml for the shape")
+    return value
+
+
+def _list(value: Any, where: str) -> Sequence[Any]:
+    if not isinstance(value, list):
+        raise BadDefinitions(f"{where} is {value!r}, and is to be a list; see clala_net.toml for the shape")
+    return value
 
 
 def _filled(value: Any, values: Mapping[str, str], where: str) -> Any:

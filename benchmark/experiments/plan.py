@@ -6,15 +6,22 @@ differ only in what the model is told when it writes. What is left is one folder
 
 from __future__ import annotations
 
+import hashlib
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark import registry
 from benchmark.experiments.definitions import Arm, Definitions, Experiment
+from benchmark.labelling.choose import known_labellers
+from benchmark.records import UserError
 
 FIRST_SEED = 42
+
+
+class SameName(UserError):
+    """Two steps of a plan that would do different things under one name."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,36 @@ class Plan:
     experiments: tuple[Experiment, ...]
     measure_minutes: float = 0.0
 
-    def minutes(self, jobs: int, done: frozenset[str] = frozenset()) -> float:
-        """Estimated, of what is not done, so many steps at a time: no less than the longest chain of steps."""
-        left = {step.name: step for step in self.steps if step.name not in done}
+    def minutes(
+        self, jobs: int, done: frozenset[str] = frozenset(), *, took: Mapping[str, float] | None = None, begun: Mapping[str, float] | None = None
+    ) -> float:
+        """Estimated, of what is not done, so many steps at a time: no less than the longest chain of steps.
+
+        took   step -> seconds that it took, of those that were done here: how fast this machine is at each kind of step
+        begun  step -> minutes that it has been at work
+        """
+        pace = self._pace(took or {})
+        left = {
+            step.name: max(0.0, step.minutes * pace.get(step.kind, 1.0) - (begun or {}).get(step.name, 0.0))
+            for step in self.steps
+            if step.name not in done
+        }
         chain: dict[str, float] = {}
-        for step in left.values():
-            chain[step.name] = step.minutes + max((chain[name] for name in step.needs if name in chain), default=0.0)
-        return max(sum(step.minutes for step in left.values()) / jobs, max(chain.values(), default=0.0)) + self.measure_minutes
+        for step in self.steps:
+            if step.name in left:
+                chain[step.name] = left[step.name] + max((chain[name] for name in step.needs if name in chain), default=0.0)
+        return max(sum(left.values()) / jobs, max(chain.values(), default=0.0)) + self.measure_minutes
+
+    def _pace(self, took: Mapping[str, float]) -> dict[str, float]:
+        """Kind -> how many times its estimate a step takes here.
+
+        Damped, since one step is no measurement: each kind's as if one more of it had gone at the pace of all, which is as if one more had gone as
+        estimated.
+        """
+        known = [(step, took[step.name] / 60) for step in self.steps if step.name in took and step.minutes > 0]
+        everywhere = _damped([(step.minutes, minutes) for step, minutes in known], 1.0)
+        kinds = {step.kind for step in self.steps}
+        return {kind: _damped([(step.minutes, minutes) for step, minutes in known if step.kind == kind], everywhere) for kind in kinds}
 
 
 @dataclass(frozen=True)
@@ -73,7 +103,10 @@ class Setting:
     """who labels lesions, in training and when they are told"""
     device: str = "auto"
     options: Mapping[str, str] = field(default_factory=dict)
-    """``phantom.test`` -> ``40``: of the dataset, of language models, and of arms by name"""
+    """``phantom.test`` -> ``40``: of the dataset, of language models, of labellers, of arms by name, and under ``clala`` of every trained arm.
+
+    A labeller and an arm may share a name (chexbert): settings that the labeller has are its own, others are the arm's.
+    """
     choice: tuple[str, ...] = ()
     """words that choose cases: ``("--limit", "50")``"""
 
@@ -99,7 +132,8 @@ class _Maker:
 
     def __init__(self, definitions: Definitions, setting: Setting) -> None:
         self._profile, self._setting = definitions.profile, setting
-        self._trained = [arm for arm in definitions.arms.values() if not arm.model]
+        self._arms, self._names = tuple(definitions.arms.values()), frozenset(definitions.arms)
+        self._trained = [arm for arm in self._arms if not arm.model]
         self.steps: dict[str, Step] = {}
 
     def reports(self, arm: Arm, seed: int) -> Path:
@@ -113,7 +147,8 @@ class _Maker:
             model, needs = f"{arm.name}=clala:{weights.out}", (weights.name,)
         name = registry.parse_spec(self._setting.dataset).name
         settings = {f"{arm.name}.{key}": value for key, value in arm.told.items()} | {f"{name}.{key}": value for key, value in arm.dataset.items()}
-        settings |= {key: value for key, value in self._setting.options.items() if key.partition(".")[0] in (arm.name, arm.model, name, "llm")}
+        own = registry.parse_spec(arm.model).name if arm.model else "clala"
+        settings |= self._options(arm.name, own, name, "llm") | self._of_labeller(arm.told.get("lesions", ""))
         grant = ("--grant", ",".join(arm.grant)) if arm.grant else ()
         words = ("generate", "--models", model, *self._shared(seed), *self._setting.choice, *grant, *_set(settings), "--out", str(folder))
         self._add(Step(f"reports-{arm.name}-{seed}", words, folder, needs, self._minutes("generate") * arm.cost, "generate"))
@@ -138,17 +173,19 @@ class _Maker:
         labels = arm.labels or self._setting.labels
         given = {"labels": labels, **self._profile.train, "settings": _settings({**self._profile.part_settings, **settings})}
         given |= {"detector": str(self._detector().out), "classifier": str(self._classifier(labels).out), "crops": str(self._setting.out / "crops")}
-        return ("train", "clala", *self._shared(seed), *self._of_dataset(), *_flags(given))
+        return ("train", "clala", *self._shared(seed), *self._set_in_training(labels), *_flags(given))
 
     def _detector(self) -> Step:
         given = {**self._profile.detector, **_some_settings(self._profile.part_settings)}
-        words = ("train", "detector", *self._shared(FIRST_SEED), *self._of_dataset(), *_flags(given))
+        words = ("train", "detector", *self._shared(FIRST_SEED), *self._set_in_training(), *_flags(given))
         return self._weights("detector", "detector", words, (), 1.0)
 
     def _classifier(self, labels: str) -> Step:
         given = {"labels": labels, **self._profile.classifier, **_some_settings(self._profile.part_settings)}
-        words = ("train", "classifier", *self._shared(FIRST_SEED), *self._of_dataset(), *_flags(given))
-        name = "classifier" if labels == self._setting.labels else f"classifier-{labels.partition(':')[0]}"
+        words = ("train", "classifier", *self._shared(FIRST_SEED), *self._set_in_training(labels), *_flags(given))
+        kind, colon, _ = labels.partition(":")
+        called = f"{kind}-{hashlib.sha256(labels.encode()).hexdigest()[:8]}" if colon else kind  # two files of labels are two classifiers
+        name = "classifier" if labels == self._setting.labels else f"classifier-{called}"
         return self._weights(name, "classifier", words, (), 1.0)
 
     def _weights(self, name: str, kind: str, words: tuple[str, ...], needs: tuple[str, ...], cost: float) -> Step:
@@ -158,9 +195,26 @@ class _Maker:
     def _shared(self, seed: int) -> tuple[str, ...]:
         return ("--dataset", self._setting.dataset, "--seed", str(seed), "--device", self._setting.device)
 
-    def _of_dataset(self) -> tuple[str, ...]:
-        name = registry.parse_spec(self._setting.dataset).name
-        return _set({key: value for key, value in self._setting.options.items() if key.partition(".")[0] in (name, "llm")})
+    def _set_in_training(self, labels: str = "") -> tuple[str, ...]:
+        """The settings of a training: of the dataset, of language models, and of the labeller if it has one."""
+        return _set(self._options(registry.parse_spec(self._setting.dataset).name, "llm") | self._of_labeller(labels))
+
+    def _options(self, *names: str) -> dict[str, str]:
+        """The settings of things of these names, but for those that are a labeller's of the same name."""
+        labellers = set(labellers_of(self._arms, self._setting.labels))
+        found = {}
+        for key, value in self._setting.options.items():
+            name, _, option = key.partition(".")
+            if name in names and not (name in labellers and option in _settings_of_labeller(name)):
+                found[key] = value
+        return found
+
+    def _of_labeller(self, labels: str) -> dict[str, str]:
+        """The settings of a labeller; those that an arm of its name could mean, only where the labeller has them."""
+        if labels not in known_labellers():
+            return {}
+        given = {key: value for key, value in self._setting.options.items() if key.partition(".")[0] == labels}
+        return {key: value for key, value in given.items() if labels not in self._names or key.partition(".")[2] in _settings_of_labeller(labels)}
 
     def _first_like(self, arm: Arm, key: Callable[[Arm], object]) -> str:
         """What is shared is called by the first arm of the file that has it: the same name, whichever experiments are asked for."""
@@ -170,7 +224,29 @@ class _Maker:
         return self._profile.minutes.get(kind, 1.0)
 
     def _add(self, step: Step) -> Step:
-        return self.steps.setdefault(step.name, step)
+        found = self.steps.setdefault(step.name, step)
+        if found.words != step.words:
+            raise SameName(f"two different steps would be called {step.name}: `{found.command}` and `{step.command}`; give their arms other names")
+        return found
+
+
+def labellers_of(arms: Iterable[Arm], labels: str) -> tuple[str, ...]:
+    """The labellers that read reports for these arms: ``labels`` and those that arms learn from or are told by; each once, files left out."""
+    named = (labels, *(name for arm in arms for name in (arm.labels, arm.told.get("lesions", ""))))
+    return tuple(dict.fromkeys(name for name in named if name in known_labellers()))
+
+
+def _settings_of_labeller(name: str) -> frozenset[str]:
+    who = f"labeller {name!r}"
+    settings = registry.settings_of(registry.load().entry("labellers", name).factory, who, available=("device", "seed", "llm"))
+    return frozenset(setting.name for setting in settings)
+
+
+def _damped(pairs: Sequence[tuple[float, float]], before: float) -> float:
+    """How many times the estimates was taken, pulled towards what was believed before as if by one more pair of the usual size."""
+    estimated = sum(pair[0] for pair in pairs)
+    usual = estimated / len(pairs) if pairs else 1.0
+    return (sum(pair[1] for pair in pairs) + before * usual) / (estimated + usual)
 
 
 def _start(arm: Arm) -> object:
