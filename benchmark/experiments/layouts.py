@@ -16,6 +16,7 @@ from benchmark.experiments.numbers import Numbers
 from benchmark.experiments.paired import NOT_MEASURED, Paired, parts
 from benchmark.experiments.reported import AVERAGE, quoted_blocks, quoted_rows
 from benchmark.experiments.sheet import Sheet
+from benchmark.tables.apart import differs
 from benchmark.tables.material import common_notes, marked
 from benchmark.tables.printed import read_printed
 from benchmark.tables.table import NOT_RUN, Block, Cell, Column, Line, Note, Number, Table, written
@@ -41,7 +42,7 @@ def table_of(experiment: Experiment, numbers: Numbers, *, beside: bool = True) -
     blocks, printed_rows = [*measured, *paired.blocks()], []
     if beside and experiment.reported:
         printed = read_printed(experiment.reported)
-        quoted, said = quoted_blocks(printed)
+        quoted, said = quoted_blocks(printed, differs(printed, numbers.measured_on, [row.signature for row in shown]))
         blocks, notes, printed_rows = [*blocks, *quoted], [*notes, *said], quoted_rows(printed)
     everything = (*shown, *rows, *printed_rows)
     return Table(experiment.name, experiment.title, experiment.number, tuple(blocks), tuple(notes), everything, paired.p_holm, paired.p_bh)

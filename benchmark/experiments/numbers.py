@@ -39,6 +39,8 @@ class Numbers:
     """of the bootstrap"""
     facts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """arm -> what is known of it beside the metrics: ``label_f1``, the F1 of the labels that it was told, reached and not asked for"""
+    measured_on: str = ""
+    """the dataset's registered name alone, since where it lies on a machine is nobody's business; empty if it is not known"""
 
     def row(self, arm: str, metric: str, value_name: str) -> Row | None:
         """The number, or None if it was not measured."""

@@ -8,7 +8,7 @@
     title       ``text`` is the arm's name in print
     fact        what is known of an arm beside the metrics
     count       how many cases and patients were measured
-    setting     level and draws of the intervals; the note of the dataset
+    setting     level and draws of the intervals; the name of the dataset, and its note
 
 Six digits: more than any table prints, and few enough that another machine, whose sums are rounded otherwise, writes the same bytes. What is not
 known is empty, what is undefined is ``nan``.
@@ -108,6 +108,7 @@ def from_csv(text: str, name: str = "numbers.csv") -> Numbers:
             else:
                 _learn(known, line)
         settings = {"level": float(known["setting"]["level"]), "draws": int(known["setting"]["draws"]), "note": known["setting"]["note"]}
+        settings["measured_on"] = known["setting"].get("measured_on", "")
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise BadNumbers(f"{name}, line {reader.line_num} was to be as `reproduce` writes it, and is not ({error!r}); make the file anew") from error
     seeds, titles, counts, facts = (known[kind] for kind in ("seeds", "title", "count", "fact"))
@@ -119,6 +120,8 @@ def _about(numbers: Numbers) -> Iterator[Mapping[str, Any]]:
     yield {"kind": "setting", "number": "level", "mean": _written(numbers.level)}
     yield {"kind": "setting", "number": "draws", "mean": numbers.draws}
     yield {"kind": "setting", "number": "note", "text": numbers.note}
+    if numbers.measured_on:
+        yield {"kind": "setting", "number": "measured_on", "text": numbers.measured_on}
     for name, count in numbers.counts.items():
         yield {"kind": "count", "number": name, "mean": count}
     for arm, title in numbers.titles.items():
@@ -134,7 +137,7 @@ def _learn(known: dict[str, Any], line: Mapping[str, str]) -> None:
     """Take in a line of ``_about``, or a signature."""
     match line["kind"]:
         case "setting":
-            known["setting"][line["number"]] = line["text"] if line["number"] == "note" else line["mean"]
+            known["setting"][line["number"]] = line["text"] if line["number"] in ("note", "measured_on") else line["mean"]
         case "count":
             known["count"][line["number"]] = int(line["mean"])
         case "title":

@@ -54,6 +54,7 @@ class Sheet:
             differences=tuple(replace(row, model=pairs[row.model]) for row in numbers.differences if row.model in pairs),
             models=tuple(self.names[arm] for arm in self.arms),
             note=numbers.note,
+            measured_on=numbers.measured_on,
             counts=numbers.counts,
             level=numbers.level,
             draws=numbers.draws,
