@@ -57,8 +57,18 @@ def reproduce(
         typer.Option("--out", "-o", help="Folder of everything; an unfinished one is resumed. Default: results/runs/reproduce-<dataset>."),
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Do nothing; print every command that would be run, and how long it would take.")] = False,
-    profile: Annotated[str, typer.Option(help="How large: demo (phantoms), paper (patients), tiny (to see it work).")] = "",
-    models: Annotated[list[str] | None, typer.Option("--models", "-m", metavar="NAMES", help="Beside CLALA-Net in Tables 1 and 2a.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="How large: demo, paper, or tiny, to see it work. Default: demo for phantoms, paper for every other dataset.")
+    ] = "",
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            "-m",
+            metavar="NAMES",
+            help="Beside CLALA-Net in Tables 1 and 2a, in place of the profile's: NAME, NAME:ARG or LABEL=NAME:ARG. Comma list.",
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Steps at a time; 0 = one per core, or one on a GPU. Never changes a number.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     metrics: Annotated[str, typer.Option(help="Comma list of metrics; those of the paper's tables if not given.")] = "",
@@ -66,7 +76,19 @@ def reproduce(
     judge: Annotated[str, typer.Option(help="Who judges reports: rules, or language_model. The tables name it.")] = "rules",
     llm: Annotated[str, typer.Option("--llm", metavar="MODEL", help="The language model that is asked, if one is.")] = "",
     llm_url: Annotated[str, typer.Option(metavar="URL", help="Where it is served, if not by its provider.")] = "",
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME.OPTION=VALUE", help="As for run. May be repeated.")] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(min=0, help="Dollars that measuring may spend; it stops before, and the next command goes on from there. Steps do not count."),
+    ] = None,
+    estimate: Annotated[bool, typer.Option("--estimate", help="As for run; refused here, with what to ask instead.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME.OPTION=VALUE",
+            help="Of the dataset, a metric, the labeller, llm, or an arm by the name that --plan shows: main.beams=3. May be repeated.",
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Bootstrap draws of patients.")] = 1000,
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")] = 0.95,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many cases.")] = None,
@@ -84,9 +106,16 @@ def reproduce(
     from benchmark.experiments.definitions import PAPER
     from benchmark.experiments.reproduce import METRICS, Request, outline
     from benchmark.experiments.reproduce import reproduce as made_again
+    from benchmark.llm.models import Manner
+    from benchmark.records import UserError
     from benchmark.registry import split_names
     from benchmark.shows_paper import show_outline, show_reproduced
 
+    if estimate:
+        raise UserError(
+            "reproduce --estimate: what would be asked depends on reports that are not written yet, so nobody can say; leave it and give --budget, "
+            "or ask what labelling would take: python -m benchmark label --dataset ... --labeller language_model --estimate"
+        )
     request = Request(
         tuple(what),
         dataset,
@@ -107,11 +136,12 @@ def reproduce(
         publish,
         definitions or PAPER,
     )
-    asked = outline(request)
+    manner = Manner(budget)
+    asked = outline(request, manner)
     show_outline(asked, is_all=plan)
     if plan:
         return
-    done = made_again(request, say=lambda line: typer.echo(line, err=True))
+    done = made_again(request, say=lambda line: typer.echo(line, err=True), manner=manner, asked=asked)
     show_reproduced(done)
     if done.failed:
         raise typer.Exit(1)

@@ -1,0 +1,65 @@
+"""Everything about a reproduction that can be known to be wrong before anything is trained: what a run checks of itself, for every arm of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from benchmark import registry
+from benchmark.evaluator import HANDED, check_names, use_of_datasets
+from benchmark.experiments.definitions import Arm, Definitions
+from benchmark.experiments.plan import Plan
+from benchmark.hookspecs import Dataset
+from benchmark.inputs import check_grant, open_dataset
+from benchmark.labelling.choose import known_labellers, labeller_named
+from benchmark.labelling.sources import label_source
+from benchmark.llm.models import LanguageModels, Manner
+from benchmark.records import RunConfig
+from benchmark.scoring import build_metric
+
+TRAINED = "clala"
+"""the model that an arm without one is"""
+
+
+def preflight(config: RunConfig, definitions: Definitions, plan: Plan, manner: Manner | None = None) -> Dataset:
+    """The dataset, opened, once nothing that was asked is known to be wrong. Raises ``UserError``, before anything is read or trained.
+
+    ``config`` is how arms are measured, with the settings of everything.
+    """
+    arms = [definitions.arms[name] for name in plan.runs]
+    registry.check_model_names(arm.name for arm in arms)
+    metrics = [name for spec in registry.parse_specs(config.metrics) for name in (spec.name, spec.label)]
+    registry.check_options(config.options, [*plan.runs, *metrics, registry.parse_spec(config.dataset).name, config.labeller, "llm"])
+    check_names(replace(config, options={key: value for key, value in config.options.items() if key.partition(".")[0] not in plan.runs}), "")
+    dataset = open_dataset(config.dataset, config.options)
+    llm = LanguageModels(config.options, use_of_datasets(dataset), manner)
+    given = {"seed": config.seed, "device": config.device, "llm": llm}
+    for spec in registry.parse_specs(config.metrics):
+        build_metric(spec, config, llm)
+    labeller_named(config.labeller, registry.options_of(config.options, config.labeller), given)
+    for arm in arms:
+        _check_arm(arm, config, given)
+    llm.preflight()
+    return dataset
+
+
+def _check_arm(arm: Arm, config: RunConfig, given: Mapping[str, Any]) -> None:
+    known = registry.load()
+    check_grant(arm.grant)
+    for source in filter(None, (arm.labels, arm.told.get("lesions", ""))):
+        _check_labels(source, given)
+    of_dataset = registry.parse_spec(config.dataset)
+    settings = {**registry.options_of(config.options, of_dataset.name), **arm.dataset}
+    known.check("datasets", of_dataset, available={"strict": False}, options=settings)
+    spec = registry.parse_spec(arm.model) if arm.model else registry.Spec(arm.name, TRAINED, "weights")
+    options = {**arm.told, **registry.options_of(config.options, arm.name)}
+    known.check("models", spec._replace(label=arm.name), available={**dict.fromkeys(HANDED), **given}, options=options)
+
+
+def _check_labels(source: str, given: Mapping[str, Any]) -> None:
+    """A source of labels: a labeller is not made, which may take weights and minutes, but asked for what it lacks."""
+    if source in known_labellers():
+        registry.load().check("labellers", registry.Spec(source, source, ""), available=given)
+    else:
+        label_source(source)
