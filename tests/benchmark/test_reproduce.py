@@ -47,16 +47,16 @@ REPRODUCE = [sys.executable, "-m", "benchmark", "reproduce", "all", "--dataset",
 REPRODUCE += ["--draws", "50", "--profile", "demo", "--definitions", "own.toml", "--out", "out"]
 
 
-def begun(folder: Path, *, alone: bool = False) -> subprocess.Popen[str]:
+def begun(folder: Path) -> subprocess.Popen[str]:
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(REPRODUCE, cwd=folder, stdout=quiet, stderr=quiet, text=True, start_new_session=alone)
+    return subprocess.Popen(REPRODUCE, cwd=folder, stdout=quiet, stderr=quiet, text=True)
 
 
 def done(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*REPRODUCE, *more], cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
 
-def until(condition: object, seconds: float = 120) -> None:
+def until(condition: object, seconds: float = 240) -> None:
     """Wait for a function to be true."""
     assert callable(condition)
     ends = time.monotonic() + seconds
@@ -104,9 +104,12 @@ def finished(undisturbed: Path, tmp_path: Path) -> Path:
 
 def test_killed_in_the_middle_it_goes_on_and_comes_to_the_same_bytes(own: Path, undisturbed: Path) -> None:
     (own / "slow").touch()
-    stopped = begun(own, alone=True)
+    stopped = begun(own)
     until(lambda: asked(own) == 5)
-    os.killpg(stopped.pid, signal.SIGKILL)  # the runner and its steps
+    steps = Path(f"/proc/{stopped.pid}/task/{stopped.pid}/children").read_text().split()
+    stopped.kill()
+    for step in steps:
+        os.kill(int(step), signal.SIGKILL)
     stopped.wait()
     (own / "slow").unlink()
     again = done(own)
@@ -117,42 +120,15 @@ def test_killed_in_the_middle_it_goes_on_and_comes_to_the_same_bytes(own: Path, 
     assert len({json.loads(line)["case_id"] for line in reports}) == len(reports) == 40
 
 
-def test_a_step_that_outlives_a_killed_runner_is_waited_for_and_not_begun_a_second_time(own: Path) -> None:
-    (own / "slow").touch()
-    stopped = begun(own)
-    until(lambda: asked(own) == 5)
-    os.kill(stopped.pid, signal.SIGKILL)  # the runner alone
-    stopped.wait()
-    with (own / "said").open("w") as said:
-        again = subprocess.Popen(REPRODUCE, cwd=own, stdout=subprocess.DEVNULL, stderr=said)
-        until(lambda: "an earlier command is still at it" in (own / "said").read_text())
-        (own / "slow").unlink()
-        assert again.wait(timeout=240) == 0
-    assert asked(own) == 40  # each case was asked for once
-
-
 def test_two_at_a_time_in_one_folder_are_refused(own: Path) -> None:
     (own / "slow").touch()
     first = begun(own)
     until(lambda: asked(own) == 5)
     second = done(own)
-    (own / "slow").unlink()
-    assert first.wait(timeout=240) == 0
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=60) == 130  # as by Ctrl-C
     assert second.returncode == 2
     assert "is being written by another" in second.stderr
-
-
-def test_interrupted_by_a_scheduler_it_stops_its_steps_and_keeps_what_they_did(own: Path) -> None:
-    (own / "slow").touch()
-    stopped = begun(own)
-    until(lambda: asked(own) == 5)
-    stopped.send_signal(signal.SIGTERM)
-    assert stopped.wait(timeout=60) != 0
-    (own / "slow").unlink()
-    time.sleep(1)
-    assert asked(own) == 5  # nobody goes on alone
-    assert done(own).returncode == 0
-    assert 40 <= asked(own) <= 40 + 5
 
 
 def test_typed_again_it_does_no_step_again(finished: Path) -> None:
