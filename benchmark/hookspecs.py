@@ -102,6 +102,8 @@ class Metric(Protocol):
     ``lower_is_better: frozenset[str]``    numbers that count errors: marked as such in every table, with or without a title
     ``undirected: frozenset[str]``         numbers with a title that are neither better higher nor lower: a count, a ratio whose best is 1
     ``headlines: Sequence[str]``           numbers that stand in the summary and among the differences; the first of ``titles`` unless given
+    ``ranges: Mapping[str, tuple[float, float]]``  number -> the least and the most that it can be: an interval over seeds, which is symmetric, is cut
+                                           there; that of a number without a range is not
     ``layout: str``                        of its statistics' columns, where they change while its numbers do not: what a run folder keeps in another
                                            layout is measured again, under the same signature
 

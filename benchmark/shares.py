@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+SHARE = (0.0, 1.0)
+"""the least and the most that a share can be"""
+
 
 def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """``part / whole``; NaN where the whole is not positive."""

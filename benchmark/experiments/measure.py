@@ -4,8 +4,9 @@ The statistics of each case are measured as in any run and kept beside the repor
 is summed by patient, resampled and forgotten: what is held does not grow with the metrics. The drawn patients are the same for all.
 
 Arms that were trained once have the interval of their patients and the paired test, as in any run; of arms that were trained several times,
-``statistics.seeds`` says what an interval speaks of. A report that failed is never a score: each seed's number is of the cases that it scored, that
-of a pair of those that both scored, and the counts of scored and unscored cases are those of the seed that scored the fewest.
+``statistics.seeds`` says what an interval speaks of, and that of a level, not of a difference, is cut at the range of its number. A report that
+failed is never a score: each seed's number is of the cases that it scored, that of a pair of those that both scored, and the counts of scored and
+unscored cases are those of the seed that scored the fewest.
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ def measure(
         arm: {"label_f1": float(np.mean(found))} for arm in arms if (found := [label_f1[run] for run in folders if run[0] == arm and run in label_f1])
     }
     counts = {"cases": len(cases.ids), "patients": bootstrap.patients}
-    return Numbers(tuple(rows), tuple(differences), by_seed, {**seeds, **compared}, dict(titles), counts, note, config.level, config.draws, facts)
+    dataset = config.dataset.partition(":")[0]
+    return Numbers(
+        tuple(rows), tuple(differences), by_seed, {**seeds, **compared}, dict(titles), counts, note, config.level, config.draws, facts, dataset
+    )
 
 
 def _trainings(pair: tuple[str, str], seeds: Mapping[str, Sequence[int]], trained: Collection[str]) -> list[tuple[int, int]]:
@@ -222,6 +226,7 @@ class _Metric:
     def __init__(self, name: str, metric: Metric, bootstrap: PatientBootstrap, read: Callable[[Run], np.ndarray], context: str) -> None:
         self._name, self._metric, self._bootstrap, self._read = name, metric, bootstrap, read
         self._signature = with_field(metric.signature(), "context", context)
+        self._ranges: Mapping[str, tuple[float, float]] = getattr(metric, "ranges", {})
         self._is_scored: dict[Run, np.ndarray] = {}
         self._of: dict[tuple[Run, bytes], _Resampled] = {}
         self.by_seed: dict[Key, tuple[float, ...]] = {}
@@ -268,7 +273,9 @@ class _Metric:
         for name in of_seeds[0].values:
             values = np.array([one.values[name] for one in of_seeds])
             found = over_seeds(values, np.column_stack([one.drawn[name] for one in of_seeds]), counts.patients, self._bootstrap.level)
-            yield self._row(model, name, tuple(values.tolist()), found if is_tested else Estimate(*found[:3]), counts)
+            least, most = (-np.inf, np.inf) if is_tested else self._ranges.get(name, (-np.inf, np.inf))
+            low, high = (float(np.clip(end, least, most)) for end in (found.low, found.high))
+            yield self._row(model, name, tuple(values.tolist()), found if is_tested else Estimate(found.value, low, high), counts)
 
     def _row(self, model: str, name: str, of_seeds: tuple[float, ...], found: Estimate | Difference | OverSeeds, counts: _Counts) -> Row:
         self.by_seed[model, self._name, name] = of_seeds

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.metrics.ngrams import ORDERS, matched_ngrams
 from benchmark.metrics.tokens import TextForm, check_pairs, reader_of, shared_numbers, text_fields, text_title
+from benchmark.shares import SHARE
 
 SMALL = 1e-9  # both from pycocoevalcap/bleu/bleu_scorer.py
 TINY = 1e-15
@@ -28,6 +29,7 @@ class Bleu:
         self._read, self._references = reader_of(text, self.name)
         self._text = text
         self.titles = {f"bleu_{order + 1}": text_title(f"BLEU-{order + 1} (COCO)", text) for order in range(ORDERS)}
+        self.ranges = dict.fromkeys(self.titles, SHARE)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 11): matched 1- to 4-grams, n-grams of the hypothesis, words of hypothesis and reference, and 1; NaN for a reference without words."""

@@ -29,7 +29,7 @@ from benchmark.hookspecs import Labeller
 from benchmark.labelling.choose import known_labellers, labeller_named
 from benchmark.metrics.tokens import check_pairs
 from benchmark.records import Lesions, UserError
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 VERSION = 2
 OBSERVATIONS: tuple[str, ...] = (
@@ -150,6 +150,7 @@ class ChexbertF1:
         """why how many cases of the last ``statistics`` have no score"""
         self._prefix = "" if by == "chexbert" else f"{_first(labeller)}."
         self.titles = {f"{self._prefix}{name}": title for name, title in self._titles(_first(labeller) if by == "labeller" else "")}
+        self.ranges = dict.fromkeys(self.titles, SHARE)
         self.undirected = frozenset(f"{self._prefix}{name}.support" for name in map(str.lower, self._all))
         self.headlines = tuple(f"{self._prefix}micro_f1_{group}" for group in self._groups)
 

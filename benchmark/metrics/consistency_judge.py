@@ -88,6 +88,11 @@ class Consistency:
         return {f"{prefix}{name}": title for name, title in heads.items()}
 
     @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """An axis is 1 to 5, and so is their mean; their sum 4 to 20."""
+        return {name: (4.0, 20.0) if name.endswith("total") else (1.0, 5.0) for name in self.titles}
+
+    @property
     def asks(self) -> bool:
         """True if it sends questions: then it is measured in one process, and what it could not say is asked again."""
         return self._judge.asks

@@ -42,7 +42,7 @@ from benchmark.metrics.green_rules import Rules
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
 from benchmark.records import UserError
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 VERSION = 1
 READING = 2
@@ -148,6 +148,7 @@ class Green:
             self._judge = ByLanguageModel(llm, prompt)
         who = self._judge.judge
         self.titles = {f"{self._prefix}green": f"GREEN ({who})" if who else "GREEN"}
+        self.ranges = dict.fromkeys(self.titles, SHARE)
         self.lower_is_better = frozenset(f"{self._prefix}{name}" for name in ERRORS)
 
     @property

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmark.hookspecs import Labeller
 from benchmark.records import Lesions
-from benchmark.shares import mean_of_defined, share
+from benchmark.shares import SHARE, mean_of_defined, share
 from benchmark.vocabulary import LESIONS, SIDES, STATUSES
 
 COUNTS = ("tp", "fp", "fn", "sided", "side_agrees", "placed")
@@ -97,6 +97,7 @@ class LesionScores:
         + [f"{lesion}.{rate}" for lesion in LESIONS for rate in RATES]
     )
     undirected = frozenset(f"{lesion}.{name}" for lesion in LESIONS for name in ("support", "side_support"))
+    ranges = dict.fromkeys(sorted(titles.keys() - undirected), SHARE)
     headlines = ("macro_f1", "micro_f1")
 
     def __init__(self, labeller: Labeller) -> None:

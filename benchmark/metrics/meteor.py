@@ -27,6 +27,7 @@ from benchmark.metrics.meteor_text import normalised
 from benchmark.metrics.paraphrases import NO_PHRASES, Phrases, digest, installed_table, phrases_of
 from benchmark.metrics.synonyms import meanings, table_digest
 from benchmark.metrics.tokens import Remembered, check_pairs, shared_numbers
+from benchmark.shares import SHARE
 
 # "Meteor Universal", Table 2 (English, ranking task)
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
@@ -49,6 +50,7 @@ class Meteor:
 
     name = "meteor"
     titles = {"system": "METEOR 1.5", "mean": "METEOR 1.5 (mean of cases)"}  # noqa: RUF012
+    ranges = dict.fromkeys(titles, SHARE)
 
     def __init__(self, paraphrase: bool = True, table: Path | None = None, backend: Literal["native", "jar"] = "native") -> None:
         """``table`` is another paraphrase table in METEOR's format; without one, pycocoevalcap's is used where it is installed.

@@ -16,7 +16,7 @@ from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.synonyms import synonyms, table_digest
 from benchmark.metrics.tokens import WHITESPACE_REFERENCES, check_pairs, shared_numbers, whitespace
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5  # nltk's defaults
 
@@ -26,6 +26,7 @@ class MeteorNltk:
 
     name = "meteor_nltk"
     titles = {"mean": "METEOR (nltk)"}  # noqa: RUF012
+    ranges = dict.fromkeys(titles, SHARE)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 2) the case's score, and 1; NaN for a reference without words."""

@@ -25,7 +25,7 @@ from benchmark.annotating.once import annotate_once
 from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined, matches
 from benchmark.metrics.tokens import check_pairs
 from benchmark.records import UserError
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 VERSION = 1
 
@@ -91,6 +91,11 @@ class RadGraph:
             level, _, what = name.removeprefix("rules.").partition(".")
             heads[name] = f"{what.capitalize() or 'F1'}-RadGraph ({level.replace('_', ', ')}, {of})"
         return heads
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """All are shares."""
+        return dict.fromkeys(self._names(), SHARE)
 
     @property
     def headlines(self) -> Sequence[str]:

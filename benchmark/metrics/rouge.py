@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.compiled import kernel
 from benchmark.metrics.porter import porter_stem
 from benchmark.metrics.tokens import ALPHANUMERIC_REFERENCES, Tokens, alphanumeric, check_pairs, shared_numbers
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 COLUMNS = ("f1", "precision", "recall", "cases")
 
@@ -30,6 +30,7 @@ class RougeL:
     def __init__(self, stem: bool = True) -> None:
         self._stem = stem
         self.titles = google_titles("ROUGE-L", stem)
+        self.ranges = dict.fromkeys(self.titles, SHARE)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 4) F1, precision and recall of each case, and 1; NaN where the reference has no word: nothing can be right there."""

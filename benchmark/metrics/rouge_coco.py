@@ -23,7 +23,7 @@ from benchmark.metrics.tokens import (
     text_title,
     tokenise,
 )
-from benchmark.shares import share
+from benchmark.shares import SHARE, share
 
 BETA = 1.2  # pycocoevalcap/rouge/rouge.py
 MARK = "\x01"  # stands before every word, so that one without letters is seen; the same before all, so that equal words stay equal
@@ -42,6 +42,7 @@ class RougeLCoco:
             raise ValueError(f"{self.name}: text is as_is or lower_split, not {text!r}")
         self._text = text
         self.titles = {"mean": text_title("ROUGE-L (COCO)", text)}
+        self.ranges = dict.fromkeys(self.titles, SHARE)
         self._read = between_spaces if text == "as_is" else lower_split
         self._references = Remembered(between_spaces) if text == "as_is" else LOWER_SPLIT_REFERENCES
 

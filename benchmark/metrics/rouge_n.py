@@ -13,6 +13,7 @@ import numpy as np
 from benchmark.metrics.ngrams import matched_ngrams
 from benchmark.metrics.rouge import google_rows, google_titles, google_values, google_words
 from benchmark.metrics.tokens import check_pairs
+from benchmark.shares import SHARE
 
 
 class RougeN:
@@ -22,6 +23,7 @@ class RougeN:
         self.name = f"rouge_{n}"
         self._n, self._stem = n, stem
         self.titles = google_titles(f"ROUGE-{n}", stem)
+        self.ranges = dict.fromkeys(self.titles, SHARE)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 4) F1, precision and recall of each case, and 1; NaN for a reference without words. One too short for an n-gram scores 0, as there."""

@@ -19,8 +19,9 @@ from benchmark.experiments.same_cases import NotGenerated, UnlikeRuns
 from benchmark.experiments.told_labels import told_f1
 from benchmark.metrics.rouge import RougeL
 from benchmark.records import Case, Lesion, Lesions, Reference, Report, RunConfig, UserError
+from benchmark.registry import parse_specs
 from benchmark.runs import RunFolder
-from benchmark.scoring import score
+from benchmark.scoring import build_metric, score
 from benchmark.statistics import PatientBootstrap, over_seeds
 from benchmark.vocabulary import LESIONS
 
@@ -164,6 +165,60 @@ def test_a_report_that_failed_is_no_score_and_the_counts_are_those_of_the_worst_
     assert found.of_seeds("good - bad", "rouge_l", "f1")[1] == pytest.approx(expected.differences[0].value)
 
 
+def test_of_a_pair_the_cases_count_that_both_scored_whichever_of_them_failed(arms: dict[str, list[ArmRun]]) -> None:
+    model = RunFolder(arms["bad"][1].folder).model("bad")
+    model.rewrite([replace(report, text="", failure="broken") if report.case_id in ("c0", "c1", "c5") else report for report in model.reports()])
+    found = measure(arms, [("good", "bad")], CONFIG, titles=TITLES)
+    row, difference = found.row("good", "rouge_l", "f1"), found.difference("good", "bad", "rouge_l", "f1")
+    assert row is not None
+    assert difference is not None
+    assert (row.scored, row.unscored, row.patients) == (24, 0, 12)
+    assert (difference.scored, difference.unscored, difference.patients) == (21, 3, 11)
+    kept = [place for place in range(24) if place not in (0, 1, 5)]
+    ours, theirs = ([of_run(arms[arm][1], arm)[place].text for place in kept] for arm in ("good", "bad"))
+    metric, references = RougeL(), [REFERENCES[place] for place in kept]
+    means = [metric.values(metric.statistics(texts, references).sum(axis=0))["f1"] for texts in (ours, theirs)]
+    assert found.of_seeds("good - bad", "rouge_l", "f1")[1] == pytest.approx(means[0] - means[1])
+
+
+def test_intervals_of_levels_end_where_a_number_does_and_those_of_differences_do_not(tmp_path: Path) -> None:
+    """One seed writes every reference, the other hardly one: with two seeds the interval by Student's t is wider than all that F1 can be."""
+    wrong = {"good": {1: 0.0, 2: 1.0}, "bad": {1: 1.0, 2: 0.0}}
+    arms = {
+        arm: [ArmRun(seed, run_folder(tmp_path / f"{arm}{seed}", {arm: written(seed, share)})) for seed, share in of_arm.items()]
+        for arm, of_arm in wrong.items()
+    }
+    found = measure(arms, [("good", "bad")], replace(CONFIG, metrics=("lesions", "rouge_l", "consistency")), titles=TITLES)
+    for metric, name, ends in (("rouge_l", "f1", (0, 1)), ("lesions", "macro_f1", (0, 1)), ("consistency", "rules.total", (4, 20))):
+        row, difference = found.row("good", metric, name), found.difference("good", "bad", metric, name)
+        assert row is not None
+        assert difference is not None
+        assert (row.low, row.high) == ends
+        assert difference.high - difference.low > 2 * (ends[1] - ends[0])
+    confused = found.row("good", "lesions", "side.left_as_left")
+    assert confused is not None
+    assert confused.low < 0, "a count has no range that is known"
+
+
+@pytest.mark.parametrize(
+    "spec", ["lesions", "consistency", "green", "radgraph", "rouge_l", "rouge_1", "rouge_l_coco", "bleu", "meteor", "meteor_nltk"]
+)
+def test_no_number_leaves_the_range_that_its_metric_states(spec: str) -> None:
+    """Texts that are the same, that have nothing in common, and that are empty."""
+    (named,) = parse_specs((spec,))
+    metric = build_metric(named, CONFIG, None)
+    texts = [*FINDINGS, *FINDINGS, *[""] * len(FINDINGS)]
+    rows = metric.statistics(texts, [*FINDINGS, *FINDINGS[::-1], *FINDINGS])
+    rows = rows[~np.isnan(rows).any(axis=1)]
+    values = metric.values(np.stack([rows.sum(axis=0), rows[0], rows[-1]]))
+    ranges = metric.ranges  # type: ignore[attr-defined]
+    assert ranges
+    assert ranges.keys() <= values.keys()
+    for name, (least, most) in ranges.items():
+        defined = values[name][~np.isnan(values[name])]
+        assert ((defined >= least) & (defined <= most)).all(), name
+
+
 def test_arms_of_the_same_reports_differ_by_nothing(tmp_path: Path) -> None:
     same = {arm: [ArmRun(seed, run_folder(tmp_path / f"{arm}{seed}", {arm: written(seed, 0.5)})) for seed in (1, 2)] for arm in ("one", "two")}
     found = measure(same, [("one", "two")], CONFIG, titles={})
@@ -263,6 +318,12 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Numbers:
     return replace(found, facts={"good": {"label_f1": 0.1 + 0.2}})
 
 
+def test_the_file_does_not_say_where_on_a_machine_the_data_lie(tmp_path: Path) -> None:
+    found = measure(three_arms(tmp_path), [], replace(CONFIG, dataset="chest_imagenome:/data/of/someone"), titles={})
+    assert from_csv(to_csv(found)).measured_on == "chest_imagenome"
+    assert "someone" not in to_csv(found)
+
+
 def test_numbers_come_back_from_their_file_to_six_digits_and_give_the_same_file(numbers: Numbers) -> None:
     text = to_csv(numbers)
     back = from_csv(text)
@@ -271,6 +332,7 @@ def test_numbers_come_back_from_their_file_to_six_digits_and_give_the_same_file(
         *(numbers.seeds, numbers.titles, numbers.counts, numbers.note, numbers.level, numbers.draws),
     )
     assert back.facts == {"good": {"label_f1": 0.3}}
+    assert back.measured_on == numbers.measured_on == "phantom"
     for ours, theirs in zip((*numbers.rows, *numbers.differences), (*back.rows, *back.differences), strict=True):
         for name, value in vars(ours).items():
             assert vars(theirs)[name] == (pytest.approx(value, rel=1e-5, abs=1e-15, nan_ok=True) if isinstance(value, float) else value)
