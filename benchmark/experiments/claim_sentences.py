@@ -93,7 +93,7 @@ def claims_table(found: Sequence[Verdict], numbers: Numbers, tables: Mapping[str
         Note(_meaning(found, numbers.level)),
         Note(_by_chance(len(found), numbers.level)),
         *([Note(brackets)] if (brackets := _brackets(found, numbers)) else []),
-        *([Note(numbers.note)] if numbers.note else []),
+        *([Note(numbers.note, is_of_data=True)] if numbers.note else []),
     ]
     return Table("claims", "What is claimed, in print and here", "", (Block(columns, tuple(lines)),), tuple(notes), ())
 

@@ -56,8 +56,12 @@ class BadNumbers(UserError):
 
 
 def to_csv(numbers: Numbers, only: Collection[tuple[str, str]] | None = None) -> str:
-    """The whole file; ``only`` names the metrics' numbers that are kept, (metric, number), all if None. Same numbers, same bytes."""
-    kept = [row for row in (*numbers.rows, *numbers.differences) if only is None or (row.metric, row.value_name) in only]
+    """The whole file; ``only`` names the metrics' numbers that are kept, (metric, number), all if None. Same numbers, same bytes.
+
+    How often each lesion occurs is always kept: tables and their notes tell it beside other numbers.
+    """
+    rows = [row for row in numbers.rows if only is None or (row.metric, row.value_name) in only or row.value_name.endswith(".support")]
+    kept = [*rows, *(row for row in numbers.differences if only is None or (row.metric, row.value_name) in only)]
     signatures = {signature: str(place) for place, signature in enumerate(dict.fromkeys(row.signature for row in kept), start=1)}
     differences = {id(row) for row in numbers.differences}
     out = io.StringIO()

@@ -2,7 +2,8 @@
 
 A line joins the points whose labels were spoiled on purpose, and those alone: what the model's own classifier tells it errs in a way of its own, so
 its point stands apart, in a ring. At the left edge, before the axis begins, is what is written without any label; a dashed line carries its level
-across, so that it can be read where wrong labels are worse than none. What was printed elsewhere is hollow, pale, has a dagger and no line.
+across, so that it can be read where wrong labels are worse than none. What was printed elsewhere is hollow and pale, without a line; its dagger is in
+the key alone, since two of them side by side would read as another sign.
 
 The vertical axes are given whole, from the least to the most that a number can be or from zero: a small gain shall look small.
 """
@@ -240,7 +241,6 @@ def _draw_series(axes: Axes, series: Series, marker: str, colour: str, gutter: f
     for x, value in series.quoted:
         hollow = {"marker": marker, "markersize": 3.4, "markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 0.6, "alpha": 0.65}
         axes.plot([x], [value], linestyle="none", label="quoted", zorder=3, **hollow)  # type: ignore[arg-type]
-        axes.annotate("†", (x, value), (2.2, 0.6), textcoords="offset points", color=GREY, fontproperties=type_of(SMALL_PT), annotation_clip=False)
 
 
 def _draw_interval(axes: Axes, point: Point, x: float, colour: str) -> None:

@@ -20,7 +20,7 @@ from benchmark.figures.forest import Entry, Estimate, Forest, Group, Panel
 from benchmark.figures.said import notes_of
 from benchmark.records import Row
 from benchmark.tables import quoted
-from benchmark.tables.material import QUALITY, Wanted, as_run
+from benchmark.tables.material import Wanted
 from benchmark.tables.printed import Printed
 from benchmark.tables.table import NOT_RUN
 from benchmark.vocabulary import LESIONS
@@ -28,6 +28,8 @@ from benchmark.vocabulary import LESIONS
 BASE = "base"
 """the arm of Figure 3 that is told nothing: it has no LCA"""
 LABEL_F1 = "label_f1"
+PRINTED_OWN = "0.43"
+"""where print has its main model, which is told by its own classifier; here labels spoiled to that F1 stand for it, and the classifier apart"""
 PANELS = (
     ("Lesions named in the reports", ("precision", "recall", "f1"), 0.0, 1.0),
     ("Judged axes, from 1 to 5", ("clinical_accuracy", "findings_completeness", "linguistic_quality", "report_structure"), 1.0, 5.0),
@@ -72,6 +74,8 @@ def figure3(experiment: Experiment, numbers: Numbers, printed: Printed | None = 
     ]
     if unplaced:
         notes.insert(0, f"Not drawn, since the F1 of what they were told is not known: {', '.join(unplaced)}.")
+    if printed and any(line.printed.get(LABEL_F1) == PRINTED_OWN for line in experiment.lines):
+        notes.append(f"What is printed at {PRINTED_OWN} is of the model told by its own classifier.")
     notes += _quoted_note(printed)
     title = f"{experiment.number}. {experiment.title}"
     own_title = laid.label(own)[:1].lower() + laid.label(own)[1:] if own else ""
@@ -145,7 +149,7 @@ def _compared(
 def _named(laid: Sheet) -> dict[str, Wanted]:
     """Every printed number -> the number of ours in its place."""
     averages = {name.removeprefix("macro_"): laid.lesions(name, title) for name, title in AVERAGES.items()}
-    return averages | {column: as_run(laid.given, one) for column, one in zip(quoted.QUALITY, QUALITY, strict=True)}
+    return averages | {column: laid.as_run(*number) for column, number in quoted.QUALITY.items()}
 
 
 def _headlines(laid: Sheet) -> list[tuple[str, Wanted]]:

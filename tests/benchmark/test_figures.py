@@ -201,14 +201,16 @@ def test_the_level_without_labels_goes_across_from_before_the_axis() -> None:
     assert ([sign[0][0]] * 2, [0.2, 0.24]) in drawn(sheet, "interval")
 
 
-def test_what_was_printed_elsewhere_is_hollow_has_a_dagger_and_no_line() -> None:
+def test_what_was_printed_elsewhere_is_hollow_has_no_line_and_its_dagger_in_the_key_alone() -> None:
+    """Two daggers side by side would be a double dagger."""
     with ready():
         sheet = curves.sheet_of(a_curve(), TWO_COLUMNS_MM)
     axes = sheet.figure.axes[0]
     quoted = [line for line in axes.get_lines() if line.get_label() == "quoted"]
     assert [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in quoted] == [(0.2, 0.23), (1.0, 0.76), (0.43, 0.40)]  # type: ignore[index]
     assert {line.get_markerfacecolor() for line in quoted} == {"white"}
-    assert [text.get_text() for text in axes.texts] == ["†"] * 3
+    assert [text.get_text() for text in axes.texts] == []
+    assert [word for word in words(sheet) if "†" in word] == ["† printed, see below"]
     told = [line for line in axes.get_lines() if line.get_label() == "told"]
     assert len({line.get_marker() for line in told}) == len({line.get_color() for line in told}) == 2  # shape says what colour says
 
@@ -419,6 +421,10 @@ def test_figure_3_stands_over_the_f1_that_was_reached_and_the_printed_over_the_p
     assert [series.title for series in entities.series] == ["GREEN (rules)"]  # F1-RadGraph was not run, and makes no empty series
     assert [series.title for series in lexical.series] == ["METEOR 1.5"]
     assert found.own_title == "told by its classifier"
+    assert not any("What is printed at" in note for note in found.notes)
+    lines = (*FIGURE_3.lines, Line("told_043", {"label_f1": "0.43"}))
+    with_main = figure3(replace(FIGURE_3, lines=lines), some_numbers(), read_printed("fig3"))
+    assert "What is printed at 0.43 is of the model told by its own classifier." in with_main.notes
 
 
 def test_a_point_whose_labels_are_of_unknown_f1_is_not_placed_but_named() -> None:
