@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
+from benchmark.figures.small_svg import small_svg
 from benchmark.records import UserError
 
 if TYPE_CHECKING:
@@ -150,10 +150,7 @@ def save(figure: Figure, folder: Path, name: str, *, title: str, description: st
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(files[0], dpi=dpi, metadata={"Software": None})
     figure.savefig(files[1], metadata={"Date": None, "Creator": None})
-    drawn = files[1].read_text(encoding="utf-8").replace("<svg ", '<svg role="img" ', 1)
-    inside = drawn.index(">", drawn.index("<svg ")) + 1
-    drawn = f"{drawn[:inside]}\n <title>{escape(title)}</title>\n <desc>{escape(description)}</desc>{drawn[inside:]}"
-    files[1].write_text(drawn, encoding="utf-8", newline="\n")
+    files[1].write_text(small_svg(files[1].read_text(encoding="utf-8"), title, description), encoding="utf-8", newline="\n")
     return files
 
 
