@@ -13,6 +13,7 @@ from benchmark.experiments.publish import check_publish, publish
 from benchmark.experiments.reproduce import Outline, Request, command_of, is_on_gpu, outline, published_reason, said_of_lost
 from benchmark.experiments.unplaced import unplaced, unplaced_command, unplaced_record
 from benchmark.records import UserError
+from benchmark.shows_paper import show_outline
 
 
 @pytest.fixture
@@ -124,6 +125,28 @@ def test_of_a_step_that_failed_its_status_is_published_and_not_its_log() -> None
     assert published_reason("not begun: stage1-main-42 failed") == "not begun: stage1-main-42 failed"
     assert published_reason("every case failed, all 40 of them, the first: the patient in /data/x") == "every case failed"
     assert published_reason("/data/secret.csv") == "failed"
+
+
+def test_the_plan_says_what_takes_how_long_and_calls_a_guess_a_guess(request_for: Request, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = outline(replace(request_for, profile="paper", jobs=1, device="cpu", seeds=1, experiments=("table2c",), models=("constant",)))
+    show_outline(replace(asked, definitions=replace(asked.definitions, profile=replace(asked.definitions.profile, name="mine"))))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0].strip() for line in lines[1:7]] == [
+        "1 region detector",
+        "2 lesion classifiers",
+        "2 trainings of stage 1",
+        "2 trainings of stage 2",
+        "2 sets of reports",
+        "measuring and drawing",
+    ]
+    parts = [step.minutes for step in asked.plan.steps]
+    assert asked.minutes == pytest.approx(sum(parts) + asked.plan.measure_minutes)  # one at a time
+    assert lines[7].strip().startswith("1 step at a time: about 15 days left, in ")  # 21,030 minutes
+    assert all("of one core" in line for line in lines[1:6])
+    show_outline(replace(asked, on_gpu=True))
+    guessed = capsys.readouterr().out
+    assert "of a GPU" in guessed
+    assert "left (a guess: nobody has timed this profile), in" in guessed
 
 
 def test_what_is_lost_with_a_seed_is_said() -> None:
