@@ -140,8 +140,8 @@ def _said_of_intervals(sheet: Sheet) -> str:
     which = "; ".join(", ".join(map(str, one)) for one in seeds)
     said = (
         f"Means over {_span(several.values())} trainings (seeds {which}). In brackets: {level} over patients and seeds: for other patients and for "
-        f"another start of the training (Student's t of the patients' part, from {draws}, and of the seeds' part). They are symmetric, but "
-        "for what would leave the range of a number whose range is known."
+        f"another start of the training (Student's t of the patients' part, from {draws}, and of the seeds' part). They are symmetric, and "
+        "end where the number itself must, if that is known."
     )
     alone = [sheet.names[arm] for arm in counts if arm not in several]
     return f"{said} One run, hence over patients alone: {', '.join(alone)}." if alone else said

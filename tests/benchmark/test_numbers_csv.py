@@ -66,7 +66,7 @@ def numbers(experiments: list[Experiment]) -> Numbers:
                 differences.append(replace(row, p_value=0.01 * (1 + turn % 9), detectable=0.125))
             else:
                 rows.append(row)
-    facts = {arm: {"label_f1": float(f"0.{arm[5:7]}") if arm != "told_100" else 1.0} for arm in arms if arm.startswith("told_")}
+    facts = {arm: {"label_f1": int(arm[5:]) / 100} for arm in arms if arm.startswith("told_")}
     counts = {"cases": 60, "patients": 40}
     titles = {arm: f"Arm {arm}" for arm in arms}
     note = 'Drawn phantoms, "not patients".'
