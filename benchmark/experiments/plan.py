@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from benchmark.labelling.choose import known_labellers
 from benchmark.records import UserError
 
 FIRST_SEED = 42
+TRAINED = "clala"
+"""the model that an arm without one is"""
 
 
 class SameName(UserError):
@@ -147,7 +149,7 @@ class _Maker:
             model, needs = f"{arm.name}=clala:{weights.out}", (weights.name,)
         name = registry.parse_spec(self._setting.dataset).name
         settings = {f"{arm.name}.{key}": value for key, value in arm.told.items()} | {f"{name}.{key}": value for key, value in arm.dataset.items()}
-        own = registry.parse_spec(arm.model).name if arm.model else "clala"
+        own = registry.parse_spec(arm.model).name if arm.model else TRAINED
         settings |= self._options(arm.name, own, name, "llm") | self._of_labeller(arm.told.get("lesions", ""))
         grant = ("--grant", ",".join(arm.grant)) if arm.grant else ()
         words = ("generate", "--models", model, *self._shared(seed), *self._setting.choice, *grant, *_set(settings), "--out", str(folder))
@@ -200,21 +202,10 @@ class _Maker:
         return _set(self._options(registry.parse_spec(self._setting.dataset).name, "llm") | self._of_labeller(labels))
 
     def _options(self, *names: str) -> dict[str, str]:
-        """The settings of things of these names, but for those that are a labeller's of the same name."""
-        labellers = set(labellers_of(self._arms, self._setting.labels))
-        found = {}
-        for key, value in self._setting.options.items():
-            name, _, option = key.partition(".")
-            if name in names and not (name in labellers and option in _settings_of_labeller(name)):
-                found[key] = value
-        return found
+        return settings_of_things(self._setting.options, names, labellers_of(self._arms, self._setting.labels))
 
     def _of_labeller(self, labels: str) -> dict[str, str]:
-        """The settings of a labeller; those that an arm of its name could mean, only where the labeller has them."""
-        if labels not in known_labellers():
-            return {}
-        given = {key: value for key, value in self._setting.options.items() if key.partition(".")[0] == labels}
-        return {key: value for key, value in given.items() if labels not in self._names or key.partition(".")[2] in _settings_of_labeller(labels)}
+        return settings_of_labeller(self._setting.options, labels, self._names)
 
     def _first_like(self, arm: Arm, key: Callable[[Arm], object]) -> str:
         """What is shared is called by the first arm of the file that has it: the same name, whichever experiments are asked for."""
@@ -236,9 +227,27 @@ def labellers_of(arms: Iterable[Arm], labels: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in named if name in known_labellers()))
 
 
-def _settings_of_labeller(name: str) -> frozenset[str]:
-    who = f"labeller {name!r}"
-    settings = registry.settings_of(registry.load().entry("labellers", name).factory, who, available=("device", "seed", "llm"))
+def settings_of_things(options: Mapping[str, str], names: Collection[str], labellers: Collection[str]) -> dict[str, str]:
+    """The settings of things of these names, but for those that are a labeller's of the same name."""
+    found = {}
+    for key, value in options.items():
+        name, _, option = key.partition(".")
+        if name in names and not (name in labellers and option in _known_to(name)):
+            found[key] = value
+    return found
+
+
+def settings_of_labeller(options: Mapping[str, str], labels: str, arms: Collection[str]) -> dict[str, str]:
+    """The settings of a labeller, none of a file of labels; where an arm has its name, those that the labeller has."""
+    if labels not in known_labellers():
+        return {}
+    given = {key: value for key, value in options.items() if key.partition(".")[0] == labels}
+    return {key: value for key, value in given.items() if labels not in arms or key.partition(".")[2] in _known_to(labels)}
+
+
+def _known_to(labeller: str) -> frozenset[str]:
+    who = f"labeller {labeller!r}"
+    settings = registry.settings_of(registry.load().entry("labellers", labeller).factory, who, available=("device", "seed", "llm"))
     return frozenset(setting.name for setting in settings)
 
 
