@@ -42,7 +42,7 @@ def writes() -> Plan:
     """One step, of a model in another program."""
     out = Path("out/reports/mine-42")
     model = f"mine=command:'{sys.executable} model.py'"
-    words = ("generate", "--models", model, "--dataset", "phantom:small", "--seed", "42", "--device", "auto", "--limit", "8", "--out", str(out))
+    words = ("generate", "--models", model, "--dataset", "phantom:train=8,validate=4,test=8", "--seed", "42", "--device", "auto", "--out", str(out))
     return Plan((Step("reports-mine-42", words, out, kind="generate"),), {}, ())
 
 

@@ -43,7 +43,19 @@ for number, line in enumerate(sys.stdin):
         asked.write(".")
     print(json.dumps({"id": json.loads(line)["id"], "report": "The lungs are clear. There is a small left pleural effusion."}), flush=True)
 """
-REPRODUCE = [sys.executable, "-m", "benchmark", "reproduce", "all", "--dataset", "phantom:small", "--seeds", "2", "--metrics", "rouge_l"]
+REPRODUCE = [
+    sys.executable,
+    "-m",
+    "benchmark",
+    "reproduce",
+    "all",
+    "--dataset",
+    "phantom:train=8,validate=4,test=12",
+    "--seeds",
+    "2",
+    "--metrics",
+    "rouge_l",
+]
 REPRODUCE += ["--draws", "50", "--profile", "demo", "--definitions", "own.toml", "--out", "out"]
 
 
@@ -117,7 +129,7 @@ def test_killed_in_the_middle_it_goes_on_and_comes_to_the_same_bytes(own: Path, 
     assert again.returncode == 0, again.stderr
     assert tables(own) == tables(undisturbed)
     reports = (own / "out/reports/other-42/other/reports.jsonl").read_text().splitlines()
-    assert len({json.loads(line)["case_id"] for line in reports}) == len(reports) == 40
+    assert len({json.loads(line)["case_id"] for line in reports}) == len(reports) == 12
 
 
 def test_two_at_a_time_in_one_folder_are_refused(own: Path) -> None:
@@ -135,7 +147,7 @@ def test_typed_again_it_does_no_step_again(finished: Path) -> None:
     first = tables(finished)
     again = done(finished)
     assert "2 done before" in again.stderr
-    assert asked(finished) == 40
+    assert asked(finished) == 12
     assert tables(finished) == first
 
 
@@ -163,7 +175,7 @@ def test_a_step_that_fails_takes_its_own_arm_with_it_and_the_same_command_mends_
 def test_the_plan_prints_each_command_as_a_person_could_type_it_and_does_nothing(own: Path) -> None:
     shown = done(own, "--plan")
     assert shown.returncode == 0
-    assert "python -m benchmark generate --models constant=constant --dataset phantom:small" in shown.stdout
+    assert "python -m benchmark generate --models constant=constant --dataset phantom:train=8" in shown.stdout
     assert not (own / "out").exists()
 
 
