@@ -15,8 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from benchmark.evaluator import use_of_datasets
 from benchmark.experiments.aggregates import Aggregates, Head, pairs_of, write_aggregates
 from benchmark.experiments.definitions import PAPER, Definitions, chosen_experiments, read_definitions
 from benchmark.experiments.numbers import Numbers
-from benchmark.experiments.plan import Plan, Setting, plan
+from benchmark.experiments.plan import Plan, Setting, plan, settings_of_labeller
 from benchmark.experiments.preflight import preflight
 from benchmark.experiments.publish import check_publish, publish
 from benchmark.experiments.runner import commits_of, done_steps, run_steps, seconds_of
@@ -34,11 +33,9 @@ from benchmark.experiments.unplaced import unplaced, unplaced_command, unplaced_
 from benchmark.llm.models import LanguageModels
 from benchmark.provenance import provenance
 from benchmark.records import RunConfig, UserError
-from benchmark.runs import FolderInUse, sha256, write_json, writing
+from benchmark.runs import opened, sha256, write_json, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from benchmark.hookspecs import Dataset
     from benchmark.llm.models import Manner
 
@@ -164,7 +161,7 @@ def reproduce(request: Request, *, say: Callable[[str], None], manner: Manner | 
     asked = asked or outline(request, manner)
     with ready():  # that figures can be drawn is found out before the days of training, not after
         pass
-    with held(asked.folder):
+    with opened(asked.folder):
         (asked.folder / ".gitignore").write_text("*\n")  # the text of reports may not be anybody's to commit; what may be is copied out
         if asked.dataset.is_credentialed:
             asked.folder.chmod(0o700)  # nor anybody's to read who has signed nothing
@@ -194,22 +191,6 @@ def is_on_gpu(device: str, devices: Path = Path("/dev"), visible: str | None = N
     return visible not in ("", "-1") and ((devices / "dxg").exists() or any(devices.glob("nvidia[0-9]*")))
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """The folder, made if need be, held by this process alone. Raises ``FolderInUse``, ``CannotWrite``."""
-    import fcntl
-
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise FolderInUse(f"{folder} is being written by another `reproduce`; wait for it, or choose another folder with --out") from None
-        yield
-
-
 def _measured(request: Request, asked: Outline, there: Mapping[str, Mapping[int, Path]], manner: Manner | None) -> Numbers:
     """Every number of every arm that has reports."""
     from benchmark.experiments.measure import ArmRun, measure
@@ -223,7 +204,9 @@ def _measured(request: Request, asked: Outline, there: Mapping[str, Mapping[int,
     apart = [pair for pair in pairs if set(pair) <= trained and not there[pair[0]].keys() & there[pair[1]].keys()]
     titles = {arm: arms[arm].title for arm in runs}
     lost = said_of_lost({arm: tuple(there[arm]) for arm in trained}, asked.plan.runs, apart, titles)
-    config = _config(request)
+    # Where an arm and the labeller share a name, what is the arm's is not the labeller's.
+    others = {key: value for key, value in request.options.items() if key.partition(".")[0] != request.labeller}
+    config = replace(_config(request), options={**others, **settings_of_labeller(request.options, request.labeller, arms)})
     llm = LanguageModels(config.options, use_of_datasets(asked.dataset), manner)
     note = f"{asked.dataset.note} {lost}".strip()
     compared = [pair for pair in pairs if pair not in apart]

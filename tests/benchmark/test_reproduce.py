@@ -140,7 +140,7 @@ def test_two_at_a_time_in_one_folder_are_refused(own: Path) -> None:
     first.send_signal(signal.SIGTERM)
     assert first.wait(timeout=60) == 130  # as by Ctrl-C
     assert second.returncode == 2
-    assert "is being written by another" in second.stderr
+    assert "is being written by process" in second.stderr
 
 
 def test_typed_again_it_does_no_step_again(finished: Path) -> None:
