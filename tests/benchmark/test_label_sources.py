@@ -58,7 +58,7 @@ def test_a_labeller_takes_its_settings() -> None:
     ],
 )
 def test_cases_that_a_source_does_not_know_are_counted_and_the_first_is_named(name: str, references: list[Reference], message: str) -> None:
-    with pytest.raises(MissingLabels, match=rf"{message}; name another source of labels \(truth, file:PATH, .*rules\), or give it those too"):
+    with pytest.raises(MissingLabels, match=rf"{message}; name another source of labels \(truth, file:PATH, .*rules.*\), or give it those too"):
         label_source(name).lesions(CASES, references)
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_source_lists_the_known_ones(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["truth", "file:labels.jsonl"])
 def test_labels_by_case_are_no_labeller_of_texts(name: str) -> None:
-    with pytest.raises(UserError, match=rf"no labeller named '{name}'; known: .*rules; such labels are looked up by case and cannot read a text"):
+    with pytest.raises(UserError, match=rf"no labeller named '{name}'; known: .*rules.*; such labels are looked up by case and cannot read a text"):
         labeller_named(name)
 
 
