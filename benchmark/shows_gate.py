@@ -41,8 +41,11 @@ def show_gate(gate: Gate) -> None:
         cells = (one.model, one.title, written(one.base, DIGITS), written(one.head, DIGITS), change, p_value)
         table.add_row(*map(Text, cells), Text(verdict, style=STYLES.get(one.verdict, "")))
     out.print(table)
-    if rest := len(gate.numbers) - len(listed):
-        out.print(f"{rest} more numbers, of single lesions: no difference found.")
+    rest = [one for one in gate.numbers if one not in listed]
+    undefined = sum(one.verdict == "not defined" for one in rest)
+    if rest:
+        without = f"; {undefined} are not defined in both" if undefined else ""
+        out.print(f"{len(rest)} more numbers: in {len(rest) - undefined} no difference found{without}.")
     out.print(Text(power_line(gate)))
     for note in gate.notes:
         out.print(Text(note, style="yellow"))

@@ -8,7 +8,7 @@ table2b.md .csv .tex .html   table2b.svg .png   table2b_differences.svg .png    
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.experiments.claim_sentences import claims_csv, claims_table, sentence, with_verdicts
@@ -23,7 +23,7 @@ from benchmark.tables import ENDINGS, as_text
 from benchmark.tables.html import html_index
 from benchmark.tables.markdown import markdown
 from benchmark.tables.printed import read_printed
-from benchmark.tables.table import Table
+from benchmark.tables.table import Note, Table
 
 
 def pairs_of(experiments: Sequence[Experiment]) -> list[tuple[str, str]]:
@@ -74,7 +74,9 @@ def write_aggregates(experiments: Sequence[Experiment], numbers: Numbers, folder
     tables = [with_verdicts(table_of(one, numbers), found[one.name], numbers) for one in there]
     every = [verdict for one in there for verdict in found[one.name]]
     if every:
-        tables.append(claims_table(every, numbers, {one.reported: one.number for one in there if one.reported}))
+        claims = claims_table(every, numbers, {one.reported: one.number for one in there if one.reported})
+        said = tuple(Note(text) for text in dict.fromkeys(one.note for one in there if one.note))
+        tables.append(replace(claims, notes=(*said, *claims.notes)))
     texts = {f"{table.name}.{ending}": as_text(table, ending) for table in tables for ending in ENDINGS}
     in_tables = {(row.metric, row.value_name) for table in tables for row in table.numbers}
     texts |= {"numbers.csv": to_csv(numbers, in_tables), "index.html": html_index(tables, head.title, head.lead)}
@@ -125,6 +127,9 @@ def _page(
     for one in experiments:
         yield f"## {one.number}. {one.title}"
         yield ""
+        if one.note:
+            yield one.note
+            yield ""
         files = ", ".join(f"[{ending}]({one.name}.{ending})" for ending in ENDINGS)
         yield f"The table: {files}."
         yield ""

@@ -154,7 +154,7 @@ def _counted(claim: Claim, comparisons: Sequence[Comparison], units: Sequence[Se
         ahead = [(one.second, one.is_clear) for one in there if one.sign(claim) > 0]
         behind = [(one.second, one.is_clear) for one in there if one.sign(claim) < 0]
         return _sides((f"{up} than", ahead), (f"{down} than", behind), equal=("equal to", len(there)))
-    against = "" if all(len(unit) == 1 for unit in units) else " than all others that were run"
+    against = "" if all(len(unit) == 1 for unit in units) else " than all of the printed others that were run"
     run = [unit for unit in ([one for one in unit if one.measured] for unit in units) if unit]
     ahead = [(unit[0].title, all(one.is_clear for one in unit)) for unit in run if all(one.sign(claim) > 0 for one in unit)]
     behind = [(unit[0].title, any(one.is_clear and one.sign(claim) < 0 for one in unit)) for unit in run if any(one.sign(claim) < 0 for one in unit)]

@@ -85,6 +85,8 @@ class Experiment:
     """arms whose difference the table is about, first minus second"""
     reported: str = ""
     """the file of printed numbers, ``table2b``; empty = none was printed"""
+    note: str = ""
+    """what must be known of its arms, first under the table"""
 
     @property
     def arms(self) -> tuple[str, ...]:

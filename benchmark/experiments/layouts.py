@@ -34,7 +34,7 @@ def table_of(experiment: Experiment, numbers: Numbers, *, beside: bool = True) -
     wanted = list(dict.fromkeys((*sheet.wanted, *(one for _, one in paired.found))))
     shown = tuple(row for arm in sheet.arms for one in wanted if (row := numbers.row(arm, one.metric, one.value_name)))
     rows = tuple(row for row, _ in paired.found)
-    notes = [*_missing(sheet, paired), *_said_of_layout(sheet), *paired.notes()]
+    notes = [*([Note(experiment.note)] if experiment.note else []), *_missing(sheet, paired), *_said_of_layout(sheet), *paired.notes()]
     # Under their titles: the notes name arms as the table does.
     named = tuple(row for arm in sheet.arms for one in wanted if (row := sheet.given.row(sheet.names[arm], one.metric, one.value_name)))
     is_ranked = experiment.layout != "curve"

@@ -26,7 +26,7 @@ from benchmark.tables.table import NOT_RUN
 from benchmark.vocabulary import LESIONS
 
 BASE = "base"
-"""the arm of Figure 3 that is told nothing: it has no LCA"""
+"""the arm of Figure 3 that is told nothing: it has neither LCA nor LLCL"""
 LABEL_F1 = "label_f1"
 PRINTED_OWN = "0.43"
 """where print has its main model, which is told by its own classifier; here labels spoiled to that F1 stand for it, and the classifier apart"""
@@ -79,7 +79,7 @@ def figure3(experiment: Experiment, numbers: Numbers, printed: Printed | None = 
     notes += _quoted_note(printed)
     title = f"{experiment.number}. {experiment.title}"
     own_title = laid.label(own)[:1].lower() + laid.label(own)[1:] if own else ""
-    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "no LCA", tuple(notes))
+    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "neither part", tuple(notes))
 
 
 def _levels(laid: Sheet, printed: Printed | None) -> Forest | None:

@@ -84,10 +84,12 @@ class Lost:
     """Reports that a model of the head no longer writes."""
 
     model: str
-    base: int
-    """cases without a report then"""
-    head: int
-    """and now"""
+    cases: int
+    """that have a report in the base and none in the head"""
+    of: int
+    """cases that are compared"""
+    why: str = ""
+    """of a model that did not come to its end at all"""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,11 @@ class Gate:
         """True if nothing is worse."""
         return not self.regressions and not self.lost
 
+    @property
+    def tests(self) -> int:
+        """How many p-values were corrected together."""
+        return sum(one.margin is None and not math.isnan(one.p_value) for one in self.numbers)
+
 
 def compare(
     base: Path,
@@ -141,7 +148,7 @@ def compare(
     alpha          the chance of a false alarm, over everything that is compared
     shared         compare the cases that both have, where one has others too; else that is refused
     lesions        the F1 of each lesion too, not the headlines alone
-    more_failures  how many cases more than before the head may leave without a report
+    more_failures  how many cases that had a report the head may leave without one
 
     Raises ``NoFinishedRun``, ``EditedRun``, ``CannotCompare``, ``BadMargin``.
     """
@@ -165,17 +172,21 @@ def compare(
     notes += _as_now(first, built)
     places = {model: (f"base {model}", f"head {other}") for model, other in paired.items()}
     statistics: dict[tuple[str, str], np.ndarray] = {}
-    lost = []
+    lost = [Lost(model, len(cases), len(cases), second.failed[model]) for model in first.models if model in second.failed and model not in paired]
+    notes += _alone(first, second, paired)
     for model, other in paired.items():
-        failed = []
+        failed: list[set[str]] = []
         for run, name, place in ((first, model, places[model][0]), (second, other, places[model][1])):
             rows, failures = _statistics(run, name, built, config, cases)
             statistics |= {(metric, place): found for metric, found in rows.items()}
             failed.append(failures)
-        if failed[1] > failed[0] + more_failures:
-            lost.append(Lost(_named(model, other), *failed))
+        if len(gone := failed[1] - failed[0]) > more_failures:
+            lost.append(Lost(_named(model, other), len(gone), len(cases)))
     patients = [first.cases[case] for case in cases]
+    _check_patients(len(set(patients)), built, len(paired), alpha, lesions=lesions, margins=margins or {})
     numbers = _numbers(built, statistics, places, paired, patients, margins or {}, alpha=alpha, draws=draws, seed=seed, lesions=lesions)
+    if all(math.isnan(one.difference) for one in numbers) and not lost:
+        raise CannotCompare(f"{base} and {head} have no number that is defined in both and better one way ({', '.join(wanted)}); name other metrics")
     return Gate(base, head, tuple(numbers), tuple(lost), len(cases), len(set(patients)), alpha, tuple(notes))
 
 
@@ -187,14 +198,37 @@ def _paired_models(first: SealedRun, second: SealedRun, asked: Mapping[str, str]
                 raise CannotCompare(f"{run.path} has no finished model {one!r}; it has {', '.join(run.models) or 'none'}")
     if asked:
         return dict(asked)
-    if len(first.models) == len(second.models) == 1:
+    if len(first.models) == len(second.models) == 1 and not first.failed and not second.failed:
         return {first.models[0]: second.models[0]}
-    if both := {model: model for model in first.models if model in second.models}:
+    both = {model: model for model in first.models if model in second.models}
+    if both or any(model in second.failed for model in first.models):
         return both
     ours, theirs = (", ".join(run.models) or "none" for run in (first, second))
     raise CannotCompare(
         f"no model of {first.path} ({ours}) has the name of one of {second.path} ({theirs}); say which is which: --models before=after"
     )
+
+
+def _alone(first: SealedRun, second: SealedRun, paired: Mapping[str, str]) -> list[str]:
+    """A note on models that are not compared; of those that failed in the head ``Lost`` speaks."""
+    ours = [model for model in first.models if model not in paired and model not in second.failed]
+    theirs = [model for model in second.models if model not in paired.values()]
+    return [f"Only the {which} has the model {', '.join(names)}; not compared." for which, names in (("base", ours), ("head", theirs)) if names]
+
+
+def _check_patients(patients: int, built: Mapping[str, Metric], models: int, alpha: float, *, lesions: bool, margins: Mapping[str, float]) -> None:
+    """Raise ``CannotCompare`` where so few patients could show nothing: swapped in every way, they give no p-value below 2 / 2^patients."""
+    tests = _tests(built, models, lesions=lesions)
+    if not margins and models and 2.0 ** (1 - patients) * tests >= alpha:
+        raise CannotCompare(
+            f"{patients} patients can show no regression among {tests} numbers, whatever the reports (the smallest p is 2 / 2^{patients}); "
+            "measure more patients, or compare fewer numbers with --no-lesions and --metrics"
+        )
+
+
+def _tests(built: Mapping[str, Metric], models: int, *, lesions: bool) -> int:
+    """How many numbers are compared."""
+    return models * sum(tests_of(metric) + (len(LESIONS) if lesions and _is_of_lesions(name) else 0) for name, metric in built.items())
 
 
 def _cases(first: SealedRun, second: SealedRun, *, shared: bool) -> tuple[list[str], list[str]]:
@@ -234,8 +268,8 @@ def _as_now(first: SealedRun, built: Mapping[str, Metric]) -> list[str]:
 
 def _statistics(
     run: SealedRun, model: str, built: Mapping[str, Metric], config: RunConfig, cases: Sequence[str]
-) -> tuple[dict[str, np.ndarray], int]:
-    """Of a model, metric -> (n, k) on the cases to compare on; and how many of those it left without a report."""
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Of a model, metric -> (n, k) on the cases to compare on; and those that it left without a report."""
     reports, references = run.reports(model), [run.references[case] for case in run.cases]
     for name, metric in built.items():
         if asks(metric) and run.folder(model).read_statistics(name, made_of(metric, digest_of(reports, references))) is None:
@@ -243,7 +277,7 @@ def _statistics(
     order = {case: place for place, case in enumerate(run.cases)}
     places = [order[case] for case in cases]
     found = measure_all(built, references, {model: reports}, config, {model: run.folder(model)}, is_anew=False)
-    return {metric: rows[places] for (metric, _), rows in found.items()}, sum(bool(reports[place].failure) for place in places)
+    return {metric: rows[places] for (metric, _), rows in found.items()}, {case for case in cases if reports[order[case]].failure}
 
 
 def _numbers(
@@ -260,7 +294,7 @@ def _numbers(
     lesions: bool,
 ) -> list[Compared]:
     """Every number that is compared, with its verdict."""
-    tests = len(places) * sum(tests_of(metric) + (len(LESIONS) if lesions and _is_of_lesions(name) else 0) for name, metric in built.items())
+    tests = _tests(built, len(places), lesions=lesions)
     bootstrap = PatientBootstrap(patients, draws=draws, seed=seed, level=1 - alpha, flips=flips_for(tests, draws, 1 - alpha))
     pairs = [(after, before) for before, after in places.values()]
     measured = [
@@ -313,7 +347,7 @@ def _is_of_lesions(metric: str) -> bool:
 
 def _verdict(one: Compared, alpha: float) -> Verdict:
     if math.isnan(one.difference):
-        return "not defined"
+        return "not defined" if one.margin is None else "not shown"
     if one.margin is not None:
         if one.p_not_worse is not None and one.p_not_worse < alpha:
             return "not worse"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from benchmark.gate.compare import FAILING, Compared, Gate
+from benchmark.gate.compare import FAILING, Compared, Gate, Lost
 from benchmark.tables.markdown import escaped
 from benchmark.tables.table import written, written_p
 
@@ -18,13 +18,15 @@ DIGITS = 3
 def verdict_line(gate: Gate) -> str:
     """The whole in one sentence: what is worse, by how much, how sure."""
     if gate.passes:
-        return f"No regression: of {len(gate.numbers)} numbers none is shown to be worse (alpha {gate.alpha:g}, Holm)."
+        within = sum(one.verdict == "not worse" for one in gate.numbers)
+        margins = f", {_count(within, 'is', 'are')} shown to be within {'its margin' if within == 1 else 'their margins'}" if within else ""
+        return f"No regression: of {gate.tests} numbers none is shown to be worse (alpha {gate.alpha:g}, Holm){margins}."
     said = []
     if worse := [one for one in gate.regressions if one.verdict == "worse"]:
         said.append(f"{_count(len(worse), 'number is', 'numbers are')} worse: {'; '.join(map(in_words, worse[:3]))}{_more(worse)}")
     if open_ones := [one for one in gate.regressions if one.verdict == "not shown"]:
         said.append(f"not shown to be within the margin: {'; '.join(map(in_words, open_ones[:3]))}{_more(open_ones)}")
-    said += [f"{one.model} leaves {one.head:,} cases without a report, before {one.base:,}" for one in gate.lost]
+    said += [lost_in_words(one) for one in gate.lost]
     return f"Regression: {'. '.join(said)}."
 
 
@@ -37,15 +39,22 @@ def in_words(one: Compared) -> str:
     return f"{one.model} {one.title} {written(one.base, DIGITS)} to {written(one.head, DIGITS)}, {change}, {p_value}".replace("= <", "< ")
 
 
+def lost_in_words(one: Lost) -> str:
+    """What a model no longer writes."""
+    if one.why:
+        return f"{one.model} did not come to its end: {one.why}"
+    return f"{one.model} leaves {one.cases:,} of {one.of:,} cases without a report that had one"
+
+
 def power_line(gate: Gate) -> str:
     """How small a regression so many cases can see."""
     seen = [one for one in gate.numbers if one.is_headline and not math.isnan(one.detectable)]
     if not seen:
-        return "How small a regression could be seen is not known: nothing varied."
+        return "How small a regression could be seen cannot be told."
     listed = ", ".join(f"{one.title} {written(one.detectable, DIGITS)}" for one in seen if one.model == seen[0].model)
     return (
         f"With {gate.cases:,} cases of {gate.patients:,} patients, a true change is seen four times in five if it is at least: {listed} "
-        f"({seen[0].model}; before correction for {sum(one.margin is None for one in gate.numbers)} tests). A smaller one may pass."
+        f"({seen[0].model}; before correction for {gate.tests} tests). A smaller one may pass."
     )
 
 
@@ -67,7 +76,8 @@ def markdown(gate: Gate) -> str:
 def junit(gate: Gate) -> str:
     """One test case for each number, and one for each model's reports."""
     failing = [one for one in gate.numbers if one.verdict in FAILING]
-    count = len(gate.numbers) + len({one.model for one in gate.numbers})
+    models = dict.fromkeys((*(one.model for one in gate.numbers), *(one.model for one in gate.lost)))
+    count = len(gate.numbers) + len(models)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>']
     lines.append(f'<testsuite name="benchmark compare" tests="{count}" failures="{len(failing) + len(gate.lost)}" errors="0" skipped="0">')
     for one in gate.numbers:
@@ -76,9 +86,9 @@ def junit(gate: Gate) -> str:
             lines.append(f"{head}><system-out>{escape(one.verdict)}: {escape(in_words(one))}</system-out></testcase>")
             continue
         lines.append(f"{head}><failure type={quoteattr(one.verdict)} message={quoteattr(in_words(one))}/></testcase>")
-    for model in dict.fromkeys(one.model for one in gate.numbers):
+    for model in models:
         lost = next((one for one in gate.lost if one.model == model), None)
-        said = f"{lost.head} cases without a report, before {lost.base}" if lost else ""
+        said = lost_in_words(lost) if lost else ""
         inner = f"<failure type='lost reports' message={quoteattr(said)}/>" if lost else ""
         lines.append(f"  <testcase classname={quoteattr(model)} name='reports written'>{inner}</testcase>")
     return "\n".join([*lines, "</testsuite>", ""])

@@ -15,7 +15,7 @@ from benchmark.runs import ModelFolder, RunFolder, sha256
 from benchmark.tables.finished import NoFinishedRun, read_finished
 
 OF_NUMBERS = ("cases.jsonl", "references.jsonl", "reports.jsonl")
-"""files that numbers are made of; tables and pictures may be thrown away"""
+"""files that numbers are made of; tables and pictures may be thrown away, and statistics too, which are made again"""
 
 
 class EditedRun(NoFinishedRun):
@@ -38,6 +38,11 @@ class SealedRun:
     def models(self) -> list[str]:
         """Those that came to the end."""
         return [model for model, about in self.record["models"].items() if "failed" not in about]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Those that did not, and why."""
+        return {model: str(about["failed"]) for model, about in self.record["models"].items() if "failed" in about}
 
     def reports(self, model: str) -> list[Report]:
         """One per case, in order."""
@@ -62,7 +67,8 @@ def read_sealed(folder: Path) -> SealedRun:
     kept = {name: digest for name, digest in sealed.items() if name.rpartition("/")[2] in OF_NUMBERS}
     if not kept:
         raise NoFinishedRun(f"{folder} is to be compared, and its run.json has no checksums of cases and reports (an older version); measure it anew")
-    for name, digest in kept.items():
+    statistics = {name: digest for name, digest in sealed.items() if name.endswith(".npz") and (folder / name).is_file()}
+    for name, digest in {**kept, **statistics}.items():
         if not (folder / name).is_file():
             raise EditedRun(f"{folder} is to be compared, and {name} is gone since it was sealed; measure it anew")
         if sha256(folder / name) != digest:

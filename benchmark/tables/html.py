@@ -42,6 +42,7 @@ tbody th { position: sticky; left: 0; background: var(--sheet); font-weight: 500
 .quoted tbody th { background: var(--quote-sheet); }
 thead .word { white-space: nowrap; }
 th.words, td.words { text-align: left; }
+tbody th, td.words { max-width: 25rem; min-width: 7.5rem; white-space: normal; }
 .opens { padding-left: 1.15rem; }
 tbody tr:hover > * { background: var(--hover); }
 tr.summary > * { border-top: 1px solid var(--rule); }

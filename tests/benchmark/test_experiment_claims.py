@@ -253,11 +253,11 @@ def test_of_several_rows_against_several_others_one_is_clear_if_all_its_differen
     clear, open_, behind = (0.1, 0.05, 0.15, 0.001), (0.01, -0.1, 0.12, 0.8), (-0.1, -0.15, -0.05, 0.001)
     four = {(f"main - {arm}", f"{lesion}.f1"): clear for arm in ("base", "llcl") for lesion in ("mass", "edema")}
     found = judged(path, numbers({**four, ("main - llcl", "mass.f1"): open_}))
-    assert (found.here, said_here(found)) == ("cannot be told", "higher than all others that were run in 2 of 2, 1 clearly (Edema)")
+    assert (found.here, said_here(found)) == ("cannot be told", "higher than all of the printed others that were run in 2 of 2, 1 clearly (Edema)")
     found = judged(path, numbers({**four, ("main - llcl", "mass.f1"): behind}))
     assert found.here == "does not hold"
     assert said_here(found) == (
-        "higher than all others that were run in 1 of 2, 1 clearly (Edema); lower than one of them in 1 of 2, 1 clearly (Mass)"
+        "higher than all of the printed others that were run in 1 of 2, 1 clearly (Edema); lower than one of them in 1 of 2, 1 clearly (Mass)"
     )
 
 

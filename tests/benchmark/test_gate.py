@@ -100,10 +100,59 @@ def test_cases_that_are_no_longer_answered_keep_a_change_out_though_its_numbers_
     kept = {case: text for case, text in wrong_in(2).items() if text == REFERENCES[case]}  # the two that it had wrong fail now
     failing = measured(tmp_path / "failing", kept)
     gate = compare(good, failing)
-    assert [(lost.base, lost.head) for lost in gate.lost] == [(0, 2)]
+    assert [(lost.cases, lost.of) for lost in gate.lost] == [(2, CASES)]
     assert not gate.passes
-    assert "leaves 2 cases without a report, before 0" in verdict_line(gate)
+    assert "leaves 2 of 160 cases without a report that had one" in verdict_line(gate)
     assert compare(good, failing, more_failures=2).passes
+
+
+def test_as_many_failures_as_before_but_of_other_cases_are_lost_reports_too(tmp_path: Path) -> None:
+    first = measured(tmp_path / "first", {case: text for case, text in REFERENCES.items() if case not in ("c0", "c1")})
+    second = measured(tmp_path / "second", {case: text for case, text in REFERENCES.items() if case not in ("c8", "c9")})
+    assert [lost.cases for lost in compare(first, second).lost] == [2]
+
+
+def test_a_model_that_did_not_come_to_its_end_is_a_regression_and_one_that_is_missing_is_said(good: Path, tmp_path: Path) -> None:
+    config = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=50)
+    both = {"ours": dict(REFERENCES), "theirs": wrong_in(2)}
+    score_reports(REFERENCES, both, config, tmp_path / "both", patients=PATIENTS)
+    gate = compare(tmp_path / "both", good)
+    assert "Only the base has the model theirs; not compared." in gate.notes
+    failing = Path(shutil.copytree(good, tmp_path / "failing"))
+    record = json.loads((failing / "run.json").read_text())
+    record["models"]["ours"] = {"failed": "CUDA out of memory"}
+    (failing / "run.json").write_text(json.dumps(record))
+    gate = compare(good, failing)
+    assert not gate.passes
+    assert "ours did not come to its end: CUDA out of memory" in verdict_line(gate)
+    assert "ours" in junit(gate)
+
+
+def test_so_few_patients_that_nothing_could_be_shown_are_refused(tmp_path: Path) -> None:
+    few = {f"c{number}": RIGHT[number] for number in range(4)}
+    config = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=50)
+    score_reports(few, {"ours": few}, config, tmp_path / "right")
+    score_reports(few, {"ours": dict.fromkeys(few, "Nothing.")}, config, tmp_path / "wrong")
+    with pytest.raises(CannotCompare, match=r"4 patients can show no regression among \d+ numbers"):
+        compare(tmp_path / "right", tmp_path / "wrong")
+
+
+def test_edited_statistics_are_refused_and_missing_ones_made_again(good: Path, bad: Path, tmp_path: Path) -> None:
+    forged = Path(shutil.copytree(bad, tmp_path / "forged"))
+    shutil.copy(good / "ours/rouge_l.npz", forged / "ours/rouge_l.npz")
+    with pytest.raises(EditedRun, match=r"ours/rouge_l\.npz was edited"):
+        compare(good, forged)
+    (forged / "ours/rouge_l.npz").unlink()
+    assert not compare(good, forged).passes
+
+
+def test_a_margin_of_a_number_that_is_not_defined_is_not_shown(tmp_path: Path) -> None:
+    clear = {f"c{number}": "The lungs are clear." for number in range(CASES)}
+    config = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=50)
+    score_reports(clear, {"ours": clear}, config, tmp_path / "clear", patients=PATIENTS)
+    gate = compare(tmp_path / "clear", tmp_path / "clear", margins={"lesions.macro_f1": 0.01})
+    assert next(one for one in gate.numbers if one.margin).verdict == "not shown"
+    assert not gate.passes
 
 
 def test_runs_on_other_data_do_not_compare(good: Path, tmp_path: Path) -> None:
