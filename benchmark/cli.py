@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from benchmark.cli_exchange import exchange
 from benchmark.cli_gate import gate
 from benchmark.cli_paper import paper
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.add_typer(paper)  # without a name: its commands stand beside those below
 app.add_typer(gate)
+app.add_typer(exchange)
 
 Models = Annotated[
     list[str],
