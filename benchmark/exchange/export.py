@@ -67,7 +67,7 @@ def export_run(run: Path, to: str, out: Path, *, models: Sequence[str] = (), wit
         written[file] = shape.written(contents), Exported(model, file, len(contents.texts), len(contents.failures))
     with writing(out):
         if is_private:
-            _keep_private(out, is_file=is_file)
+            _keep_private(out.parent if is_file else out, list(written))
         for file, (text, _) in written.items():
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, text)
@@ -109,13 +109,14 @@ def _contents(sealed: SealedRun, model: str) -> Contents:
     )
 
 
-def _keep_private(out: Path, *, is_file: bool) -> None:
-    """Keep the export from commits. A folder of its own is closed whole; in one that was there, what is ignored is added to."""
-    folder = out.parent if is_file else out
-    is_new = not folder.exists()
+def _keep_private(folder: Path, files: Sequence[Path]) -> None:
+    """Keep the export from commits. A folder of its own is closed whole; in one that was there, the files are added to what is ignored."""
+    ignored, is_own = folder / ".gitignore", not folder.exists()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ignored = folder / ".gitignore"
-    line = f"/{out.name}\n" if is_file and not is_new else "*\n"
     before = ignored.read_text(encoding="utf-8") if ignored.exists() else ""
-    if line not in before.splitlines(keepends=True):
-        ignored.write_text(before + ("\n" if before and not before.endswith("\n") else "") + line, encoding="utf-8")
+    lines = ["*"] if is_own else [f"/{file.relative_to(folder).as_posix()}" for file in files]
+    missing = [line for line in lines if line not in before.splitlines()]
+    if missing:
+        ignored.write_text(
+            before + ("\n" if before and not before.endswith("\n") else "") + "".join(f"{line}\n" for line in missing), encoding="utf-8"
+        )

@@ -116,6 +116,10 @@ def test_a_file_in_a_folder_that_was_there_adds_its_line_to_what_is_ignored(run:
     (tmp_path / ".gitignore").write_text("build")
     export_run(run, "radeval", tmp_path / "ours.json", models=["ours"], with_text=True)
     assert (tmp_path / ".gitignore").read_text() == "build\n/ours.json\n"
+    export_run(run, "lm-eval", tmp_path, models=["ours"], with_text=True)
+    lines = (tmp_path / ".gitignore").read_text().splitlines()
+    assert (lines[:2], len(lines)) == (["build", "/ours.json"], 3)
+    assert (tmp_path / lines[2].removeprefix("/")).is_file()
 
 
 def test_a_public_run_needs_no_consent(run: Path, tmp_path: Path) -> None:
