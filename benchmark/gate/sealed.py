@@ -66,13 +66,13 @@ def read_sealed(folder: Path) -> SealedRun:
     sealed: Mapping[str, str] = record.get("files", {})
     kept = {name: digest for name, digest in sealed.items() if name.rpartition("/")[2] in OF_NUMBERS}
     if not kept:
-        raise NoFinishedRun(f"{folder} is to be compared, and its run.json has no checksums of cases and reports (an older version); measure it anew")
+        raise NoFinishedRun(f"{folder} is to be read, and its run.json has no checksums of cases and reports (an older version); measure it anew")
     statistics = {name: digest for name, digest in sealed.items() if name.endswith(".npz") and (folder / name).is_file()}
     for name, digest in {**kept, **statistics}.items():
         if not (folder / name).is_file():
-            raise EditedRun(f"{folder} is to be compared, and {name} is gone since it was sealed; measure it anew")
+            raise EditedRun(f"{folder} is to be read, and {name} is gone since it was sealed; measure it anew")
         if sha256(folder / name) != digest:
-            raise EditedRun(f"{folder} is to be compared, and {name} was edited since it was sealed (another checksum); measure it anew")
+            raise EditedRun(f"{folder} is to be read, and {name} was edited since it was sealed (another checksum); measure it anew")
     cases = {line["id"]: line["patient"] for line in _lines(folder / "cases.jsonl")}
     references = {line["case_id"]: line["report"] for line in _lines(folder / "references.jsonl")}
     return SealedRun(folder, record, _config(record["config"]), cases, references)
