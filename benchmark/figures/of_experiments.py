@@ -76,10 +76,12 @@ def figure3(experiment: Experiment, numbers: Numbers, printed: Printed | None = 
         notes.insert(0, f"Not drawn, since the F1 of what they were told is not known: {', '.join(unplaced)}.")
     if printed and any(line.printed.get(LABEL_F1) == PRINTED_OWN for line in experiment.lines):
         notes.append(f"What is printed at {PRINTED_OWN} is of the model told by its own classifier.")
+    if BASE in laid.measured:
+        notes.append("No hint: the variant with neither LCA nor LLCL, which is told nothing.")
     notes += _quoted_note(printed)
     title = f"{experiment.number}. {experiment.title}"
     own_title = laid.label(own)[:1].lower() + laid.label(own)[1:] if own else ""
-    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "neither part", tuple(notes))
+    return Curve(experiment.name, title, "F1 of the lesion labels told, as reached", tuple(panels), own_title, "no hint", tuple(notes))
 
 
 def _levels(laid: Sheet, printed: Printed | None) -> Forest | None:
