@@ -133,21 +133,26 @@ def opened(path: Path) -> Iterator[RunFolder]:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / ".lock").open("a+")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise CannotWrite(
-                    f"cannot lock {path}: {error.strerror or error}; its file system knows no locks, choose a folder on another with --out"
-                ) from error
+        if not take_lock(lock, path):
             lock.seek(0)
-            raise FolderInUse(
-                f"{path} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out"
-            ) from None
+            raise FolderInUse(f"{path} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         yield RunFolder(path)
+
+
+def take_lock(lock: IO[str], folder: Path) -> bool:
+    """Take the kernel's lock on an open file of the folder; False if another process holds it. Raises ``CannotWrite`` where there are no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise CannotWrite(
+                f"cannot lock {folder}: {error.strerror or error}; its file system knows no locks, choose a folder on another with --out"
+            ) from error
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.gate.compare import FAILING
-from benchmark.gate.outputs import DIGITS, power_line, verdict_line
+from benchmark.gate.outputs import DIGITS, change, power_line, verdict_line
 from benchmark.shows import console
 from benchmark.tables.table import written, written_p
 
@@ -30,15 +30,9 @@ def show_gate(gate: Gate) -> None:
         table.add_column(title, justify="right")
     table.add_column("Verdict")
     for one in listed:
-        change = " ".join(
-            (
-                written(one.difference, DIGITS, is_signed=True),
-                f"[{written(one.low, DIGITS, is_signed=True)}, {written(one.high, DIGITS, is_signed=True)}]",
-            )
-        )
         p_value = written_p(one.p_holm if one.margin is None else one.p_not_worse)
         verdict = one.verdict + (f" (margin {one.margin:g})" if one.margin is not None else "")
-        cells = (one.model, one.title, written(one.base, DIGITS), written(one.head, DIGITS), change, p_value)
+        cells = (one.model, one.title, written(one.base, DIGITS), written(one.head, DIGITS), change(one), p_value)
         table.add_row(*map(Text, cells), Text(verdict, style=STYLES.get(one.verdict, "")))
     out.print(table)
     rest = [one for one in gate.numbers if one not in listed]

@@ -13,8 +13,6 @@ from what it left. A record of another command is refused: what lies there was m
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import math
 import os
@@ -37,7 +35,7 @@ from benchmark.experiments.plan import Plan, Step
 from benchmark.progress import progress
 from benchmark.provenance import git
 from benchmark.records import UserError
-from benchmark.runs import CannotWrite, write_atomically, writing
+from benchmark.runs import CannotWrite, take_lock, write_atomically, writing
 
 LOOK_EVERY = 0.2  # seconds
 GRACE = 10.0  # seconds between asking a step to stop and making it
@@ -198,13 +196,7 @@ def _start(step: Step, folder: Path, environment: Mapping[str, str]) -> Running 
     with writing(folder):
         lock = (folder / "steps" / f"{step.name}.lock").open("a")
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise CannotWrite(
-                    f"cannot lock {folder / 'steps'}: {error.strerror or error}; its file system knows no locks; choose a folder elsewhere with --out"
-                ) from error
+        if not take_lock(lock, folder / "steps"):
             return None
         needs = {need: record["id"] if (record := read_record(folder, need)) else None for need in step.needs}
         spent = _clear(step, folder, needs)

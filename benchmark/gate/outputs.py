@@ -32,11 +32,8 @@ def verdict_line(gate: Gate) -> str:
 
 def in_words(one: Compared) -> str:
     """``clala Pneumothorax F1 0.48 to 0.36, -0.12 [-0.20, -0.04], p = 0.004``."""
-    change = (
-        f"{written(one.difference, DIGITS, is_signed=True)} [{written(one.low, DIGITS, is_signed=True)}, {written(one.high, DIGITS, is_signed=True)}]"
-    )
     p_value = f"p = {written_p(one.p_holm)}" if one.margin is None else f"margin {one.margin:g}, p = {written_p(one.p_not_worse)}"
-    return f"{one.model} {one.title} {written(one.base, DIGITS)} to {written(one.head, DIGITS)}, {change}, {p_value}".replace("= <", "< ")
+    return f"{one.model} {one.title} {written(one.base, DIGITS)} to {written(one.head, DIGITS)}, {change(one)}, {p_value}".replace("= <", "< ")
 
 
 def lost_in_words(one: Lost) -> str:
@@ -115,13 +112,17 @@ def as_json(gate: Gate) -> str:
 def _table(numbers: Iterable[Compared]) -> list[str]:
     lines = ["| | Number | Base | Head | Difference | p | Verdict |", "|---|---|---:|---:|---:|---:|---|"]
     for one in numbers:
-        change = f"{_signed(one.difference)} [{_signed(one.low)}, {_signed(one.high)}]"
         p_value = written_p(one.p_holm if one.margin is None else one.p_not_worse)
         verdict = f"**{one.verdict}**" if one.verdict in FAILING else one.verdict
         verdict += f" (margin {one.margin:g})" if one.margin is not None else ""
         cells = (escaped(one.model), escaped(one.title), written(one.base, DIGITS), written(one.head, DIGITS))
-        lines.append(f"| {' | '.join(cells)} | {change} | {p_value} | {verdict} |")
+        lines.append(f"| {' | '.join(cells)} | {change(one)} | {p_value} | {verdict} |")
     return lines
+
+
+def change(one: Compared) -> str:
+    """The difference with its interval."""
+    return f"{_signed(one.difference)} [{_signed(one.low)}, {_signed(one.high)}]"
 
 
 def _signed(value: float) -> str:
