@@ -28,7 +28,8 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "quantised": (("bitsandbytes",), "vision-language models in 8 or 4 bits"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),
-    "viewer": (("jinja2", "matplotlib"), "pages and figures"),
+    "trackers": (("mlflow", "wandb"), "runs logged to MLflow or Weights & Biases"),
+    "viewer": (("matplotlib",), "figures"),
 }
 
 

@@ -350,7 +350,8 @@ def resolve(factory: Callable[..., Any] | str, who: str) -> Callable[..., Any]:
 EXTRA_OF = {
     **dict.fromkeys(("torch", "timm", "transformers", "safetensors", "accelerate", "torchvision", "tensorboard"), "models"),
     **dict.fromkeys(("litellm", "openai"), "llm"),
-    **dict.fromkeys(("jinja2", "matplotlib"), "viewer"),
+    "matplotlib": "viewer",
+    **dict.fromkeys(("mlflow", "wandb"), "trackers"),
     "ultralytics": "detector",
     "pylibjpeg": "dicom",
     **dict.fromkeys(("onnx", "onnxruntime"), "onnx"),
