@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from benchmark.cli_exchange import exchange
 from benchmark.cli_gate import gate
@@ -25,9 +25,35 @@ if TYPE_CHECKING:
     from benchmark.llm.models import Manner
     from benchmark.report_files import ReportTexts
 
+
+class Commands(TyperGroup):
+    """Their examples are printed in the lines in which they are typed: one that is broken over two lines cannot be copied."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command, its examples marked as click marks text that is not to be wrapped."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.help:
+            command.help = command.help.replace("\n\npython -m benchmark", "\n\n\b\npython -m benchmark")
+        return command
+
+
 app = typer.Typer(
     name="benchmark",
-    help="Measure chest X-ray report generators: run models, score reports, print tables that say how sure they are.",
+    cls=Commands,
+    help="""Measure chest X-ray report generators: run models, score reports, print tables that say how sure they are.
+
+    Reports in a file: begin with `score`. A model to run: `run`. To see what it looks like without data of your own, type the first example.
+    """,
+    epilog="""Examples:
+
+    \b
+    python -m benchmark run --models constant,retrieval --limit 20
+    python -m benchmark score --references references.csv --predictions ours=ours.csv
+    python -m benchmark list models
+    python -m benchmark doctor
+
+    `python -m benchmark COMMAND --help` shows the options of a command, with examples.
+    """,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -157,7 +183,7 @@ def run(
 
     python -m benchmark run --models constant,retrieval,clala
 
-    python -m benchmark run --models clala,mine=command:'./my-model --fast' --dataset chest_imagenome:/data/physionet --limit 200
+    python -m benchmark run --models "clala,mine=command:'./my-model --fast'" --dataset chest_imagenome:/data/physionet --limit 200
 
     python -m benchmark run --models all --dataset chest_imagenome:/data/physionet --sample 500 --seed 7 --context indication
     """
@@ -253,6 +279,8 @@ def score(
     margin: Margin = None,
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
+
+    python -m benchmark score --references references.csv --predictions ours.csv --patient-column patient
 
     python -m benchmark score --references references.csv --predictions ours=ours.csv --predictions theirs=theirs.jsonl
     """
@@ -525,7 +553,12 @@ def meta_eval(
 def list_things(
     kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets, labellers, annotators or trainers; all if not given.")] = None,
 ) -> None:
-    """List the models, metrics, datasets, labellers and annotators that are there, and what can be trained."""
+    """List the models, metrics, datasets, labellers and annotators that are there, and what can be trained.
+
+    python -m benchmark list
+
+    python -m benchmark list metrics
+    """
     from benchmark import registry
 
     known = registry.load()
@@ -543,7 +576,16 @@ def list_things(
         typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
 
 
-data = typer.Typer(help="Look a dataset over, and look at its cases, before trusting a number that is made of it.", no_args_is_help=True)
+data = typer.Typer(
+    cls=Commands,
+    help="""Look a dataset over, and look at its cases, before trusting a number that is made of it.
+
+    python -m benchmark data check --dataset phantom
+
+    python -m benchmark data show --dataset phantom --count 3 --out look.png
+    """,
+    no_args_is_help=True,
+)
 app.add_typer(data, name="data")
 Root = Annotated[Path | None, typer.Option(help="Folder or file of the dataset, in place of --dataset name:PATH.")]
 
@@ -600,7 +642,10 @@ def data_show(
 
 @app.command()
 def doctor() -> None:
-    """Say what is installed, which weights and data are there, what is missing and how to get it."""
+    """Say what is installed, which weights and data are there, what is missing and how to get it.
+
+    python -m benchmark doctor
+    """
     from benchmark.doctor import examine
     from benchmark.shows import show_findings
 
@@ -678,6 +723,8 @@ def train(
     """Train a model, or a part of one, on a dataset's training split. Its own settings follow as --name value.
 
     python -m benchmark train clala --preset demo --dataset phantom
+
+    python -m benchmark train clala --help
     """
     from benchmark.shows import show_trained
     from benchmark.training import train as train_named
