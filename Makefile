@@ -4,7 +4,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo reproduce test lint bench clean
+.PHONY: setup demo reproduce test test-slow lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,8 @@ help:
 	@echo "make demo    setup, then two floors, CLALA-Net and four baselines on 300 phantoms; tables in results/runs/demo"
 	@echo "make reproduce   setup, then the paper's tables and Figure 3 again on phantoms, three trainings each: 87 steps, an hour and a half on two cores"
 	@echo "make test    setup, then ruff, mypy and the tests"
+	@echo "make test-slow   the tests that take long: trainings that are killed, a table of the paper from nothing"
+	@echo "make docs    setup, then the documentation in site/"
 	@echo "make bench   setup, then the speed benchmarks (ratios, measured side by side)"
 
 setup: $(STAMP)
@@ -34,11 +36,20 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 --durations 15
+
 test: lint
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 15
+	$(PYTEST) --dist loadfile -m "not slow"
+
+test-slow: setup
+	$(PYTEST) --dist load -m slow
 
 bench: setup
 	for script in tests/benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+docs: setup
+	$(PY) docs/commands.py
+	$(PY) -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache

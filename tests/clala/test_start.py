@@ -61,6 +61,7 @@ def test_stage_2_from_a_folder_is_bit_by_bit_that_of_one_training(job: Job, stag
     assert whole["summary"]["stage1_ce_validate"] == on["summary"]["stage1_ce_validate"]
 
 
+@pytest.mark.slow
 def test_in_half_precision_too(job: Job, tmp_path: Path) -> None:
     """What is asked for holds in both stages, whether one process trains both or not."""
     wanted = replace(job, out=tmp_path / "whole", precision="bf16")

@@ -340,6 +340,7 @@ def test_states_of_another_training_are_refused_and_a_finished_one_is_taken_up(
         fit_yolo(again, chests, tmp_path / "work", epochs=3, batch=4, log=log, device="cpu", workers=1)
 
 
+@pytest.mark.slow
 @needs_ultralytics
 def test_a_killed_training_goes_on_after_its_last_whole_epoch(trained: Path, chests: list[IndexLine], tmp_path: Path) -> None:
     index, out = tmp_path / "index.jsonl", tmp_path / "out"
@@ -398,6 +399,7 @@ print(json.dumps(asked))
 """
 
 
+@pytest.mark.slow
 @needs_ultralytics
 def test_nothing_asks_the_network_and_nothing_is_left_in_the_users_folders(chests: list[IndexLine], tmp_path: Path) -> None:
     """In a process of its own, because ultralytics behaves otherwise where it sees pytest; with a key that it would stream a training for."""
