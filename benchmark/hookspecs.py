@@ -110,6 +110,9 @@ class Metric(Protocol):
     ``outcomes(statistics) -> Mapping[str, np.ndarray]``  of each thing that is right or wrong in a case (a lesion's status), (n,) 1 right, 0 wrong,
                                            NaN unscored, from the rows of ``statistics``: models are then compared by McNemar's test too
 
+    ``evidence(hypotheses, references) -> Sequence[Sequence[Evidence]]``  of each case what its scores stand on (``benchmark.records.Evidence``), for
+                                           people who read single cases: asks nobody and sends nothing, an answer that was not kept is no evidence
+
     Without ``titles`` a column is headed ``metric number``, and none is called best.
     """
 

@@ -111,6 +111,18 @@ Input = Literal["frontal image", "other views", "indication", "technique", "comp
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """One thing that a case's scores stand on, as a metric tells it of itself."""
+
+    about: str
+    """what it is about: ``Clinical accuracy``, ``Missing finding``"""
+    value: str = ""
+    """what it came to, in words: ``3 of 5``, ``2``; empty where the words say it"""
+    words: str = ""
+    """why: a quotation, the lesions, the judge's own sentence"""
+
+
+@dataclass(frozen=True)
 class ProtocolCard:
     """What a model is and how it came to its reports: what must be known before its numbers are set beside another's.
 

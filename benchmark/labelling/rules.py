@@ -23,7 +23,7 @@ from functools import cache
 
 from benchmark.labelling import lexicon, scope
 from benchmark.labelling.scope import Mention
-from benchmark.labelling.sentences import split_sentences
+from benchmark.labelling.sentences import sentence_spans, split_sentences, with_plain_line_ends
 from benchmark.records import Lesion, Lesions, UserError
 from benchmark.vocabulary import LESIONS
 
@@ -83,13 +83,25 @@ class RuleLabeller:
         """Every mention of a lesion in the report, in order: the evidence from which ``label`` sums up."""
         found: list[Mention] = []
         for sentence in split_sentences(report):
-            said = self._sentences.get(sentence)
-            if said is None:
-                if len(self._sentences) >= REMEMBERED:
-                    self._sentences.clear()
-                said = self._sentences[sentence] = scope.read_sentence(sentence, self._phrases)
-            found += said
+            found += self._said(sentence)
         return found
+
+    def mentions_at(self, report: str) -> list[tuple[tuple[int, int], tuple[Mention, ...]]]:
+        """The same by sentence: where each stands that mentions a lesion, and what it mentions."""
+        placed = (((start, end), self._said(with_plain_line_ends(report[start:end]))) for start, end in sentence_spans(report))
+        return [(place, said) for place, said in placed if said]
+
+    def status_of(self, mention: Mention) -> str:
+        """Positive or negative, by the conventions of this labeller."""
+        return self._convention[mention.stance][0]
+
+    def _said(self, sentence: str) -> tuple[Mention, ...]:
+        said = self._sentences.get(sentence)
+        if said is None:
+            if len(self._sentences) >= REMEMBERED:
+                self._sentences.clear()
+            said = self._sentences[sentence] = scope.read_sentence(sentence, self._phrases)
+        return said
 
     def signature(self) -> str:
         """Back end, conventions, and a hash of the lexicon."""

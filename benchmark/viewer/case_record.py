@@ -1,0 +1,239 @@
+"""One case as the page shows it: what models saw, the reference, and every report with what was found in it.
+
+Plain JSON values throughout: no number that is not finite, no path of this machine, nothing of another program's that is longer than a few lines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmark.hookspecs import Metric
+from benchmark.records import Case, Evidence, ImageFile, Lesions, Reference, Report
+from benchmark.viewer.errors import Masks, lesions_of
+from benchmark.viewer.numbers import CaseNumbers, Disagreement, disagreement
+from benchmark.viewer.placed import placed
+from benchmark.viewer.spans import TextReader
+
+LONGEST_WORDS = 300
+"""characters of a detail or of a reason; the rest is cut, and said to be"""
+MOST_DETAILS = 20
+SHOWN_APART = ("told", "boxes")
+"""details that have a place of their own in a record"""
+
+
+class EvidenceOf(NamedTuple):
+    """Who says what the scores of a case stand on."""
+
+    metric: str
+    """as it was named"""
+    title: str
+    """for people: ``Judge (rules)``"""
+    ask: Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[Evidence]]]
+    """hypotheses, references -> of each pair; asks no model"""
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that records are made of; everything is in the order of the cases."""
+
+    models: Sequence[str]
+    """in the run's order, those that failed altogether among them"""
+    cases: Sequence[Case]
+    references: Sequence[Reference]
+    reports: Mapping[str, Sequence[Report]]
+    """model -> one per case; a model that failed altogether is not in it"""
+    labels: Callable[[Sequence[str]], list[Lesions]] | None = None
+    """what the run's labeller says of texts, () where it has no answer; None = nobody labelled"""
+    masks: Mapping[str, Masks] = field(default_factory=dict)
+    """model -> what became of each lesion; empty without the metric lesions"""
+    numbers: Sequence[CaseNumbers] = ()
+    """of single cases, as ``numbers_of`` gives them"""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """name -> metric: those of the numbers, and who can say what its scores stand on"""
+    size_of: Callable[[ImageFile], tuple[int, int] | None] | None = None
+    """(width, height) of a file in pixels, None where it cannot be read; without it nothing is said of sizes"""
+
+    @cached_property
+    def reader(self) -> TextReader:
+        """Reads texts; the same one for all blocks, since texts recur."""
+        return TextReader(self.labels)
+
+    @cached_property
+    def evidence(self) -> list[EvidenceOf]:
+        """Those of the metrics that can say what a case's scores stand on."""
+        return evidence_of(self.metrics)
+
+    @cached_property
+    def disagreements(self) -> dict[str, Disagreement]:
+        """Model -> which two numbers disagree most about each case; their places are of ``numbers``."""
+        return {model: disagreement(self.numbers, model, self.metrics) for model in self.reports} if self.numbers else {}
+
+
+def evidence_of(metrics: Mapping[str, Metric]) -> list[EvidenceOf]:
+    """Those of the metrics that can say what a case's scores stand on."""
+    return [
+        EvidenceOf(label, getattr(metric, "evidence_title", label), metric.evidence)
+        for label, metric in metrics.items()
+        if hasattr(metric, "evidence")
+    ]
+
+
+def records(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
+    """The records of the cases from ``start`` up to ``stop``, in order."""
+    stop = min(stop, len(material.cases))
+    of_models = [_reports(material, model, start, stop) if model in material.reports else [None] * (stop - start) for model in material.models]
+    truths = material.reader.read([reference.report for reference in material.references[start:stop]])
+    return [_case(material, place, truth, list(reports)) for place, truth, *reports in zip(range(start, stop), truths, *of_models, strict=True)]
+
+
+def _case(material: Material, place: int, truth: Mapping[str, Any], reports: list[dict[str, Any] | None]) -> dict[str, Any]:
+    case, reference = material.cases[place], material.references[place]
+    context = (("Indication", case.indication), ("Technique", case.technique), ("Comparison", case.comparison), ("Prior report", case.prior_report))
+    return {
+        "place": place,
+        "id": case.id,
+        "patient": case.patient,
+        "study": case.study,
+        "context": [[name, text] for name, text in context if text.strip()],
+        "images": [_image(image, case, material) for image in case.images],
+        "boxes": boxes_of(reference.boxes),
+        "reference": {**truth, "regions": _regions(reference.region_sentences, truth)},
+        "reports": reports,
+    }
+
+
+def _reports(material: Material, model: str, start: int, stop: int) -> list[dict[str, Any] | None]:
+    reports, references = material.reports[model][start:stop], material.references[start:stop]
+    read = material.reader.read([report.text for report in reports])
+    columns = [number.values[model][start:stop] if model in number.values else np.full(stop - start, np.nan) for number in material.numbers]
+    table = np.round(np.array(columns, dtype=np.float64).reshape(len(columns), stop - start).T, 6)
+    rows = [[value if math.isfinite(value) else None for value in row] for row in table.tolist()]
+    scored = [place for place, (report, reference) in enumerate(zip(reports, references, strict=True)) if _is_scorable(report, reference)]
+    texts = [reports[place].text for place in scored], [references[place].report for place in scored]
+    evidence: list[list[dict[str, Any]]] = [[] for _ in reports]
+    for one in material.evidence:
+        for place, items in zip(scored, one.ask(*texts), strict=True):
+            if items:
+                evidence[place].append({"metric": one.metric, "title": one.title, "items": [_item(item) for item in items]})
+    found: list[dict[str, Any] | None] = []
+    for place, (report, text, numbers, why) in enumerate(zip(reports, read, rows, evidence, strict=True)):
+        if report.failure:
+            found.append({"failure": cut(report.failure)})
+            continue
+        found.append(
+            {
+                **text,
+                "regions": _regions(report.regions, text),
+                "boxes": boxes_of(report.details.get("boxes")),
+                "told": _names(report.details.get("told")),
+                "details": details_of(report.details),
+                "lesions_found": lesions_of(material.masks[model], start + place) if model in material.masks else {},
+                "numbers": numbers,
+                "disagreement": _disagreement(material, model, start + place),
+                "evidence": why,
+            }
+        )
+    return found
+
+
+def _is_scorable(report: Report, reference: Reference) -> bool:
+    return not report.failure and bool(reference.report.strip())
+
+
+def _item(item: Evidence) -> dict[str, str]:
+    return {"about": cut(item.about), "value": cut(item.value), "words": cut(item.words, 4 * LONGEST_WORDS)}
+
+
+def _disagreement(material: Material, model: str, place: int) -> list[str] | None:
+    found = material.disagreements.get(model)
+    if found is None or found.highest[place] < 0:
+        return None
+    return [material.numbers[int(found.highest[place])].key, material.numbers[int(found.lowest[place])].key]
+
+
+def _regions(sentences: Mapping[str, str], read: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not sentences:
+        return []
+    report = [_slice(read["text"], span) for span in read["sentences"]]
+    return [{"region": region, "text": text, "into": placed(text, report)} for region, text in sentences.items()]
+
+
+def _slice(text: str, span: Sequence[int]) -> str:
+    """A part by its UTF-16 offsets."""
+    if text.isascii() or max(text) <= "\uffff":
+        return text[span[0] : span[1]]
+    return text.encode("utf-16-le", "surrogatepass")[2 * span[0] : 2 * span[1]].decode("utf-16-le", "surrogatepass")
+
+
+def _image(image: ImageFile, case: Case, material: Material) -> dict[str, Any]:
+    width, height = (material.size_of(image) if material.size_of else None) or (None, None)
+    return {"name": name_of(image.path, case), "view": image.view, "width": width, "height": height}
+
+
+def name_of(path: Path, case: Case) -> str:
+    """The file's name, behind those of its folders that are named after patient and study; no other folder of this machine is told."""
+    parts = [path.name]
+    for folder in list(path.parents)[:2]:
+        if not any(name and name in folder.name for name in (case.patient, case.study)):
+            break
+        parts.insert(0, folder.name)
+    return "/".join(parts)
+
+
+def boxes_of(boxes: Any) -> dict[str, list[float]]:
+    """Region -> four edges in pixels, of whatever a model or a dataset has; what is no box is left out."""
+    if not isinstance(boxes, Mapping):
+        return {}
+    return {str(region)[:100]: [round(float(edge), 1) for edge in box] for region, box in boxes.items() if _is_box(box)}
+
+
+def _is_box(box: Any) -> bool:
+    is_four = isinstance(box, Sequence) and not isinstance(box, str) and len(box) == 4
+    return is_four and all(isinstance(edge, int | float) and not isinstance(edge, bool) and math.isfinite(edge) for edge in box)
+
+
+def _names(told: Any) -> list[str]:
+    return [cut(name, 100) for name in told[:100] if isinstance(name, str)] if isinstance(told, list | tuple) else []
+
+
+def details_of(details: Mapping[str, Any]) -> list[list[str]]:
+    """What else an adapter kept, as words, each short; of many the first ones."""
+    found: list[list[str]] = []
+    for name, value in details.items():
+        if name in SHOWN_APART:
+            continue
+        if len(found) == MOST_DETAILS:
+            found.append(["and", f"{len(details) - MOST_DETAILS:,} more"])
+            break
+        found.append([cut(str(name).replace("_", " "), 100), in_words(value)])
+    return found
+
+
+def in_words(value: Any) -> str:
+    """A JSON value on one line, cut to a few lines of it."""
+    if value is None or value == [] or value == {}:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "none"
+    if isinstance(value, str):
+        return cut(value)
+    if isinstance(value, list | tuple) and all(isinstance(one, str | int | float) for one in value[:50]):
+        return cut(", ".join(in_words(one) for one in value[:50]))
+    if isinstance(value, Mapping) and all(isinstance(one, str | int | float) for one in list(value.values())[:50]):
+        return cut(", ".join(f"{name} {in_words(one)}" for name, one in list(value.items())[:50]))
+    return cut(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def cut(text: str, longest: int = LONGEST_WORDS) -> str:
+    """Its beginning, with a mark where something is cut."""
+    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}\u2026"

@@ -1,0 +1,183 @@
+"""A text as the page shows it: its sentences, and where in it each lesion is said.
+
+Offsets count UTF-16 code units, as JavaScript does: an emoji is two. Every character that is not white space lies in exactly one sentence, those of
+sections that state no finding (indication, technique) too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmark.labelling.rules import RuleLabeller
+from benchmark.labelling.scope import Mention
+from benchmark.labelling.sentences import sentence_spans
+from benchmark.records import Lesion, Lesions
+
+Span = tuple[int, int]
+Said = Sequence[tuple[Span, Sequence[Mention]]]
+"""by sentence: where it stands, and which lesions it mentions"""
+REMEMBERED = 50_000
+"""texts that are kept as they were read; a memory that is full is emptied"""
+_CLOSING = ".!?;:,)]}\"'\u201d\u2019"
+_OPENING = re.compile(r"(?:[^\n]{0,80}:|\W{0,3}|\d{1,3}[.)]?)\s*")
+"""what belongs to the sentence behind it: a header, a bullet, a number"""
+_QUOTES = " \t\n\"'\u201c\u201d\u2018\u2019"
+
+
+class TextReader:
+    """Reads texts and remembers them: reports repeat each other, and reports of one case share its reference."""
+
+    def __init__(self, labels: Callable[[Sequence[str]], list[Lesions]] | None) -> None:
+        """``labels`` gives lesions, or () where it has none; if it is ``label`` of a labeller by rules, that one is asked for every mention too."""
+        self._labels = labels
+        whose = getattr(labels, "__self__", None)
+        self._rules = whose if isinstance(whose, RuleLabeller) else None
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def read(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """What ``read_text`` gives for each of them, in order. They are shared: whoever adds to one makes a copy."""
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self._known]
+        if len(self._known) + len(new) > REMEMBERED:
+            self._known, new = {}, list(wanted)
+        if new:
+            found: Sequence[Lesions] = self._labels(new) if self._labels else [()] * len(new)
+            for text, lesions in zip(new, found, strict=True):
+                self._known[text] = read_text(text, lesions, self._rules)
+        return [self._known[text] for text in texts]
+
+
+def read_text(text: str, lesions: Lesions, rules: RuleLabeller | None = None) -> dict[str, Any]:
+    """``text``, ``sentences`` and ``lesions`` for the page: of the lesions, those that the text mentions.
+
+    ``also`` of a lesion are further places that say the same of it, known where the labels are by ``rules``: all that affirm a positive one, or deny
+    a negative one. ``start`` and ``end`` are None where the words that decided are not found in the text.
+    """
+    asserting = sentence_spans(text)
+    said = rules.mentions_at(text) if rules and any(_is_mentioned(lesion) for lesion in lesions) else ()
+    units = _units(text)
+    return {
+        "text": text,
+        "sentences": [_in_units(span, units) for span in _covering(text, asserting)],
+        "lesions": [_lesion(lesion, text, asserting, said, rules, units) for lesion in lesions if _is_mentioned(lesion)],
+    }
+
+
+def sentences_of(text: str) -> list[Span]:
+    """Where the sentences stand, counted in characters of Python: every character but white space lies in one of them."""
+    return _covering(text, sentence_spans(text))
+
+
+def _is_mentioned(lesion: Lesion) -> bool:
+    return lesion.status == "positive" or (lesion.certainty != "not mentioned" and bool(lesion.rationale))
+
+
+def _covering(text: str, asserting: Sequence[Span]) -> list[Span]:
+    """The sentences that assert something, with the marks, bullets and headers between them, and what lies between as sentences of its own."""
+    found: list[Span] = []
+    done = 0
+    for start, end in (*asserting, (len(text), len(text))):
+        gap_end = start
+        if found:
+            while done < gap_end and text[done] in _CLOSING:
+                done += 1
+            found[-1] = (found[-1][0], done)
+        pieces = _lines(text, done, gap_end)
+        if pieces and start < end and _OPENING.fullmatch(text, pieces[-1][0], start):
+            start = pieces.pop()[0]
+        found += pieces
+        if start < end:
+            found.append((start, end))
+        done = end
+    return found
+
+
+def _lines(text: str, start: int, end: int) -> list[Span]:
+    """Lines of a part, without white space at their ends; none that is blank."""
+    found = []
+    for line in re.finditer(r"[^\n]+", text[start:end]):
+        stripped = line[0].strip()
+        if stripped:
+            begin = start + line.start() + len(line[0]) - len(line[0].lstrip())
+            found.append((begin, begin + len(stripped)))
+    return found
+
+
+def _lesion(
+    lesion: Lesion, text: str, asserting: Sequence[Span], said: Said, rules: RuleLabeller | None, units: Sequence[int] | None
+) -> dict[str, Any]:
+    places = _mentions(lesion, text, said, rules) if rules else []
+    if not places and (place := find(lesion.rationale, text, asserting)):
+        places = [place]
+    start, end = _in_units(places[0], units) if places else (None, None)
+    found = {"name": lesion.name, "status": lesion.status, "side": lesion.side, "certainty": lesion.certainty, "start": start, "end": end}
+    return found | {"also": [_in_units(place, units) for place in places[1:]]} if len(places) > 1 else found
+
+
+def _mentions(lesion: Lesion, text: str, said: Said, rules: RuleLabeller) -> list[Span]:
+    """Where the text says of the lesion what the labels say, the words that decided first."""
+    found: list[Span] = []
+    deciding: Span | None = None
+    for (start, end), mentions in said:
+        for mention in mentions:
+            if mention.lesion != lesion.name or rules.status_of(mention) != lesion.status:
+                continue
+            after = max((last for first, last in found if start <= first), default=start)
+            place = _find_in(mention.words, text, after, end) or _find_in(mention.words, text, start, end)
+            if place is None or place in found:
+                continue
+            found.append(place)
+            if deciding is None and mention.words == lesion.rationale:
+                deciding = place
+    return [deciding, *(place for place in found if place != deciding)] if deciding else found
+
+
+def find(words: str, text: str, first: Sequence[Span] = ()) -> Span | None:
+    """Where the words stand in the text: as they are written, or else with case and white space folded; whole words before parts of words.
+
+    ``first`` are the parts of the text in which they are looked for before the rest. None where they are not there, or there are none.
+    """
+    words = words.strip(_QUOTES)
+    if not words or len(words) > len(text):
+        return None
+    places = (*first, (0, len(text)))
+    if words in text:
+        for start, end in places:
+            if (found := _find_in(words, text, start, end)) is not None:
+                return found
+    folded = re.compile(r"\s+".join(re.escape(word) for word in words.split()), re.IGNORECASE)
+    matches = (folded.search(text, start, end) for start, end in places)
+    return next((match.span() for match in matches if match), None)
+
+
+def _find_in(words: str, text: str, start: int, end: int) -> Span | None:
+    """The first place where they stand as whole words, or else the first at all."""
+    part = None
+    at = text.find(words, start, end)
+    while at >= 0:
+        span = (at, at + len(words))
+        if not (_is_letter(text, at - 1) and _is_letter(text, at)) and not (_is_letter(text, span[1] - 1) and _is_letter(text, span[1])):
+            return span
+        part = part or span
+        at = text.find(words, at + 1, end)
+    return part
+
+
+def _is_letter(text: str, place: int) -> bool:
+    return 0 <= place < len(text) and text[place].isalnum()
+
+
+def _units(text: str) -> list[int] | None:
+    """Character -> UTF-16 code units before it, with the total at the end; None where they are the same."""
+    if text.isascii() or max(text) <= "\uffff":
+        return None
+    places = [0]
+    for character in text:
+        places.append(places[-1] + (2 if character > "\uffff" else 1))
+    return places
+
+
+def _in_units(span: Span, units: Sequence[int] | None) -> list[int]:
+    return list(span) if units is None else [units[span[0]], units[span[1]]]
