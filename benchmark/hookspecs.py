@@ -111,7 +111,9 @@ class Metric(Protocol):
                                            NaN unscored, from the rows of ``statistics``: models are then compared by McNemar's test too
 
     ``evidence(hypotheses, references) -> Sequence[Sequence[Evidence]]``  of each case what its scores stand on (``benchmark.records.Evidence``), for
-                                           people who read single cases: asks nobody and sends nothing, an answer that was not kept is no evidence
+                                           people who read single cases; () where nothing is known. It asks nobody and sends nothing: of answers of
+                                           a language model it knows those that were kept
+    ``evidence_title: str``                what stands above it, ``Judge (rules)``; the metric's name unless given
 
     Without ``titles`` a column is headed ``metric number``, and none is called best.
     """

@@ -22,11 +22,11 @@ import numpy as np
 from adapters.green_model.generation import ChatModel, Written
 from adapters.pretrained import FILES, network_folder, reading_digest, weights_digest
 from benchmark.llm.cache import AnswerCache, Kept, default_file, key_of
-from benchmark.metrics.green import COLUMNS, ERRORS, count_as_published, first_words, means, row, signed
+from benchmark.metrics.green import COLUMNS, ERRORS, count_as_published, first_words, means, row, signed, told
 from benchmark.metrics.green_prompt import PublishedPrompt, published_prompt
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
-from benchmark.records import UserError
+from benchmark.records import Evidence, UserError
 from benchmark.runs import CannotWrite
 
 VERSION = 2
@@ -111,6 +111,19 @@ class GreenModel:
         """Model, weights, what is read with them, prompt and cut: the same words as of ``green`` with judge=local, for it is the same number."""
         how = f"precision:{self._chat.precision}|answer:greedy|tokens:{self._chat.longest}|generation:v{VERSION}"
         return signed(f"judge:local|model:{self._model}|weights:{self._digest}|reading:{self._reading}|prompt:published-{self._prompt.digest}|{how}")
+
+    @property
+    def evidence_title(self) -> str:
+        """As the tables call it."""
+        return self.titles["green"]
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """Of each case what the kept answer says; the model is not loaded."""
+        keys = [
+            self._key(self._prompt.fill(first_words(reference), first_words(text))) for text, reference in zip(hypotheses, references, strict=True)
+        ]
+        kept = AnswerCache(self._file or default_file()).get_many(dict.fromkeys(keys))
+        return [told(kept[key].text, count_as_published(kept[key].text)) if key in kept else [] for key in keys]
 
     def _answers(self, questions: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         """Each question with its answer: those that were kept first, then the longest."""

@@ -63,6 +63,20 @@ def annotate_once(annotator: Annotator, reports: Sequence[str]) -> Iterator[tupl
         cache.close()
 
 
+def kept_annotations(annotator: Annotator, reports: Sequence[str]) -> Iterator[tuple[str, Annotation]]:
+    """(report, annotation) of those of the reports, which are distinct, that are known without asking a network."""
+    if not getattr(annotator, "is_kept", True):
+        yield from zip(reports, annotator.annotate(reports), strict=True)
+        return
+    signature = annotator.signature()
+    keys = {report: key_of(signature, report) for report in reports}
+    try:
+        kept = AnswerCache(cache_folder() / "annotations" / "annotations.sqlite").get_many(keys.values())
+    except CannotWrite:
+        return
+    yield from ((report, json.loads(kept[key].text)) for report, key in keys.items() if key in kept)
+
+
 def key_of(signature: str, report: str) -> str:
     """Hex digest of everything that decides an annotation."""
     return hashlib.sha256(f"{len(signature)}:{signature}:{report}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark import registry
 from benchmark.hookspecs import Labeller
-from benchmark.records import UserError
+from benchmark.records import Lesions, UserError
 
 
 def known_labellers() -> tuple[str, ...]:
@@ -27,3 +27,11 @@ def labeller_named(name: str, options: Mapping[str, str] | None = None, availabl
         )
     made: Labeller = registry.load().build("labellers", registry.Spec(name, name, ""), available=available or {}, options=options or {})
     return made
+
+
+def kept_labels(labeller: Labeller, texts: Sequence[str]) -> list[Lesions]:
+    """What the labeller says of texts, in order, and nobody is asked: one that asks says what it has ``kept``, () where that is nothing."""
+    if not getattr(labeller, "asks", False):
+        return labeller.label(texts)
+    kept: Callable[[Sequence[str]], list[Lesions]] | None = getattr(labeller, "kept", None)
+    return kept(texts) if kept is not None else [()] * len(texts)

@@ -12,13 +12,13 @@ without words, which mentions nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import plain, read_object, shown
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for, kept_answers
 from benchmark.progress import progress
 from benchmark.records import Lesion, Lesions
 from benchmark.vocabulary import LESIONS, SIDES, STATUSES
@@ -84,14 +84,23 @@ class LanguageModelLabeller:
             self._label(new)
         return [self._known.get(text, ()) if text.strip() else _UNMENTIONED for text in reports]
 
+    def kept(self, reports: Sequence[str]) -> list[Lesions]:
+        """The same as far as answers are kept, () where none is: nobody is asked, and nothing is counted."""
+        new = [text for text in dict.fromkeys(reports) if text.strip() and text not in self._known]
+        outcomes = zip(new, kept_answers(self._ask, self._questions(new), read_lesions), strict=True)
+        found = {text: outcome.value for text, outcome in outcomes if not isinstance(outcome, Failed)}
+        return [self._known.get(text, found.get(text, ())) if text.strip() else _UNMENTIONED for text in reports]
+
     def signature(self) -> str:
         """Back end, model, and prompt."""
         return f"language_model|{self._ask.signature()}|prompt:{self._prompt.digest}|v{VERSION}"
 
+    def _questions(self, texts: Sequence[str]) -> Iterator[Question]:
+        return (Question("label", self._prompt.fill(report=text), SCHEMA) for text in texts)
+
     def _label(self, texts: Sequence[str]) -> None:
-        questions = (Question("label", self._prompt.fill(report=text), SCHEMA) for text in texts)
         with progress("label by language model", len(texts), unit="reports") as advance:
-            for text, outcome in zip(texts, self._ask(questions, read_lesions), strict=True):
+            for text, outcome in zip(texts, self._ask(self._questions(texts), read_lesions), strict=True):
                 if isinstance(outcome, Failed):
                     self.failed[text] = outcome.kind
                 else:

@@ -126,6 +126,16 @@ class Client:
             return in_batches(self, questions, read)
         return self._in_order(questions, read)
 
+    def kept(self, questions: Iterable[Question], read: Callable[[str], T]) -> Iterator[Answered[T] | Failed]:
+        """One outcome per question, in order, from the cache alone; without a kept answer, ``not asked``. Nothing is sent or counted."""
+        source = iter(questions)
+        while entries := self.keyed(itertools.islice(source, CHUNK)):
+            known = self.known(entries)
+            for entry in entries:
+                found = known.get(entry.key)
+                is_used = found is not None and self.use(entry, found, read)
+                yield entry.outcome if is_used and entry.outcome else Failed("not asked", "no answer is kept, and nobody is asked")
+
     def signature(self) -> str:
         """The model and what else decides its answers."""
         settings = (f"{name}:{value:g}" if isinstance(value, float) else f"{name}:{value}" for name, value in self._parameters.items())

@@ -20,7 +20,7 @@ cut short      the answer ended at ``max_tokens``
 empty          an answer without a choice or without text, at every try
 timeout, unreachable, rate limit, server error    at every try
 rejected       the endpoint says that this one question is wrong (too long, say)
-not asked      an estimate asks nothing
+not asked      an estimate asks nothing; nor does who looks at kept answers alone
 """
 
 
@@ -113,3 +113,14 @@ def ask_for(task: str, llm: LanguageModels | None, model: str | None = None) -> 
     if llm is None:
         raise NobodyToAsk(f"{task} by a language model needs one to ask, and got none; give llm, an object with asking(task)")
     return llm.asking(task, model)
+
+
+def kept_answers(ask: Ask, questions: Iterable[Question], read: Callable[[str], T]) -> Iterator[Answered[T] | Failed]:
+    """One outcome per question, in order, of what ``ask`` has kept; of what it has not, ``not asked``. Nobody is asked, and nothing is sent.
+
+    One that keeps nothing to look at (it has no ``kept``, with the parameters of a call) has no answer.
+    """
+    look: Callable[..., Iterator[Answered[T] | Failed]] | None = getattr(ask, "kept", None)
+    if look is not None:
+        return look(questions, read)
+    return (Failed("not asked", "what asks keeps no answers to look at") for _ in questions)

@@ -24,11 +24,11 @@ import numpy as np
 
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import plain, read_object, shown
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for, kept_answers
 from benchmark.metrics.consistency_rules import AXES, RuleJudge, axis_values
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
-from benchmark.records import UserError
+from benchmark.records import Evidence, UserError
 
 VERSION = 1
 SCORES = (1, 2, 3, 4, 5)
@@ -45,6 +45,9 @@ SCHEMA: dict[str, Any] = {
     "required": list(AXES),
     "additionalProperties": False,
 }
+
+Judgement = dict[str, tuple[int, str]]
+"""axis -> score, evidence"""
 
 
 class Consistency:
@@ -110,6 +113,16 @@ class Consistency:
         """``total``, ``mean`` and the axes; of the judge by rules with ``rules.`` before each name."""
         return self._judge.values(sums)
 
+    @property
+    def evidence_title(self) -> str:
+        """What stands above the evidence."""
+        return self._judge.evidence_title
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """Of each case why it has its scores, axis by axis: what the rules counted, or what the judge wrote, as far as its answers are kept."""
+        check_pairs(hypotheses, references)
+        return self._judge.evidence(hypotheses, references)
+
     def signature(self) -> str:
         """Which judge, and how it was asked."""
         return self._judge.signature()
@@ -155,6 +168,29 @@ class ModelJudges:
         rows = self._rows(scores)
         rows[list(failed)] = np.nan
         return rows[places_of_cases]
+
+    @property
+    def evidence_title(self) -> str:
+        """Who judges."""
+        return f"Judge ({', '.join(ask.signature().partition('|')[0] for ask in self._asked)})"
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """What each judge wrote under each axis, of the answers that are kept; of several answers to one question the first one's words."""
+        pairs = list(zip(hypotheses, references, strict=True))
+        distinct = list(dict.fromkeys(pairs))
+        found: dict[tuple[str, str], list[Evidence]] = {pair: [] for pair in distinct}
+        for ask in self._asked:
+            outcomes = kept_answers(ask, self._questions(distinct), read_judgement)
+            by = f" ({ask.signature().partition('|')[0]})" if len(self._asked) > 1 else ""
+            answers: dict[tuple[str, str], list[Judgement]] = {}
+            for (pair, _, swapped), outcome in zip(product(distinct, range(self.samples), range(1 + self.swap)), outcomes, strict=True):
+                if not swapped and not isinstance(outcome, Failed):
+                    answers.setdefault(pair, []).append(outcome.value)
+            for pair, judged in answers.items():
+                for axis, (_, words) in judged[0].items():
+                    scores = ", ".join(str(one[axis][0]) for one in judged)
+                    found[pair].append(Evidence(f"{axis.replace('_', ' ').capitalize()}{by}", f"{scores} of {SCORES[-1]}", words))
+        return [found[pair] for pair in pairs]
 
     def _questions(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Question]:
         for (candidate, reference), sample, swapped in product(pairs, range(self.samples), range(1 + self.swap)):
@@ -210,7 +246,14 @@ def model_names(judges: str) -> tuple[str, ...]:
 
 
 def read_scores(answer: str) -> tuple[int, int, int, int]:
-    """The scores of an answer in the order of ``AXES``. Raises ``Unusable`` unless each is given once, a whole number from 1 to 5, with evidence.
+    """The scores of an answer in the order of ``AXES``. Raises ``Unusable`` as ``read_judgement`` does."""
+    judged = read_judgement(answer)
+    accuracy, completeness, language, structure = (judged[axis][0] for axis in AXES)
+    return accuracy, completeness, language, structure
+
+
+def read_judgement(answer: str) -> Judgement:
+    """Axis -> score and evidence, in the order of ``AXES``. Raises ``Unusable`` unless each is given once, a whole number from 1 to 5, with evidence.
 
     The order of the keys is not looked at: the schema and the prompt ask for evidence first, and an object does not tell what was written first.
     """
@@ -219,11 +262,10 @@ def read_scores(answer: str) -> tuple[int, int, int, int]:
         if plain(name) in found:
             raise Unusable(f"the key {shown(name)} stands twice in one object, spelt in two ways; write each key once")
         found[plain(name)] = value
-    accuracy, completeness, language, structure = (_score(axis, found.get(plain(axis))) for axis in AXES)
-    return accuracy, completeness, language, structure
+    return {axis: _score(axis, found.get(plain(axis))) for axis in AXES}
 
 
-def _score(axis: str, value: object) -> int:
+def _score(axis: str, value: object) -> tuple[int, str]:
     if not isinstance(value, Mapping) or not isinstance(value.get("evidence"), str):
         raise Unusable(f'{axis} must be an object with the keys evidence (a text) and score: {{"evidence": "...", "score": 3}}')
     if not value["evidence"].strip():
@@ -231,4 +273,4 @@ def _score(axis: str, value: object) -> int:
     score = value.get("score")
     if isinstance(score, bool) or score not in SCORES:
         raise Unusable(f"the score of {axis} is {shown(score)}; it must be a whole number from 1 to 5")
-    return int(score)
+    return int(score), value["evidence"].strip()

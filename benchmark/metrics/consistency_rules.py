@@ -32,10 +32,12 @@ import numpy as np
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.llm.questions import Kind
 from benchmark.metrics.tokens import check_pairs
-from benchmark.records import Lesions
+from benchmark.records import Evidence, Lesions
+from benchmark.vocabulary import LESIONS
 
 AXES = ("clinical_accuracy", "findings_completeness", "linguistic_quality", "report_structure")
 """in the order of the paper's Table 2a"""
+_AXIS_HEADS = {axis: axis.replace("_", " ").capitalize() for axis in AXES}
 VERSION = 1
 CUTS = (0.25, 0.5, 0.7, 0.9)
 """a share from the first on is a 2, from the last on a 5"""
@@ -96,12 +98,7 @@ class RuleJudge:
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 5) one, and the four scores in the order of ``AXES``."""
         check_pairs(hypotheses, references)
-        new = [text for text in dict.fromkeys((*hypotheses, *references)) if text not in self._read]
-        if len(self._read) + len(new) > REMEMBERED:
-            self._read.clear()
-            new = list(dict.fromkeys((*hypotheses, *references)))
-        for text, lesions in zip(new, self._labeller.label(new), strict=True):
-            self._read[text] = read(text, lesions)
+        self._look_at((*hypotheses, *references))
         pairs = zip(hypotheses, references, strict=True)
         shares = [shares_of(self._read[candidate], self._read[reference]) for candidate, reference in pairs]
         scores = scores_of(np.array(shares, dtype=np.float64).reshape(len(hypotheses), len(AXES)))
@@ -110,6 +107,26 @@ class RuleJudge:
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``rules.total`` out of 20, ``rules.mean`` out of 5, and ``rules.<axis>``: means over cases."""
         return axis_values(sums[..., 1:], sums[..., 0], "rules.")
+
+    @property
+    def evidence_title(self) -> str:
+        """Whose evidence it is."""
+        return "Judge (rules)"
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """Of each pair the four scores, with what was counted for each."""
+        self._look_at((*hypotheses, *references))
+        return [explained(self._read[candidate], self._read[reference]) for candidate, reference in zip(hypotheses, references, strict=True)]
+
+    def _look_at(self, texts: Sequence[str]) -> None:
+        """Read those that are new."""
+        wanted = dict.fromkeys(texts)
+        new = [text for text in wanted if text not in self._read]
+        if len(self._read) + len(new) > REMEMBERED:
+            self._read.clear()
+            new = list(wanted)
+        for text, lesions in zip(new, self._labeller.label(new), strict=True):
+            self._read[text] = read(text, lesions)
 
     def signature(self) -> str:
         """Says rules first; the labeller's own stands in brackets."""
@@ -141,6 +158,61 @@ def shares_of(candidate: Read, reference: Read) -> tuple[float, float, float, fl
     if not candidate.words:
         return 0.0, 0.0, 0.0, 0.0
     return accuracy(candidate, reference), completeness(candidate, reference), candidate.linguistic, structure(candidate, reference)
+
+
+def explained(candidate: Read, reference: Read) -> list[Evidence]:
+    """The score of each axis, and what it was counted from."""
+    scores = scores_of(np.array(shares_of(candidate, reference)))
+    if candidate.words:
+        why = (_why_accurate(candidate, reference), _why_complete(candidate, reference), _why_written(candidate), _why_built(candidate, reference))
+    else:
+        why = ("The report has no words.",) * 4
+    return [Evidence(_AXIS_HEADS[axis], f"{score:.0f} of 5", words) for axis, score, words in zip(AXES, scores, why, strict=True)]
+
+
+def _why_accurate(candidate: Read, reference: Read) -> str:
+    ours, theirs = candidate.stated, reference.stated
+    both = [name for name in ours if name in theirs]
+    same = [_sided(name, ours[name]) for name in both if ours[name] == theirs[name]]
+    other = [f"{name} ({_side(ours[name])}; reference: {_side(theirs[name])})" for name in both if ours[name] != theirs[name]]
+    parts = (
+        ("Both state", same),
+        ("Both state, sides differ", other),
+        ("Only the report states", [_sided(name, side) for name, side in ours.items() if name not in theirs]),
+        ("Only the reference states", [_sided(name, side) for name, side in theirs.items() if name not in ours]),
+    )
+    return _sentences(parts) or "Neither text states any of the 14 lesions."
+
+
+def _why_complete(candidate: Read, reference: Read) -> str:
+    stated = [name for name in LESIONS if name in reference.stated]
+    denied = [name for name in LESIONS if name in reference.named and name not in reference.stated]
+    parts = (
+        ("Covered", [name for name in stated if name in candidate.stated] + [f"no {name}" for name in denied if name in candidate.named]),
+        ("Not covered", [name for name in stated if name not in candidate.stated] + [f"no {name}" for name in denied if name not in candidate.named]),
+    )
+    return _sentences(parts) or "The reference names none of the 14 lesions."
+
+
+def _why_written(candidate: Read) -> str:
+    return f"{candidate.words:,} words; {candidate.linguistic:.0%} well formed and without repetition."
+
+
+def _why_built(candidate: Read, reference: Read) -> str:
+    ours, theirs = (", ".join(text.subjects) or "no known subject" for text in (candidate, reference))
+    return f"Subjects in order: {ours}. Reference: {theirs}. Words: {candidate.words:,}, reference {reference.words:,}."
+
+
+def _sentences(parts: Sequence[tuple[str, Sequence[str]]]) -> str:
+    return " ".join(f"{head}: {', '.join(names)}." for head, names in parts if names)
+
+
+def _sided(name: str, side: str) -> str:
+    return name if side == "not mentioned" else f"{name} ({side})"
+
+
+def _side(side: str) -> str:
+    return "no side" if side == "not mentioned" else side
 
 
 def accuracy(candidate: Read, reference: Read) -> float:

@@ -36,12 +36,12 @@ import numpy as np
 from benchmark import registry
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for
+from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for, kept_answers
 from benchmark.metrics.green_prompt import PublishedPrompt, published_prompt
 from benchmark.metrics.green_rules import Rules
 from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
-from benchmark.records import UserError
+from benchmark.records import Evidence, UserError
 from benchmark.shares import SHARE, share
 
 VERSION = 1
@@ -54,6 +54,8 @@ WORDS = 300  # of each report; make_prompt in green_score/utils.py
 SIGNIFICANT, INSIGNIFICANT, MATCHED = "Clinically Significant Errors", "Clinically Insignificant Errors", "Matched Findings"
 CATEGORIES = ("false_finding", "missing_finding", "location", "severity", "false_comparison", "missing_comparison")
 """(a) to (f), in the order of the answer"""
+HEADS = ("Finding made up", "Finding missed", "Wrong place or side", "Wrong severity", "Comparison made up", "Change left out")
+"""the same for people"""
 ERRORS = (*(f"significant.{category}" for category in CATEGORIES), "insignificant")
 """numbers that are better the lower they are"""
 COLUMNS = len(CATEGORIES) + 4
@@ -100,6 +102,9 @@ class Judge(Protocol):
 
     def signature(self) -> str:
         """Who counts, with what."""
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """What was counted of each pair, where it is known without asking anybody."""
 
 
 class Green:
@@ -171,6 +176,16 @@ class Green:
         return {f"{self._prefix}{name}": number for name, number in means(sums).items()}
 
     @property
+    def evidence_title(self) -> str:
+        """As the tables call it."""
+        return f"GREEN ({self.judge})" if self.judge else "GREEN"
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """Of each case which errors and matches were counted: by rules with their lesions, by a model in its own words, as far as they are kept."""
+        check_pairs(hypotheses, references)
+        return self._judge.evidence(hypotheses, references)
+
+    @property
     def judge(self) -> str:
         """Who counts, by its name; tables call the metric GREEN (<judge>). Empty for the published model."""
         return self._judge.judge
@@ -207,6 +222,15 @@ class ByLanguageModel:
                 advance(1)
         self.failures = Counter(failed[pair] for pair in pairs if pair in failed)
         return np.array([rows[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), COLUMNS)
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """What the answers say, of those that are kept."""
+        pairs = list(zip(hypotheses, references, strict=True))
+        distinct = list(dict.fromkeys(pairs))
+        questions = (Question("green", self._question(text, reference)) for text, reference in distinct)
+        outcomes = zip(distinct, kept_answers(self._ask, questions, self._counts), strict=True)
+        found = {pair: [] if isinstance(outcome, Failed) else told(outcome.text, outcome.value) for pair, outcome in outcomes}
+        return [found[pair] for pair in pairs]
 
     @property
     def judge(self) -> str:
@@ -274,6 +298,20 @@ class ByRules:
         pairs = list(zip(hypotheses, references, strict=True))
         rows = {pair: row(Counts(*self._rules.count(first_words(pair[0]), first_words(pair[1])))) for pair in dict.fromkeys(pairs)}
         return np.array([rows[pair] for pair in pairs], dtype=np.float64).reshape(len(pairs), COLUMNS)
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """The lesions of each count."""
+        pairs = list(zip(hypotheses, references, strict=True))
+        found = {pair: self._counted(*pair) for pair in dict.fromkeys(pairs)}
+        return [found[pair] for pair in pairs]
+
+    def _counted(self, candidate: str, reference: str) -> list[Evidence]:
+        compared = self._rules.compare(first_words(candidate), first_words(reference))
+        listed = {
+            (category, is_significant): [one.what for one in compared if (one.category, one.is_significant) == (category, is_significant)]
+            for category, is_significant in _ORDER
+        }
+        return [Evidence(_head(*kind), str(len(what)), ", ".join(what)) for kind, what in listed.items() if what]
 
     def signature(self) -> str:
         """The rules."""
@@ -348,6 +386,35 @@ def read_counts(answer: str) -> Counts:
     if max(*counts.significant, *counts.insignificant, counts.matched) > _MOST:
         raise Unusable(f"a count is above {_MOST}; count what the two reports state")
     return counts
+
+
+def told(answer: str, counts: Counts) -> list[Evidence]:
+    """An answer for people: what its judge explains, each category in which it counts an error, in its own words, and the matches."""
+    answer = without_frame(without_thoughts(answer))
+    explanation = answer.split("[Explanation]:")[-1].split("\n[", 1)[0].strip()
+    found = [Evidence("Explanation", words=explanation)] if explanation and not explanation.startswith("[") else []
+    for title, is_significant, errors in ((SIGNIFICANT, True, counts.significant), (INSIGNIFICANT, False, counts.insignificant)):
+        lines = {line[1]: line for line in _lines(_part(answer, title) or "")}
+        for category, count in enumerate(errors):
+            if count:
+                found.append(Evidence(_head(category, is_significant), str(count), _words(lines.get("abcdef"[category], ""))))
+    matched = _part(answer, MATCHED) or ""
+    return [*found, Evidence(_head(None, False), str(counts.matched), _MATCHES.sub("", matched).lstrip(". "))]
+
+
+def _words(line: str) -> str:
+    """What stands behind the count of a line."""
+    counted = _COUNT.search(line)
+    return line[counted.end() :].lstrip(". ") if counted else line
+
+
+def _head(category: int | None, is_significant: bool) -> str:
+    if category is None:
+        return "Matched findings"
+    return f"{HEADS[category]} ({'significant' if is_significant else 'insignificant'})"
+
+
+_ORDER = (*((category, True) for category in range(len(CATEGORIES))), *((category, False) for category in range(len(CATEGORIES))), (None, False))
 
 
 def _counted(answer: str, count: re.Pattern[str], matches: re.Pattern[str]) -> Counts:

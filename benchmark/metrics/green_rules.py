@@ -31,6 +31,7 @@ GRADES = (
     r"large|severe\w*|marked\w*|massive|extensive|substantial\w*",
 )
 """words of severity, from the least; in their order"""
+GRADE_NAMES = ("trace", "small or mild", "moderate", "large or severe")
 SAME = r"unchanged|stable|unaltered|persist\w*|no (?:interval |significant )*changes?|no new \w+|similar|again seen|compar\w+|prior|previous\w*"
 CHANGE = r"increas\w+|decreas\w+|worse\w*|progress\w+|improv\w+|resol\w+|new|newly|enlarging|smaller|larger|developed|reduced|cleared"
 BOUNDARY = r"[,;]|\b(?:in|with|without|and(?!/or)|but)\b"
@@ -71,6 +72,16 @@ class RuleCounts(NamedTuple):
     matched: int
 
 
+class Counted(NamedTuple):
+    """One error or one match of a pair."""
+
+    category: int | None
+    """place of the error's category in the order of the published answer; None for a match"""
+    is_significant: bool
+    what: str
+    """which, for people: ``pleural effusion (left)``"""
+
+
 class Rules:
     """Counts of pairs."""
 
@@ -80,27 +91,37 @@ class Rules:
 
     def count(self, candidate: str, reference: str) -> RuleCounts:
         """Errors and matches of one pair."""
-        ours, theirs = self._read(candidate), self._read(reference)
         significant, insignificant, matched = [0] * 6, [0] * 6, 0
-        for name in ours.lesions.keys() | theirs.lesions.keys():
+        for one in self.compare(candidate, reference):
+            if one.category is None:
+                matched += 1
+            else:
+                (significant if one.is_significant else insignificant)[one.category] += 1
+        return RuleCounts(tuple(significant), tuple(insignificant), matched)
+
+    def compare(self, candidate: str, reference: str) -> list[Counted]:
+        """Everything that is counted of one pair: each error, and each match; of a severity one grade apart both."""
+        ours, theirs = self._read(candidate), self._read(reference)
+        found: list[Counted] = []
+        for name in dict.fromkeys((*theirs.lesions, *ours.lesions)):
             said, true = (report.lesions.get(name, _SILENT) for report in (ours, theirs))
             if "positive" not in (said.status, true.status):
-                matched += said.status == true.status == "negative"
+                found += [Counted(None, False, f"no {name}")] if said.status == true.status == "negative" else []
             elif true.status != "positive":
-                significant[0] += 1
+                found.append(Counted(0, True, sided(name, said.side)))
             elif said.status != "positive":
-                significant[1] += 1
+                found.append(Counted(1, True, sided(name, true.side)))
             elif "not mentioned" not in (said.side, true.side) and said.side != true.side:
-                significant[2] += 1
+                found.append(Counted(2, True, f"{name}: {said.side}, reference {true.side}"))
             else:
                 apart = abs(said.grade - true.grade) if said.grade is not None and true.grade is not None else 0
-                significant[3] += apart > 1
-                insignificant[3] += apart == 1
-                matched += apart <= 1
+                if apart and said.grade is not None and true.grade is not None:
+                    found.append(Counted(3, apart > 1, f"{name}: {GRADE_NAMES[said.grade]}, reference {GRADE_NAMES[true.grade]}"))
+                found += [Counted(None, False, sided(name, said.side))] if apart <= 1 else []
         if bool(ours.comparison) != bool(theirs.comparison):
             place, told = (4, ours.comparison) if ours.comparison else (5, theirs.comparison)
-            (significant if told == "change" else insignificant)[place] += 1
-        return RuleCounts(tuple(significant), tuple(insignificant), matched)
+            found.append(Counted(place, told == "change", "a change is told" if told == "change" else "told to be unchanged, or compared"))
+        return found
 
     def signature(self) -> str:
         """The labeller's own, a hash of the words above and of where they are looked for, and the version of what is made of them."""
@@ -115,6 +136,11 @@ class Rules:
             if lesion.status == "positive" or lesion.certainty != "not mentioned"
         }
         return Said(found, "change" if _CHANGE.search(_SAME.sub(" ", report)) else "same" if _SAME.search(report) else "")
+
+
+def sided(name: str, side: str) -> str:
+    """A lesion with its side, if there is one."""
+    return name if side == "not mentioned" else f"{name} ({side})"
 
 
 _SILENT = Finding("not mentioned", "not mentioned", None)

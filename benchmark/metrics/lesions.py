@@ -175,6 +175,11 @@ class LesionScores:
         found = dict(zip(texts, self._labeller.label(texts), strict=True))
         return [(found[hypothesis], found[reference]) for hypothesis, reference in zip(hypotheses, references, strict=True)]
 
+    @property
+    def labeller(self) -> Labeller:
+        """Who labels."""
+        return self._labeller
+
     def _failures(self, hypotheses: Sequence[str], references: Sequence[str]) -> Counter[str]:
         """Of each case that has no labels of one of its texts: why, the hypothesis first."""
         unlabelled = (

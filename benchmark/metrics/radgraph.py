@@ -21,10 +21,10 @@ import numpy as np
 
 from benchmark.annotating.annotations import Annotation
 from benchmark.annotating.choose import annotator_named
-from benchmark.annotating.once import annotate_once
+from benchmark.annotating.once import annotate_once, kept_annotations
 from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined, matches
 from benchmark.metrics.tokens import check_pairs
-from benchmark.records import UserError
+from benchmark.records import Evidence, UserError
 from benchmark.shares import SHARE, share
 
 VERSION = 1
@@ -111,6 +111,30 @@ class RadGraph:
         found = dict(self._annotated(list(dict.fromkeys(reports))))
         return [found[report] for report in reports]
 
+    @property
+    def evidence_title(self) -> str:
+        """With the annotator."""
+        return f"F1-RadGraph ({self._backend if self._backend != 'radgraph' else 'radgraph v1'})"
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        """Of each case which entities both reports have and which one alone, as ``simple`` compares them; none where a network's are not kept."""
+        check_pairs(hypotheses, references)
+        texts = list(dict.fromkeys(text for text in (*hypotheses, *references) if text.strip()))
+        entities = {text: self._entities(annotation) for text, annotation in kept_annotations(self._annotator, texts)}
+        entities |= {text: {} for text in (*hypotheses, *references) if not text.strip()}
+        return [
+            _compared(entities[text], entities[reference]) if text in entities and reference in entities else []
+            for text, reference in zip(hypotheses, references, strict=True)
+        ]
+
+    def _entities(self, annotation: Annotation) -> dict[tuple[str, str], str]:
+        """(tokens, label) as they are compared -> for people."""
+        found = {}
+        for entity in annotation["entities"].values():
+            tokens = entity["tokens"].lower() if self._case == "lower" else entity["tokens"]
+            found[tokens, entity["label"]] = _in_words(entity["tokens"], entity["label"])
+        return found
+
     def _annotated(self, reports: Sequence[str]) -> Iterator[tuple[str, Annotation]]:
         """Each of the reports, which are distinct, with its annotation, in some order; of blanks alone nobody is asked."""
         yield from ((report, Annotation(text="", entities={})) for report in reports if not report.strip())
@@ -130,3 +154,19 @@ class RadGraph:
     def _names(self) -> list[str]:
         before = "rules." if self._backend == "rules" else ""
         return [f"{before}{level}_{self._case}{what}" for level in LEVELS for what in ("", ".precision", ".recall")]
+
+
+def _compared(ours: Mapping[tuple[str, str], str], theirs: Mapping[tuple[str, str], str]) -> list[Evidence]:
+    parts = (
+        ("In both", [words for key, words in theirs.items() if key in ours]),
+        ("In the reference alone", [words for key, words in theirs.items() if key not in ours]),
+        ("In the report alone", [words for key, words in ours.items() if key not in theirs]),
+    )
+    return [Evidence(head, str(len(words)), ", ".join(words)) for head, words in parts]
+
+
+def _in_words(tokens: str, label: str) -> str:
+    """An entity for people. Labels are of the first model (``OBS-DA``) or of the later ones (``Observation::definitely absent``)."""
+    if label.endswith(("DA", "absent")):
+        return f"no {tokens}"
+    return f"{tokens} (uncertain)" if label.endswith(("-U", "uncertain")) else tokens
