@@ -102,10 +102,11 @@ class Sheet:
 
     def __init__(self, width: float, height: float) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+
+        from benchmark.figures.picture import Picture
 
         self.width, self.height = width, height
-        self.figure = Figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), dpi=PNG_DPI)
+        self.figure = Picture(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), dpi=PNG_DPI)
         FigureCanvasAgg(self.figure)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
