@@ -1,5 +1,100 @@
 // Keys: one table says what each does, and the help dialog prints the same table.
 
-const KEYS = [];
-function openHelp() {}
-function listenToKeys() {}
+const onCase = (act) => () => state.view === "case" && viewer && act(viewer);
+const KEYS = [
+  { keys: ["j", "ArrowRight"], shown: ["j", "→"], words: "Next case", act: () => stepCase(1) },
+  { keys: ["k", "ArrowLeft"], shown: ["k", "←"], words: "Previous case", act: () => stepCase(-1) },
+  { keys: [], shown: ["↑", "↓"], words: "Walk in the list of cases, when it has the focus" },
+  { keys: ["Enter"], shown: ["Enter"], words: "Open the case marked in the list", act: openMarked },
+  { keys: ["/"], shown: ["/"], words: "Search", act: () => focusSearch() },
+  { keys: [..."123456789"], shown: ["1", "…", "9"], words: "Put a model in focus: the reference shows what it missed", act: (key) => state.view === "case" && focusModel(Number(key) - 1) },
+  { keys: ["b"], shown: ["b"], words: "Region boxes on or off", act: onCase(toggleBoxes) },
+  { keys: ["i"], shown: ["i"], words: "Invert the radiograph", act: onCase(toggleInvert) },
+  { keys: ["+", "="], shown: ["+"], words: "Zoom in", act: onCase((made) => zoomStage(made, ZOOM_STEP)) },
+  { keys: ["-", "_"], shown: ["−"], words: "Zoom out", act: onCase((made) => zoomStage(made, 1 / ZOOM_STEP)) },
+  { keys: ["0"], shown: ["0"], words: "Fit the radiograph", act: onCase(fitStage) },
+  { keys: ["w"], shown: ["w"], words: "Reset window and level", act: onCase(resetWindow) },
+  { keys: [], shown: ["← ↑ → ↓"], words: "Move the radiograph, when it has the focus" },
+  { keys: ["c"], shown: ["c"], words: "Copy a link to what is shown", act: () => copyLink() },
+  { keys: ["?"], shown: ["?"], words: "This help", act: () => openHelp() },
+  { keys: ["Escape"], shown: ["Esc"], words: "Close the help; from a case back to the list", act: stepBack },
+];
+let helpDialog = null;
+
+function listenToKeys() {
+  const acts = new Map(KEYS.flatMap(({ keys, act }) => keys.map((key) => [key, act])));
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || helpDialog?.open) return;
+    const act = acts.get(event.key);
+    if (!act || isTaken(event)) return;
+    event.preventDefault();
+    act(event.key);
+  });
+}
+
+/** Where a key belongs to the control that has the focus: letters to a field, arrows to a slider, Enter to a button. */
+function isTaken(event) {
+  const target = event.target;
+  if (target.matches("input[type=search], input[type=number], input[type=text]")) return event.key !== "Escape";
+  if (target.matches("select, input[type=range]")) return event.key !== "Escape" && (target.matches("select") || event.key.startsWith("Arrow"));
+  if (event.key === "Enter") return target !== document.body && target.id !== "main";
+  return false;
+}
+
+function openMarked() {
+  if (state.view === "cases" && bench) openCase(bench.active);
+}
+
+function focusSearch() {
+  if (state.view === "overview") go({ view: "cases" }, { fresh: true });
+  requestAnimationFrame(() => {
+    const search = document.getElementById("filter-q");
+    if (!search) return;
+    if (search.offsetParent === null) backToList(); // a small window shows the case alone
+    search.focus();
+    search.select();
+  });
+}
+
+function stepBack() {
+  if (document.activeElement?.matches(".filters *")) document.getElementById("list").focus();
+  else if (state.view === "case") backToList();
+}
+
+/** The dialog gives the focus back by itself when it closes. */
+function openHelp() {
+  if (!helpDialog) {
+    const rows = KEYS.map(({ shown, words }) => el("tr", {}, el("td", {}, shown.map((key) => (key === "…" ? " … " : [el("kbd", {}, key), " "]))), el("td", {}, words)));
+    helpDialog = el(
+      "dialog",
+      { class: "help", "aria-labelledby": "help-title" },
+      el("h2", { id: "help-title" }, "Keys"),
+      el("table", {}, el("tbody", {}, rows)),
+      el("p", { class: "soft small" }, "On the radiograph: the wheel zooms, a drag moves, a drag with the right button or with Shift sets window (across) and level (along), a double click fits."),
+      el("form", { method: "dialog" }, el("button", { autofocus: true }, "Close")),
+    );
+    document.body.append(helpDialog);
+  }
+  helpDialog.showModal();
+}
+
+async function copyLink() {
+  try {
+    await navigator.clipboard.writeText(location.href);
+    announce("Link copied");
+    flashCopied("Copied");
+  } catch {
+    const field = el("input", { type: "text", readonly: true, value: location.href, "aria-label": "Link" });
+    const dialog = el("dialog", { class: "help", "aria-label": "Link to what is shown", onclose: () => dialog.remove() }, el("p", {}, "The browser does not let this page write to the clipboard. The link:"), field, el("form", { method: "dialog" }, el("button", {}, "Close")));
+    document.body.append(dialog);
+    dialog.showModal();
+    field.select();
+  }
+}
+
+function flashCopied(words) {
+  const button = document.getElementById("copy-link");
+  if (!button) return;
+  button.textContent = words;
+  setTimeout(() => (button.textContent = "Copy link"), 1500);
+}

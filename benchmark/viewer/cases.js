@@ -1,0 +1,458 @@
+// The cases of a run: filters, the list that they leave, and what is shown beside it.
+
+const ROW_PX = 54; // of style.css, .row
+const OVERSCAN = 8; // rows drawn beyond the window, so that a quick scroll shows no gap
+const KINDS = {
+  hit: { sign: "✓", words: "hit", of: "hit" },
+  missed: { sign: "−", words: "missed", of: "missed" },
+  invented: { sign: "+", words: "invented", of: "invented" },
+  "wrong side": { sign: "⇄", words: "wrong side", of: "wrongSide" },
+};
+const ERRORS = [
+  ["any", "Any error", "with an error: missed, invented or on the wrong side"],
+  ["hit", "✓ Hit", "with a hit"],
+  ["missed", "− Missed", "with something missed"],
+  ["invented", "+ Invented", "with something invented"],
+  ["wrong-side", "⇄ Wrong side", "with something on the wrong side"],
+  ["failed", "Failed", "without a report, because the model failed"],
+  ["empty", "Empty report", "with an empty report"],
+  ["right", "All right", "without any error"],
+];
+const ALL_LESIONS = 0xffff;
+const ERROR_MASKS = { hit: ["hit"], missed: ["missed"], invented: ["invented"], "wrong-side": ["wrongSide"], any: ["missed", "invented", "wrongSide"] };
+const FAILED = 1;
+const EMPTY = 2;
+
+let bench = null; // the view while it stands: its elements, the data, and which cases the filters leave
+let bitCounts = null;
+
+/** Builds the view once and then follows the reader's place: filters, list, and the case that is open. */
+async function casesView(root, run) {
+  if (!bench || bench.root !== root || !root.contains(bench.element)) {
+    root.replaceChildren(el("p", { class: "waiting" }, "Reading the cases…"));
+    const data = await readCases(run);
+    if (state.view === "overview") return; // the reader has left while it was read
+    bench = buildBench(root, run, data);
+  }
+  await findAndShow();
+}
+
+async function readCases(run) {
+  const [cases, ...models] = await Promise.all([loadPart("cases"), ...run.models.map((model, place) => (model.failed ? null : loadPart(`model-${place}`)))]);
+  return {
+    ids: cases.ids,
+    patients: cases.patients,
+    places: new Map(cases.ids.map((id, place) => [id, place])),
+    searched: cases.ids.map((id, place) => `${id}\n${cases.patients[place]}`.toLowerCase()),
+    views: { words: cases.views.words, codes: column(cases.views.codes) },
+    reference: column(cases.reference_lesions),
+    models: models.map(
+      (model) =>
+        model && {
+          state: column(model.state),
+          hit: column(model.hit),
+          missed: column(model.missed),
+          invented: column(model.invented),
+          wrongSide: column(model.wrong_side),
+        },
+    ),
+    numbers: new Map(), // place of a number -> its columns, once they were asked for
+  };
+}
+
+async function readNumber(run, data, key) {
+  const place = run.numbers.findIndex((number) => number.key === key);
+  if (place < 0) return null;
+  if (!data.numbers.has(place)) data.numbers.set(place, (await loadPart(`number-${place}`)).values.map(column));
+  return data.numbers.get(place);
+}
+
+// ---- finding
+
+/** How many bits are set, for each of 65,536 masks: counting lesions becomes one look. */
+function bitCount(mask) {
+  if (!bitCounts) {
+    bitCounts = new Uint8Array(65536);
+    for (let value = 1; value < 65536; value += 1) bitCounts[value] = bitCounts[value >> 1] + (value & 1);
+  }
+  return bitCounts[mask];
+}
+
+/** The models that a filter is about: the chosen one, or all that wrote reports. */
+function chosenModels(run, data, label) {
+  const all = run.models.map((_, place) => place).filter((place) => data.models[place]);
+  const one = run.models.findIndex((model) => model.label === label);
+  return one < 0 ? all : all.filter((place) => place === one);
+}
+
+/** The places of the cases that the filters leave, in the order asked for, and the number that each is sorted by. */
+function findCases(run, data, filter, sorted, ranged) {
+  const models = chosenModels(run, data, filter.model);
+  const lesion = run.lesions.indexOf(filter.lesion);
+  const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
+  const keeps = whichCases(run, data, models, filter.error, wanted, lesion >= 0);
+  const query = filter.q.trim().toLowerCase();
+  if (query) for (let place = 0; place < run.cases; place += 1) if (keeps[place] && !data.searched[place].includes(query)) keeps[place] = 0;
+  if (ranged) keepInRange(keeps, models, ranged, filter);
+  const key = sorted ? meanOver(run.cases, models, sorted) : filter.sort === "errors" ? errorCounts(run.cases, data, models, wanted) : null;
+  const order = [];
+  for (let place = 0; place < run.cases; place += 1) if (keeps[place]) order.push(place);
+  if (key) sortBy(order, key, filter.order === "up" ? 1 : -1);
+  return { order, key };
+}
+
+function whichCases(run, data, models, error, wanted, isOneLesion) {
+  const keeps = new Uint8Array(run.cases);
+  if (error === "right") {
+    keeps.fill(models.length ? 1 : 0);
+    for (const place of models) keepWithout(keeps, data.models[place], wanted);
+  } else if (error === "failed" || error === "empty") {
+    const looked = error === "failed" ? FAILED : EMPTY;
+    for (const place of models) data.models[place].state.forEach((found, at) => found === looked && (keeps[at] = 1));
+  } else if (ERROR_MASKS[error] || isOneLesion) {
+    // a lesion without an error kind: the cases in which the reference or a chosen model affirms it
+    for (const place of models) keepWith(keeps, data.models[place], ERROR_MASKS[error] ?? ["hit", "missed", "invented"], wanted);
+    if (!ERROR_MASKS[error] && data.reference) data.reference.forEach((mask, at) => mask & wanted && (keeps[at] = 1));
+  } else {
+    keeps.fill(1);
+  }
+  return keeps;
+}
+
+function keepWith(keeps, model, kinds, wanted) {
+  for (const kind of kinds) {
+    const masks = model[kind];
+    if (masks) for (let at = 0; at < keeps.length; at += 1) if (masks[at] & wanted) keeps[at] = 1;
+  }
+}
+
+/** "All right" is said of reports that were scored; with several models, of all of them. */
+function keepWithout(keeps, model, wanted) {
+  for (let at = 0; at < keeps.length; at += 1) {
+    const isScored = model.missed !== null && model.state[at] !== FAILED && model.state[at] !== 3;
+    if (!isScored || (model.missed[at] | model.invented[at] | model.wrongSide[at]) & wanted) keeps[at] = 0;
+  }
+}
+
+function keepInRange(keeps, models, values, filter) {
+  const from = filter.from === "" ? -Infinity : Number(filter.from);
+  const to = filter.to === "" ? Infinity : Number(filter.to);
+  for (let at = 0; at < keeps.length; at += 1) {
+    if (keeps[at] && !models.some((model) => values[model] && values[model][at] >= from && values[model][at] <= to)) keeps[at] = 0;
+  }
+}
+
+/** A case's number: of the chosen model, or the mean of the models that have one. */
+function meanOver(count, models, values) {
+  const sums = new Float64Array(count);
+  const found = new Uint8Array(count);
+  for (const model of models) {
+    const column = values[model];
+    if (!column) continue;
+    for (let at = 0; at < count; at += 1) {
+      if (Number.isNaN(column[at])) continue;
+      sums[at] += column[at];
+      found[at] += 1;
+    }
+  }
+  return sums.map((sum, at) => (found[at] ? sum / found[at] : NaN));
+}
+
+function errorCounts(count, data, models, wanted) {
+  const key = new Float64Array(count);
+  for (const place of models) {
+    const { missed, invented, wrongSide } = data.models[place];
+    if (!missed) continue;
+    for (let at = 0; at < count; at += 1) key[at] += bitCount(missed[at] & wanted) + bitCount(invented[at] & wanted) + bitCount(wrongSide[at] & wanted);
+  }
+  return key;
+}
+
+/** Cases without the number come last in either direction; equals keep the run's order. */
+function sortBy(order, key, direction) {
+  order.sort((one, other) => {
+    const [first, second] = [key[one], key[other]];
+    if (Number.isNaN(first) || Number.isNaN(second)) return Number.isNaN(first) - Number.isNaN(second) || one - other;
+    return (first - second) * direction || one - other;
+  });
+}
+
+/** How many lesions of each kind the chosen models have in a case, and how many of the models failed or wrote nothing. */
+function countsOf(data, models, place, wanted) {
+  const counts = { hit: 0, missed: 0, invented: 0, "wrong side": 0, failed: 0, empty: 0 };
+  for (const model of models) {
+    const columns = data.models[model];
+    counts.failed += columns.state[place] === FAILED;
+    counts.empty += columns.state[place] === EMPTY;
+    for (const [kind, { of }] of Object.entries(KINDS)) if (columns[of]) counts[kind] += bitCount(columns[of][place] & wanted);
+  }
+  return counts;
+}
+
+// ---- the view
+
+function buildBench(root, run, data) {
+  const filters = buildFilters(run);
+  const tally = el("p", { class: "tally" });
+  const runway = el("div", { class: "runway", role: "presentation" });
+  const list = el("div", { class: "list", id: "list", role: "listbox", tabindex: "0", "aria-label": "Cases" }, runway);
+  const finder = el("section", { class: "finder", "aria-label": "Find cases" }, filters.element, tally, list);
+  const desk = el("section", { class: "desk", id: "desk", "aria-label": "Case" });
+  const element = el("div", { class: "bench" }, finder, desk);
+  const built = { root, run, data, element, finder, filters, tally, runway, list, desk, found: { order: [], key: null }, active: 0, opened: -1, asked: "", ticket: 0 };
+  list.addEventListener("scroll", () => requestAnimationFrame(() => bench === built && drawRows()));
+  list.addEventListener("click", (event) => {
+    const row = event.target.closest(".row");
+    if (row) openCase(Number(row.dataset.index));
+  });
+  list.addEventListener("keydown", walkList);
+  new ResizeObserver(() => bench === built && drawRows()).observe(list);
+  root.replaceChildren(element);
+  return built;
+}
+
+function buildFilters(run) {
+  const choose = (name, label, options) => {
+    const select = el("select", { id: `filter-${name}`, onchange: () => go({ [name]: select.value }) }, options);
+    return el("label", { class: "field" }, el("span", {}, label), select);
+  };
+  const option = (value, words) => el("option", { value }, words);
+  const type = (name, label, attributes) => {
+    const input = el("input", { id: `filter-${name}`, autocomplete: "off", oninput: () => go({ [name]: input.value }, { replace: true }), ...attributes });
+    return el("label", { class: `field ${name}` }, el("span", { class: attributes.type === "search" ? "unseen" : null }, label), input);
+  };
+  const numbers = run.numbers.map((number) => option(number.key, number.title));
+  const turn = el("button", { type: "button", id: "filter-order", onclick: () => go({ order: state.order === "up" ? "down" : "up" }) });
+  const range = el(
+    "details",
+    { class: "range" },
+    el("summary", {}, "A number in a range"),
+    el("div", { class: "fields" }, choose("number", "Number", [option("", "None"), numbers]), type("from", "From", { type: "number", step: "any" }), type("to", "To", { type: "number", step: "any" })),
+  );
+  const element = el(
+    "form",
+    { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => (event.preventDefault(), document.getElementById("list").focus()) },
+    type("q", "Search by case or patient", { type: "search", placeholder: "Search case or patient   /", "aria-keyshortcuts": "/" }),
+    el(
+      "div",
+      { class: "fields" },
+      choose("model", "Model", [option("", "Any model"), run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label))]),
+      choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]),
+      choose("error", "Outcome", [option("", "Any outcome"), ERRORS.map(([value, words]) => option(value, words))]),
+      el("div", { class: "field sort" }, choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers]), turn),
+    ),
+    run.numbers.length ? range : null,
+  );
+  return { element, range, turn };
+}
+
+/** The controls say what the hash says, wherever it came from. */
+function fillFilters() {
+  for (const name of FILTERS) {
+    const control = document.getElementById(`filter-${name}`);
+    if (control && name !== "order" && control.value !== state[name]) control.value = state[name];
+  }
+  const isUp = state.order === "up";
+  const { turn, range } = bench.filters;
+  turn.textContent = isUp ? "↑" : "↓";
+  turn.disabled = !state.sort;
+  turn.title = isUp ? "Lowest first; turn" : "Highest first; turn";
+  turn.setAttribute("aria-label", turn.title);
+  if (state.number || state.from || state.to) range.open = true;
+}
+
+async function findAndShow() {
+  const { run, data } = bench;
+  const built = bench;
+  const ticket = (built.ticket += 1);
+  fillFilters();
+  const asked = JSON.stringify(FILTERS.filter((name) => name !== "focus" && name !== "hide").map((name) => state[name]));
+  if (asked !== built.asked) {
+    const [sorted, ranged] = await Promise.all([readNumber(run, data, state.sort), readNumber(run, data, state.number)]);
+    if (ticket !== built.ticket) return; // a later move has overtaken this one
+    const before = performance.now();
+    built.found = findCases(run, data, state, sorted, ranged);
+    built.finder.dataset.milliseconds = (performance.now() - before).toFixed(1);
+    built.asked = asked;
+    built.active = 0;
+    built.list.scrollTop = 0;
+    drawTally();
+  }
+  if (state.view === "case") {
+    const index = built.found.order.indexOf(data.places.get(state.case) ?? -1);
+    if (index >= 0) built.active = index;
+    bench.element.dataset.open = "case";
+    showActive();
+    await showCase(built, index);
+  } else {
+    bench.element.dataset.open = "";
+    showActive();
+    closeCase();
+    showSummary();
+    const { order } = built.found;
+    document.title = `${bench.run.title}: cases`;
+    announce(`${grouped(order.length)} of ${counted(run.cases, "case")}`);
+  }
+}
+
+function drawTally() {
+  const { run, found, tally } = bench;
+  const isFiltered = ["model", "lesion", "error", "number", "from", "to", "q", "sort"].some((name) => state[name]);
+  tally.replaceChildren(
+    el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
+    isFiltered ? el("button", { type: "button", class: "plain", id: "reset", onclick: resetFilters }, "Reset") : "",
+  );
+  bench.runway.style.setProperty("height", `${found.order.length * ROW_PX}px`);
+}
+
+function resetFilters() {
+  go({ view: state.view, case: state.case, focus: state.focus, hide: state.hide }, { fresh: true });
+  document.getElementById("filter-q").focus();
+}
+
+// ---- the list: only the rows in sight exist
+
+function drawRows() {
+  const { run, data, list, runway, found } = bench;
+  const first = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - OVERSCAN);
+  const last = Math.min(found.order.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + OVERSCAN);
+  const models = chosenModels(run, data, state.model);
+  const lesion = run.lesions.indexOf(state.lesion);
+  const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
+  const rows = [];
+  for (let index = first; index < last; index += 1) rows.push(drawRow(index, models, wanted));
+  runway.replaceChildren(...rows);
+  if (!found.order.length) runway.append(el("p", { class: "nothing" }, "No case is left by these filters."));
+  const active = document.getElementById(`row-${bench.active}`);
+  if (active) list.setAttribute("aria-activedescendant", active.id);
+  else list.removeAttribute("aria-activedescendant");
+}
+
+function drawRow(index, models, wanted) {
+  const { run, data, found, active } = bench;
+  const place = found.order[index];
+  const id = data.ids[place];
+  const view = data.views.words[data.views.codes[place]] ?? "";
+  const counts = countsOf(data, models, place, wanted);
+  const kinds = run.has_lesions ? Object.keys(KINDS) : [];
+  const words = [...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`), ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`)];
+  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : written(found.key[place])) : "";
+  return el(
+    "div",
+    {
+      class: "row",
+      id: `row-${index}`,
+      role: "option",
+      "data-index": index,
+      "data-place": place,
+      "aria-selected": String(state.view === "case" && state.case === id),
+      "aria-setsize": found.order.length,
+      "aria-posinset": index + 1,
+      "aria-label": [id, view, words.join(", ") || "no lesion said", key].filter(Boolean).join(". "),
+      "data-active": index === active ? "yes" : null,
+      style: { top: `${index * ROW_PX}px` },
+    },
+    el("span", { class: "row-id", title: id }, id),
+    el("span", { class: "row-view" }, view),
+    el(
+      "span",
+      { class: "row-counts" },
+      kinds.map((kind) => el("span", { class: `count-${kind.replace(" ", "-")}`, "data-none": counts[kind] ? null : "yes", title: `${counts[kind]} ${KINDS[kind].words}` }, `${KINDS[kind].sign}${counts[kind]}`)),
+      counts.failed ? el("span", { class: "count-failed" }, `${counts.failed} failed`) : null,
+      counts.empty ? el("span", { class: "count-failed" }, `${counts.empty} empty`) : null,
+    ),
+    el("span", { class: "row-key" }, key),
+  );
+}
+
+/** Brings the active row into sight and draws. */
+function showActive() {
+  const { list, active } = bench;
+  const top = active * ROW_PX;
+  if (top < list.scrollTop) list.scrollTop = top;
+  else if (top + ROW_PX > list.scrollTop + list.clientHeight) list.scrollTop = top + ROW_PX - list.clientHeight;
+  drawRows();
+}
+
+function walkList(event) {
+  const page = Math.max(1, Math.floor(bench.list.clientHeight / ROW_PX) - 1);
+  const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key in steps) moveActive(steps[event.key]);
+  else if (event.key === "Enter" || event.key === " ") openCase(bench.active);
+  else return;
+  event.preventDefault();
+}
+
+function moveActive(by) {
+  const last = bench.found.order.length - 1;
+  bench.active = Math.max(0, Math.min(last, bench.active + by));
+  showActive();
+}
+
+function openCase(index) {
+  const place = bench.found.order[index];
+  if (place !== undefined) go({ view: "case", case: bench.data.ids[place] });
+}
+
+/** The next or the former case: opens it where one is open, and only marks it in the list otherwise. */
+function stepCase(by) {
+  if (!bench || state.view === "overview") return;
+  if (state.view === "cases") return void moveActive(by);
+  const { order } = bench.found;
+  const now = order.indexOf(bench.data.places.get(state.case) ?? -1);
+  const index = now < 0 ? 0 : now + by;
+  if (index < 0 || index >= order.length) return void announce(by > 0 ? "This is the last case." : "This is the first case.");
+  go({ case: bench.data.ids[order[index]] }, { replace: true });
+}
+
+function backToList() {
+  go({ view: "cases", case: "" });
+  document.getElementById("list")?.focus();
+}
+
+// ---- beside the list while no case is open: what the models did in the cases that are left
+
+function showSummary() {
+  const { run, data, desk, found } = bench;
+  const lesion = run.lesions.indexOf(state.lesion);
+  const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
+  const kinds = ERRORS.filter(([value]) => value !== "any" && (run.has_lesions || value === "failed" || value === "empty"));
+  const rows = run.models.map((model, place) => {
+    if (!data.models[place]) return el("tr", {}, el("th", { scope: "row" }, model.label), el("td", { class: "reason", colspan: kinds.length }, `no reports: ${model.failed}`));
+    const counts = countCases(run, data, place, found.order, wanted);
+    const cells = kinds.map(([kind]) =>
+      el("td", {}, counts[kind] ? el("a", { href: hashOf({ view: "cases", model: model.label, error: kind }) }, grouped(counts[kind])) : el("span", { class: "soft" }, "0")),
+    );
+    return el("tr", {}, el("th", { scope: "row" }, model.label), cells);
+  });
+  const about = lesion < 0 ? "" : `, of ${state.lesion} alone`;
+  desk.replaceChildren(
+    el(
+      "div",
+      { class: "summary" },
+      el("h1", {}, found.order.length === run.cases ? `All ${counted(run.cases, "case")}` : `${grouped(found.order.length)} of ${counted(run.cases, "case")}`),
+      el("p", { class: "soft" }, `How many of these cases have one or more of each${about}, by model. A number leads to its cases.`),
+      el(
+        "div",
+        { class: "sheet scrolls", tabindex: "0", role: "region", "aria-label": "Cases by model and outcome" },
+        el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Model"), kinds.map(([, words]) => el("th", { scope: "col" }, words)))), el("tbody", {}, rows)),
+      ),
+      el("p", { class: "soft small" }, "Open a case from the list: click it, or walk with ", el("kbd", {}, "j"), " and ", el("kbd", {}, "k"), " and press ", el("kbd", {}, "Enter"), "."),
+    ),
+  );
+}
+
+function countCases(run, data, model, order, wanted) {
+  const columns = data.models[model];
+  const counts = { hit: 0, missed: 0, invented: 0, "wrong-side": 0, failed: 0, empty: 0, right: 0 };
+  for (const at of order) {
+    const found = columns.state[at];
+    counts.failed += found === FAILED;
+    counts.empty += found === EMPTY;
+    if (!columns.missed || found === FAILED || found === 3) continue;
+    for (const kind of ["hit", "missed", "invented", "wrong-side"]) counts[kind] += (columns[ERROR_MASKS[kind][0]][at] & wanted) > 0;
+    counts.right += !((columns.missed[at] | columns.invented[at] | columns.wrongSide[at]) & wanted);
+  }
+  return counts;
+}
