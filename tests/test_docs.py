@@ -7,6 +7,7 @@ How a block of a page is read, by the word behind its fence:
     ```python title="mine.py"    any block with a title is a file: it is written before what follows it is run
     ```python                    runs in the page's own namespace
     ```pycon                     lines at `>>>`, with their output
+                                 `$ command &` runs beside the page until its end, and shows its first line
     ```sh                        needs what is not here (data, weights, a server): not run, but every `python -m benchmark` in it must parse
 
 `pip install .` builds the package with the back end that its pyproject.toml names, and puts what it holds on the path.
@@ -72,6 +73,7 @@ class Page:
         self.page, self.folder = page, folder
         self.names: dict[str, Any] = {"__name__": "__page__"}
         self.status = 0
+        self.beside: list[subprocess.Popen[str]] = []
 
     def run(self) -> None:
         for block in blocks(self.page):
@@ -110,6 +112,8 @@ class Page:
         if command == "pip install .":
             self.install()
             return ""
+        if command.endswith(" &"):
+            return self.begin(command.removesuffix(" &"))
         ours, _, rest = command.partition(" | ")
         if not ours.startswith("python -m benchmark "):
             done = subprocess.run(with_our_python(command), shell=True, cwd=self.folder, capture_output=True, text=True, timeout=LONGEST_S, check=False)
@@ -119,6 +123,18 @@ class Page:
         if rest:
             return subprocess.run(rest, shell=True, cwd=self.folder, input=said, capture_output=True, text=True, timeout=LONGEST_S, check=True).stdout
         return said
+
+    def begin(self, command: str) -> str:
+        """Start what runs beside the page, a server; its first line says that it is there."""
+        begun = subprocess.Popen(["/bin/sh", "-c", f"exec {with_our_python(command)}"], cwd=self.folder, stdout=subprocess.PIPE, text=True)
+        self.beside.append(begun)
+        assert begun.stdout is not None
+        return begun.stdout.readline()
+
+    def end(self) -> None:
+        for begun in self.beside:
+            begun.kill()
+            begun.communicate()
 
     def install(self) -> None:
         """Build the wheel by the hook that pip would call, and unpack it beside the others."""
@@ -206,7 +222,11 @@ def as_a_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.stem)
 def test_what_a_page_shows_is_what_comes_out(page: Path, as_a_reader: Path) -> None:
-    Page(page, as_a_reader).run()
+    followed = Page(page, as_a_reader)
+    try:
+        followed.run()
+    finally:
+        followed.end()
 
 
 def test_the_pages_that_teach_something_have_examples_that_run() -> None:
