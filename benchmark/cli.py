@@ -18,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from benchmark.cli_exchange import exchange
 from benchmark.cli_gate import gate
 from benchmark.cli_paper import paper
+from benchmark.cli_trackers import trackers
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ app = typer.Typer(
 app.add_typer(paper)  # without a name: its commands stand beside those below
 app.add_typer(gate)
 app.add_typer(exchange)
+app.add_typer(trackers)
 
 Models = Annotated[
     list[str],

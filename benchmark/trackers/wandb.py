@@ -1,0 +1,128 @@
+"""A run in Weights & Biases: a run of the tracker for each model, under an id that the same model of the same run has every time.
+
+Offline, which is what is done unless ``online`` is said, it is a folder that ``wandb sync`` sends when its owner wants that.
+https://docs.wandb.ai/support/run_wandb_offline describes it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.llm.data_use import host_of, is_this_machine
+from benchmark.loaded_run import LoadedRun
+from benchmark.runs import folder_name
+from benchmark.trackers.what_is_logged import (
+    LoggedRun,
+    NoTracker,
+    TrackerRefused,
+    WhatIsLogged,
+    check_text_may_go,
+    draw_pictures,
+    environment,
+    keep_from_commits,
+    what_is_logged,
+)
+
+SERVER = "https://api.wandb.ai"
+"""where runs go unless ``WANDB_BASE_URL`` names another server"""
+QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "DO_NOT_TRACK": "true"}
+"""no error reports to its makers, nothing of the terminal"""
+NO_LOOK_AT_THE_MACHINE: dict[str, Any] = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "save_code": False,
+    "silent": True,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "host": "not said",
+    "username": "not said",
+    "program": "clala-benchmark",
+}
+"""name of the machine and of the user, its load, its code and its packages are nobody's business; ``run.json`` has the versions"""
+
+
+def log_run(
+    run: LoadedRun,
+    project: str,
+    out: Path,
+    *,
+    entity: str = "",
+    mode: Literal["offline", "online"] = "offline",
+    models: Sequence[str] = (),
+    with_text: bool = False,
+) -> list[LoggedRun]:
+    """Log each model, and say where it lies; offline one that is in ``out`` already is left as it is, online it is written over.
+
+    Raises ``NoTracker``, ``TrackerRefused``, ``TextMayNotTravel``, ``UnknownName``, ``EditedRun``.
+    """
+    logged = what_is_logged(run, models, with_text=with_text)
+    server = os.environ.get("WANDB_BASE_URL") or SERVER
+    if with_text and not is_this_machine(host_of(server)):
+        # Offline too: such a folder is written to be sent, by a command that asks nothing.
+        check_text_may_go(run, host_of(server), f"Weights & Biases at {host_of(server)}")
+    kept = out / "wandb"
+    if with_text:
+        keep_from_commits(run, kept)
+    with environment({**QUIET, "WANDB_MODE": mode, "WANDB_DATA_DIR": str(kept / "data"), "WANDB_CACHE_DIR": str(kept / "cache")}):
+        try:
+            import wandb
+        except ImportError as error:
+            raise NoTracker(
+                f"a run was to be logged to Weights & Biases, which cannot be imported ({error.name}); pip install 'clala-benchmark[trackers]'"
+            ) from error
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                pictures = draw_pictures(run, Path(folder))
+                return [_log(wandb, one, run, project, entity, mode, out, pictures) for one in logged]
+        except wandb.errors.Error as error:
+            said = " ".join(str(error).split())
+            raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases ({mode}), and it said: {said[:400]}") from error
+
+
+def _log(wandb: Any, one: WhatIsLogged, run: LoadedRun, project: str, entity: str, mode: str, out: Path, pictures: Sequence[Path]) -> LoggedRun:
+    identity = one.id[:16]
+    if mode == "offline":
+        for there in sorted((out / "wandb").glob(f"offline-run-*-{identity}")):
+            if (there / DONE).exists():
+                return LoggedRun(one.model, str(there), is_new=False)
+    out.mkdir(parents=True, exist_ok=True)
+    logged = wandb.init(
+        project=project,
+        entity=entity or None,
+        id=identity,
+        resume="allow" if mode == "online" else None,
+        name=f"{one.model} {run.path.resolve().name}",
+        notes=one.note or None,
+        tags=["clala-benchmark", (run.record["dataset"].get("name") or "files")[:64]],
+        config={**one.parameters, **one.tags},
+        dir=str(out),
+        mode=mode,
+        reinit="finish_previous",
+        settings=wandb.Settings(**NO_LOOK_AT_THE_MACHINE),
+    )
+    try:
+        logged.summary.update(dict(one.numbers))
+        for kind, files in (("tables", one.tables), ("figures", pictures), ("texts", one.texts)):
+            if files:
+                artifact = wandb.Artifact(f"{folder_name(one.model)}-{identity}-{kind}", kind)
+                for file in files:
+                    artifact.add_file(str(file))
+                logged.log_artifact(artifact)
+    finally:
+        where = Path(logged.dir).parent
+        url = logged.url if mode == "online" else ""
+        logged.finish()
+    if mode == "offline":
+        (where / DONE).touch()
+    return LoggedRun(one.model, url or str(where), is_new=True)
+
+
+DONE = "clala-logged"
+"""in the folder of an offline run that was written to its end"""
