@@ -1,7 +1,7 @@
 // Forest plots: numbers with their intervals on one axis, drawn as SVG. What a number means is not known here; overview.js says so.
 
 const PLOT_LINE_PX = 30;
-const STACKED_LINE_PX = 46;
+const STACKED_LINE_PX = 42;
 const AXIS_PX = 30;
 const STACKED_BELOW_PX = 560; // narrower plots write a name above its line, not beside it
 const LETTER_PX = 7.1; // of the plot's 13 px type, on the wide side
@@ -45,7 +45,7 @@ function axisOf(values, left, right, holdsZero = false) {
   if (!Number.isFinite(low)) [low, high] = [0, 1];
   if (low > 0 && low < 0.4 * high) low = 0;
   if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 10, high + Math.abs(high) / 10];
-  const step = tickStep(high - low, Math.max(2, Math.min(8, Math.floor((right - left) / 70))));
+  const step = tickStep(high - low, Math.max(2, Math.min(8, Math.floor((right - left) / 55))));
   const first = Math.floor(low / step + 1e-9);
   const last = Math.ceil(high / step - 1e-9);
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
@@ -77,7 +77,7 @@ function forestPlot(rows, asked) {
   const labelPx = isStacked ? 0 : Math.min(0.28 * asked.width, 16 + LETTER_PX * Math.max(...rows.map((row) => row.label.length)));
   const textPx = isStacked ? 0 : 18 + 6.9 * Math.max(...rows.map((row) => row.text.length + (row.words ? row.words.length + 2 : 0)));
   const values = [...rows.flatMap((row) => [row.value, row.low, row.high]), ...(asked.values || [])];
-  const axis = axisOf(values, labelPx + 10, asked.width - textPx - 12, asked.isSigned);
+  const axis = axisOf(values, labelPx + (isStacked ? 14 : 12), asked.width - textPx - (isStacked ? 14 : 12), asked.isSigned);
   const rowPx = isStacked ? STACKED_LINE_PX : PLOT_LINE_PX;
   const top = asked.ends ? 24 : 8;
   const bottom = top + rows.length * rowPx + 4;
@@ -112,14 +112,14 @@ function forestPlot(rows, asked) {
 
 /** One model: its name, its interval with the value on it, and both in figures. */
 function forestRow(row, axis, y, { isStacked, labelPx, width }) {
-  const middle = y + (isStacked ? 32 : PLOT_LINE_PX / 2);
-  const group = svg("g", { class: `row ${row.look}`.trim() }, svg("title", {}, [row.label, row.text, row.words].filter(Boolean).join("  ")));
+  const middle = y + (isStacked ? 29 : PLOT_LINE_PX / 2);
+  const group = svg("g", { class: `model ${row.look}`.trim() }, svg("title", {}, [row.label, row.text, row.words].filter(Boolean).join("  ")));
   const figures = [svg("tspan", {}, row.text)];
   if (row.words) figures.push(svg("tspan", { class: "words", dx: 8 }, row.words));
   if (isStacked) {
-    group.append(svg("text", { class: "name", x: axis.left, y: y + 15 }, fitted(row.label, width - LETTER_PX * (row.text.length + 3))));
-    group.append(svg("text", { class: "figures end", x: width - 4, y: y + 15 }, svg("tspan", {}, row.text)));
-    if (row.words) group.append(svg("text", { class: "figures words end", x: width - 4, y: y + 29 }, row.words));
+    group.append(svg("text", { class: "name", x: 0, y: y + 15 }, fitted(row.label, width - LETTER_PX * (row.text.length + 3))));
+    group.append(svg("text", { class: "figures end", x: width, y: y + 15 }, svg("tspan", {}, row.text)));
+    if (row.words) group.append(svg("text", { class: "figures words end", x: width, y: y + 29 }, row.words));
   } else {
     group.append(svg("text", { class: "name end", x: labelPx, y: middle + 4.5 }, fitted(row.label, labelPx)));
     group.append(svg("text", { class: "figures", x: axis.right + 20, y: middle + 4.5 }, ...figures));

@@ -46,7 +46,7 @@ function heatMap(run, numbers) {
   const models = run.models.filter((model) => !model.failed);
   const counts = new Map(models.map((model) => [model.label, lesionCounts(run, numbers, model.label)]));
   const place = el("div", { class: "sheet", tabindex: "-1" });
-  const told = el("p", { class: "told", "aria-live": "polite" });
+  const told = el("p", { class: "told" }); // for the eye: a screen reader hears the cell itself
   const select = el(
     "select",
     { id: "measure", onchange: () => draw() },
@@ -56,10 +56,10 @@ function heatMap(run, numbers) {
     const measure = MEASURES.find((one) => one.name === select.value);
     if (measure.name !== (state.measure || "f1")) go({ measure: measure.name === "f1" ? "" : measure.name }, { replace: true });
     told.textContent = HEAT_HELP;
-    place.replaceChildren(heatTable(run, numbers, models, counts, measure, told), heatLegend(measure));
+    place.replaceChildren(el("p", { class: "remark", id: "measure-words" }, measure.words), heatTable(run, numbers, models, counts, measure, told), heatLegend(measure), told);
   }
   draw();
-  return [el("div", { class: "controls" }, el("label", {}, "Measure ", select)), place, told];
+  return [el("div", { class: "controls" }, el("label", {}, "Measure ", select)), place];
 }
 
 const HEAT_HELP = "Point at a cell, or move through them with the arrow keys, to read it in words. A click or Enter shows its cases.";
@@ -80,12 +80,11 @@ function heatTable(run, numbers, models, counts, measure, told) {
   const foot = averages
     .filter(([, , rows]) => rows.some(Boolean))
     .map(([name, words, rows], place) =>
-      line([name, el("small", {}, ` ${words}`)], el("td", { class: "support" }), rows.map((row, at) => heatCell(row, measure, told, models[at].label)), place ? "" : "summary"),
+      line([name, el("small", {}, ` ${words}`)], el("td", { class: "support" }), rows.map((row, at) => heatCell(row, measure, told, models[at].label)), place ? "average" : "average first"),
     );
   const table = el(
     "table",
-    { class: `heat ${IS_ERROR.has(measure.name) ? "of-errors" : ""}`, role: "grid", "aria-label": `${measure.title} of each model for each lesion`, onkeydown: moveInHeat },
-    el("caption", {}, measure.words),
+    { class: `heat ${IS_ERROR.has(measure.name) ? "of-errors" : ""}`, role: "grid", "aria-label": `${measure.title} of each model for each lesion`, "aria-describedby": "measure-words", style: { "--models": String(models.length) }, onkeydown: moveInHeat },
     el(
       "thead",
       {},
@@ -140,7 +139,7 @@ function heatLegend(measure) {
   const ends = IS_ERROR.has(measure.name) ? ["0, no such error", "1, always"] : ["0", "1, all right"];
   return el(
     "p",
-    { class: `legend ${IS_ERROR.has(measure.name) ? "of-errors" : ""}` },
+    { class: `key ${IS_ERROR.has(measure.name) ? "of-errors" : ""}` },
     el("span", {}, ends[0]),
     el("span", { class: "scale", "aria-hidden": "true" }),
     el("span", {}, ends[1]),

@@ -2,60 +2,61 @@
 
 const ENOUGH_SUPPORT = 20; // references with a lesion, below which its F1 hangs on single cases
 
+const MOST_NAMED = 3; // lesions that share the lowest F1; the map names the others
+const ERROR_KINDS = [
+  ["missed", "Missed", (lesion) => lesion.missed],
+  ["invented", "Invented", (lesion) => lesion.invented],
+  ["wrong_side", "Wrong side", (lesion) => lesion.wrongSide],
+];
+
 function lookFirst(run, numbers) {
-  const models = run.models.filter((model) => !model.failed);
-  const counts = models.map((model) => [model.label, lesionCounts(run, numbers, model.label)]);
+  const models = run.models.filter((model) => !model.failed).map((model) => model.label);
   const canSort = run.numbers.some((number) => number.key === "disagreement");
+  const head = (title, look, more = {}) => el("th", { scope: "col", class: look, ...more }, title);
+  const lines = models.map((model) => {
+    const lesions = lesionCounts(run, numbers, model);
+    const cells = [...errorCells(model, lesions), el("td", { class: "words opens" }, hardestLesion(model, lesions)), canSort ? el("td", { class: "words opens" }, disputed(model)) : null];
+    return el("tr", {}, el("th", { scope: "row", class: "words" }, model), cells);
+  });
+  const groups = el("tr", {}, el("td"), el("th", { scope: "colgroup", colspan: "3" }, el("span", {}, "Lesions")), el("td"), canSort ? el("td") : null);
+  const heads = el(
+    "tr",
+    {},
+    head("Model", "words"),
+    ERROR_KINDS.map(([, title]) => head(title, "")),
+    head("Lowest F1", "words opens"),
+    canSort ? head("Metrics disagree", "words opens") : null,
+  );
   return el(
     "div",
     { class: "sheet", tabindex: "0", role: "region", "aria-label": "Where to look first" },
-    el(
-      "table",
-      { class: "look" },
-      el(
-        "thead",
-        {},
-        el("tr", {}, ["Model", "Commonest error", "Hardest lesion", canSort ? "Metrics disagree" : ""].filter(Boolean).map((title) => el("th", { scope: "col", class: "words" }, title))),
-      ),
-      el(
-        "tbody",
-        {},
-        counts.map(([model, lesions]) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row", class: "words" }, model),
-            el("td", { class: "words" }, commonestError(model, lesions)),
-            el("td", { class: "words" }, hardestLesion(model, lesions)),
-            canSort ? el("td", { class: "words" }, el("a", { href: casesLink({ model, sort: "disagreement", order: "down" }) }, "most disputed cases")) : null,
-          ),
-        ),
-      ),
-    ),
+    el("table", { class: "look" }, el("thead", {}, groups, heads), el("tbody", {}, lines)),
     el(
       "p",
       { class: "remark" },
-      `Errors are counted over all lesions and reports. The hardest lesion is the one with the lowest F1 among those that at least ${ENOUGH_SUPPORT} references have.`,
+      `Bold: the commonest error of a model, all lesions and reports together. Lowest F1: among the lesions that at least ${ENOUGH_SUPPORT} references have. `,
+      "Each entry leads to its cases.",
     ),
   );
 }
 
-/** The counts of the three kinds of error, the commonest one first. */
-function commonestError(model, lesions) {
-  const total = (name) => lesions.reduce((sum, lesion) => sum + lesion[name], 0);
-  const kinds = [
-    ["missed", "missed", total("missed")],
-    ["invented", "invented", total("invented")],
-    ["wrong_side", "on the wrong side", total("wrongSide")],
-  ].sort((a, b) => b[2] - a[2]);
-  if (!kinds[0][2]) return "none found";
-  return kinds.map(([error, words, count], place) => {
-    const said = `${grouped(count)} ${words}`;
-    const link = count ? el("a", { href: casesLink({ model, error }), class: place ? "less" : "" }, said) : said;
-    return [place ? ", " : "", link];
+/** How often each kind of error occurs, the commonest in bold. */
+function errorCells(model, lesions) {
+  const counts = ERROR_KINDS.map(([, , count]) => lesions.reduce((sum, lesion) => sum + count(lesion), 0));
+  const most = Math.max(...counts);
+  return counts.map((count, place) => {
+    const [error, title] = ERROR_KINDS[place];
+    if (!count) return el("td", { class: "soft" }, "0");
+    const link = el("a", { href: casesLink({ model, error }), "aria-label": `${model}, ${title.toLowerCase()}: ${grouped(count)}, show the cases` }, grouped(count));
+    return el("td", {}, count === most ? el("b", {}, link) : link);
   });
 }
 
+function disputed(model) {
+  return el("a", { href: casesLink({ model, sort: "disagreement", order: "down" }), "aria-label": `cases of ${model} where metrics disagree most` }, "most in these cases");
+}
+
+/** The lesion with the lowest F1 and its interval, and how many others that interval reaches; what is alike is not ranked. */
 function hardestLesion(model, lesions) {
   const known = lesions.filter((one) => one.support >= ENOUGH_SUPPORT && one.f1 && one.f1.value !== null);
   if (!known.length) return `no lesion in ${ENOUGH_SUPPORT} references or more`;
@@ -63,11 +64,14 @@ function hardestLesion(model, lesions) {
   const lowest = known.filter((one) => one.f1.value === least);
   const link = (one) => el("a", { href: casesLink({ model, lesion: one.lesion }) }, one.lesion);
   const value = `F1 ${writtenNumber(least, 3)}`;
-  if (lowest.length === known.length && lowest.length > 1) return `all ${known.length} alike, ${value}`;
-  if (lowest.length > 1) return [lowest.map((one, place) => [place ? ", " : "", link(one)]), `: ${value}`];
+  if (lowest.length === known.length && lowest.length > 1) return `all ${known.length} lesions alike: ${value}`;
+  if (lowest.length > 1) {
+    const others = lowest.length - MOST_NAMED;
+    return [lowest.slice(0, MOST_NAMED).map((one, place) => [place ? ", " : "", link(one)]), others > 0 ? ` and ${counted(others, "other")}` : "", `: ${value}`];
+  }
   const [{ f1 }] = lowest;
   const reached = known.filter((one) => one.f1 !== f1 && one.f1.low !== null && f1.high !== null && one.f1.low <= f1.high);
-  const doubt = reached.length ? el("span", { class: "soft" }, `, overlapping ${reached.length === 1 ? reached[0].lesion : `${reached.length} others`}`) : "";
+  const doubt = reached.length ? el("span", { class: "soft" }, ` (not told apart from ${reached.length === 1 ? reached[0].lesion : `${reached.length} others`})`) : "";
   return [link(lowest[0]), `: ${value} ${writtenInterval(f1.low, f1.high, 3)}`, doubt];
 }
 

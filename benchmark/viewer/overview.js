@@ -14,7 +14,7 @@ function overviewView(root, run) {
   root.append(
     el(
       "div",
-      { class: "overview" },
+      { class: "overview", onclick: rememberPlace },
       el("header", { class: "lead" }, el("h1", {}, run.title), el("p", { class: "facts" }, facts(run).join(" · "))),
       contents(sections),
       el(
@@ -26,6 +26,22 @@ function overviewView(root, run) {
       ),
     ),
   );
+  returnToPlace();
+}
+
+/** Notes in the history where the reader leaves for a case, so that the back button leads there. */
+function rememberPlace(event) {
+  const link = event.target.closest("a[href^='#']");
+  if (link) history.replaceState({ scroll: window.scrollY, link: link.getAttribute("href") }, "", location.href);
+}
+
+function returnToPlace() {
+  const left = history.state;
+  if (!left?.link) return;
+  const link = [...document.querySelectorAll(".overview a")].find((one) => one.getAttribute("href") === left.link);
+  link?.focus({ preventScroll: true });
+  // plots are drawn when their width is known, a moment later
+  requestAnimationFrame(() => requestAnimationFrame(() => window.scrollTo(0, left.scroll)));
 }
 
 /** Every number by model, metric and name. */
@@ -102,7 +118,12 @@ function staticTable(name) {
   if (!given) return null;
   const copy = el("div", { class: "table" }, [...given.cloneNode(true).childNodes]);
   for (const marked of copy.querySelectorAll("[id]")) marked.removeAttribute("id");
-  for (const heading of copy.querySelectorAll("h2")) heading.replaceWith(el("h3", {}, heading.textContent));
+  for (const heading of copy.querySelectorAll("h2")) heading.replaceWith(el("h3", { class: heading.textContent === tabTitle(name) ? "print-only" : "" }, heading.textContent));
+  for (const notes of copy.querySelectorAll(".notes")) {
+    const details = el("details", {}, el("summary", {}, `Notes of this table (${notes.children.length})`));
+    notes.replaceWith(details);
+    details.append(notes);
+  }
   return copy;
 }
 
@@ -124,7 +145,7 @@ function failures(run) {
   const lost = run.models.filter((model) => model.failed);
   const empty = run.models.filter((model) => model.empty);
   const said = [];
-  if (lost.length) said.push(el("h3", {}, "Models without any report"), el("dl", { class: "pairs" }, lost.map((model) => [el("dt", {}, model.label), el("dd", {}, model.failed)])));
+  if (lost.length) said.push(el("h3", {}, "Models without any report"), el("dl", { class: "told-of" }, lost.map((model) => [el("dt", {}, model.label), el("dd", {}, model.failed)])));
   if (run.failure_kinds.length) {
     said.push(el("h3", {}, "Cases that a model failed on"), el("p", { class: "remark" }, "They have no report and no score; the tables say how many each number leaves out."));
     said.push(el("ul", { class: "kinds" }, run.failure_kinds.map((kind) => failureKind(run, kind))));
@@ -135,7 +156,7 @@ function failures(run) {
   }
   if (run.problems.length) {
     said.push(el("h3", {}, "What was stepped over while the data were read"));
-    said.push(el("dl", { class: "pairs counts" }, run.problems.map(([what, count]) => [el("dt", {}, what), el("dd", {}, grouped(count))])));
+    said.push(el("dl", { class: "told-of counts" }, run.problems.map(([what, count]) => [el("dt", {}, what), el("dd", {}, grouped(count))])));
   }
   return el("div", { class: "sheet" }, said);
 }
@@ -165,7 +186,7 @@ function failureKind(run, kind) {
 // ---- how it was made: closed, but open to the browser's own search
 
 function howItWasMade(run) {
-  const pairs = (list) => el("dl", { class: "pairs" }, list.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  const pairs = (list) => el("dl", { class: "told-of" }, list.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
   const opened = (title, ...content) => el("details", {}, el("summary", {}, title), content);
   const cards = run.models.filter((model) => model.card.length);
   const dataset = [
@@ -192,7 +213,7 @@ function howItWasMade(run) {
 
 let openedToPrint = [];
 window.addEventListener("beforeprint", () => {
-  openedToPrint = [...document.querySelectorAll(".overview details:not([open])")];
+  openedToPrint = [...document.querySelectorAll(".overview details:not([open], .kinds *)")];
   for (const details of openedToPrint) details.open = true;
 });
 window.addEventListener("afterprint", () => {

@@ -35,7 +35,7 @@ function plotSection(run, numbers) {
     "select",
     { id: "plot-against", onchange: () => draw() },
     el("option", { value: "" }, "each model by itself"),
-    el("optgroup", { label: "paired differences from" }, labels.map((label) => el("option", { value: label, selected: label === state.against }, label))),
+    el("optgroup", { label: "paired differences" }, labels.map((label) => el("option", { value: label, selected: label === state.against }, `difference from ${label}`))),
   );
   const place = el("div", { class: "plots" });
   let width = 0;
@@ -82,7 +82,7 @@ function plotLine(row, digits, isFirst) {
 
 /** The number in parts of the cases, as small plots on one axis and in one order, so that a model is found at the same height. */
 function strataPlots(run, chosen, order, digits, width) {
-  const rows = run.strata.filter((row) => row.metric === chosen.metric && row.name === chosen.name);
+  const rows = run.strata.filter((row) => row.metric === chosen.metric && row.name === chosen.name && !saysNothing(row));
   const parts = [...new Set(rows.map((row) => row.part))].filter((part) => rows.some((row) => row.part === part && row.value !== null));
   if (!parts.length || !width) return null;
   const columns = Math.max(1, Math.min(3, Math.floor(width / 300)));
@@ -107,6 +107,11 @@ function strataPlots(run, chosen, order, digits, width) {
   );
 }
 
+/** True where no lesion is there to be found: F1 and omission are left out there, as in the table of strata. */
+function saysNothing(row) {
+  return row.part.startsWith("normal") && row.metric.split(":")[0] === "lesions" && !row.name.includes("hallucination");
+}
+
 /** Every other model minus the chosen one, on the same cases. */
 function differencePlot(run, numbers, chosen, against, width) {
   const known = run.differences
@@ -128,7 +133,7 @@ function differencePlot(run, numbers, chosen, against, width) {
   const ends = { higher: ["worse", "better"], lower: ["better", "worse"], "": ["less", "more"] }[chosen.better || ""];
   const title = `${chosen.title}: difference from ${against}`;
   const words = [
-    `Each model minus ${against}, on the cases that both scored. ${directionWords(chosen.better)}`,
+    `Each model minus ${against}, which is the line at zero, on the cases that both scored. ${directionWords(chosen.better)}`,
     "An open circle: it cannot be told which is better.",
     order.some((row) => row.p_holm !== null) ? "p is corrected by Holm over all pairs of the table of differences." : "p is not corrected: this number is not in the table of differences.",
     intervalWords(run),
@@ -187,7 +192,7 @@ function plotFigure(title, words, plot, table) {
     { class: "sheet plot" },
     el("figcaption", {}, el("h3", {}, title), el("p", { class: "remark" }, words.filter(Boolean).join(" "))),
     plot,
-    el("details", {}, el("summary", {}, "The same in figures"), el("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": `${title}, in figures` }, table)),
+    el("details", {}, el("summary", {}, "The same as a table"), el("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": `${title}, as a table` }, table)),
   );
 }
 
