@@ -19,6 +19,7 @@ from benchmark.cli_exchange import exchange
 from benchmark.cli_gate import gate
 from benchmark.cli_paper import paper
 from benchmark.cli_trackers import trackers
+from benchmark.cli_view import view
 from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ app.add_typer(paper)  # without a name: its commands stand beside those below
 app.add_typer(gate)
 app.add_typer(exchange)
 app.add_typer(trackers)
+app.add_typer(view)
 
 Models = Annotated[
     list[str],
@@ -144,6 +146,12 @@ Public = Annotated[bool, typer.Option("--public", help="The reports may be sent 
 
 Strata = Annotated[bool, typer.Option(help="Measure parts of the cases too: normal, abnormal, by number of lesions, by view.")]
 
+Page = Annotated[bool, typer.Option("--page/--no-page", help="Write index.html, the page to read cases on; `view` opens it.")]
+Images = Annotated[
+    Literal["auto", "embed", "none"],
+    typer.Option(metavar="auto|embed|none", help="Copies of the images beside the page: auto = of public data up to 1,000 cases; embed = always."),
+]
+
 METRICS = ",".join(DEFAULT_METRICS)
 
 
@@ -180,6 +188,8 @@ def run(
     sample: Sample = None,
     unit: Unit = "",
     prompt: Prompt = None,
+    page: Page = True,
+    images: Images = "auto",
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -203,7 +213,9 @@ def run(
 
         show_estimate(estimate_run(config, folder, manner, strict=strict, training=training))
         return
-    _show(evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, training=training, manner=manner), asked_for_all=models == ["all"])
+    pictures = images if page else None
+    outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, training=training, manner=manner, page=pictures)
+    _show(outcome, asked_for_all=models == ["all"])
 
 
 @app.command()
@@ -279,6 +291,7 @@ def score(
     strata: Strata = True,
     interval: Interval = "percentile",
     margin: Margin = None,
+    page: Page = True,
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
 
@@ -315,6 +328,7 @@ def score(
         sources={name: {"file": file.name, "sha256": read[name].source_sha256} for name, file in named},
         manner=manner,
         is_public=public,
+        page="none" if page else None,
     )
     _show(outcome)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark import registry
 from benchmark.context import IN_WORDS
@@ -34,6 +34,10 @@ from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened
 from benchmark.scoring import Scored, build_metric, score
 from benchmark.strata import no_better
 from benchmark.tables import write_tables
+
+if TYPE_CHECKING:
+    from benchmark.viewer.radiographs import Images
+    from benchmark.viewer.write import Written
 
 HANDED = ("training", "granted", "llm", "device", "seed", "cache")
 """what a model is given if its constructor names it"""
@@ -67,6 +71,8 @@ class Outcome:
     """what language models were asked, and what came of it, one line for each task and model"""
     cards: Mapping[str, ProtocolCard] = field(default_factory=dict)
     """model -> what it says of itself, of the models that were made; of one that says nothing, a card on which nothing is known"""
+    page: Written | None = None
+    """to read cases on, if one was asked for"""
 
     @property
     def context(self) -> tuple[str, ...]:
@@ -98,10 +104,12 @@ def run(
     only_generate: bool = False,
     training: str = "",
     manner: Manner | None = None,
+    page: Images | None = None,
 ) -> Outcome:
     """Run the models on the dataset, measure them, and leave the tables in ``out``; run again, it goes on where it stopped.
 
     ``training`` names the dataset that models learn from, if it is not the one that is measured. ``manner`` says how language models are asked.
+    ``page`` asks for the page to read cases on, and says which images are copied beside it; a page of before is removed if there is to be none.
     Raises ``UserError`` for what the user can mend, before anything is generated where it can be known; a model that fails does not stop the
     others, its row says why.
     """
@@ -143,9 +151,9 @@ def run(
         if config.grant and not told:
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
         put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
-        said = {"taken_out": tuple(learn_from.notes()), "told": tuple(told), "put_together": put_together}
-        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards, **said)
-        return outcome if only_generate else _finish(folder, outcome, about, started, llm)
+        outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards)
+        outcome = replace(outcome, taken_out=tuple(learn_from.notes()), told=tuple(told), put_together=put_together)
+        return outcome if only_generate else _finish(folder, outcome, about, started, llm, page)
 
 
 def score_reports(
@@ -160,6 +168,7 @@ def score_reports(
     sources: Mapping[str, Any] | None = None,
     manner: Manner | None = None,
     is_public: bool = False,
+    page: Images | None = None,
 ) -> Outcome:
     """Score reports that already exist, matched by id. What their models saw of the cases nobody knows: the numbers have no context.
 
@@ -172,6 +181,7 @@ def score_reports(
     out           the run folder, or None to write nothing
     manner        how language models are asked, where a metric asks them
     is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
+    page          write the page to read cases on; see ``run``
     """
     started = time.time()
     config = replace(config, context="")
@@ -198,7 +208,7 @@ def score_reports(
         for model, written in reports.items():
             folder.model(model).begin(about[model], replacing=True)
             folder.model(model).rewrite(written)
-        return _finish(folder, outcome, about, started, llm)
+        return _finish(folder, outcome, about, started, llm, page)
 
 
 def use_of_datasets(*datasets: Dataset | HeldBack) -> DataUse:
@@ -336,7 +346,9 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
     }
 
 
-def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], started: float, llm: LanguageModels) -> Outcome:
+def _finish(
+    folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], started: float, llm: LanguageModels, page: Images | None = None
+) -> Outcome:
     """Steps five to eight: measure, resample, tabulate, seal."""
     config, data, reports, failed = outcome.config, outcome.data, outcome.reports, outcome.failed
     folder.unseal()
@@ -348,29 +360,45 @@ def _finish(folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], start
     with writing(folder.path):
         write_tables([*scored.rows, *scored.differences, *scored.strata], folder.path, **outcome.for_tables())
     records = {model: {**about.get(model, {}), **_reports_record(folders[model], written)} for model, written in reports.items()}
-    folder.seal(
-        {
-            "config": asdict(config),
-            "dataset": {
-                "name": data.name,
-                "fingerprint": data.fingerprint,
-                **data.counts,
-                "is_private": data.is_private,
-                "note": data.note,
-                "problems": data.problem_counts(),
-            },
-            "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
-            "signatures": scored.signatures,
-            "flips": scored.flips,
-            "language_models": llm.record(),
-            "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
-            "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
-            "provenance": provenance(),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "seconds": round(time.time() - started, 1),
-        }
-    )
+    record = {
+        "config": asdict(config),
+        "dataset": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            **data.counts,
+            "is_private": data.is_private,
+            "note": data.note,
+            "problems": data.problem_counts(),
+        },
+        "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
+        "signatures": scored.signatures,
+        "flips": scored.flips,
+        "language_models": llm.record(),
+        "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
+        "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
+        "provenance": provenance(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+    }
+    outcome = replace(outcome, page=_write_page(folder, outcome, record, page))
+    folder.seal({**record, "seconds": round(time.time() - started, 1)})
     return outcome
+
+
+def _write_page(folder: RunFolder, outcome: Outcome, record: Mapping[str, Any], images: Images | None) -> Written | None:
+    """The page to read cases on, if there is to be one; none of an earlier run stays."""
+    from benchmark.tables.finished import FinishedRun
+    from benchmark.viewer.shown import Shown, labels_of
+    from benchmark.viewer.write import remove_page, write_page
+
+    if images is None:
+        with writing(folder.path):
+            remove_page(folder.path)
+        return None
+    data, scored = outcome.data, outcome.scored
+    label, said = labels_of(outcome.config)
+    finished = FinishedRun(folder.path, record, (*scored.rows, *scored.differences, *scored.strata))
+    of_cases = (data.cases, data.references, outcome.reports, scored.metrics, scored.statistics)
+    return write_page(folder, Shown(finished, outcome.config, *of_cases, label, (said,) if said else ()), images)
 
 
 def _others(folder: RunFolder, models: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The run folder: append, resume, seal.
 
     <run>/  settings.json  cases.jsonl  references.jsonl  problems.csv
-            <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  run.json
+            <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  page/ ...  index.html  run.json
 
 ``settings.json`` comes first and says which data the folder belongs to; ``run.json`` comes last: a folder without it is unfinished.
 Reports are appended one line at a time, so that a killed run keeps all it has; half a line at the end is cut off on the next opening.
@@ -28,6 +28,8 @@ import numpy as np
 from benchmark.records import Case, Reference, Report, UserError
 
 FORMAT = 1  # of the folder; a reader refuses folders of a newer one
+OF_PAGE = ("index.html", "page")
+"""what of a run folder is the page to read cases on"""
 
 
 class FolderInUse(UserError):
@@ -121,6 +123,17 @@ class RunFolder:
         }
         with writing(self.path):
             write_json(self.path / "run.json", {"format": FORMAT, **record, "files": files})
+
+    def seal_page(self, names: Iterable[str]) -> None:
+        """Let ``run.json`` vouch for these files of the page, by name, and for no other file of a page; all its other words stay as they are.
+
+        A page is made anew between two calls: without a name first, so that one that was not finished is never taken for whole.
+        """
+        record = read_json(self.path / "run.json")
+        files = {name: digest for name, digest in record["files"].items() if not is_of_page(name)}
+        files |= {name: sha256(self.path / name) for name in names}
+        with writing(self.path):
+            write_json(self.path / "run.json", {**record, "files": dict(sorted(files.items()))})
 
 
 @contextmanager
@@ -261,10 +274,15 @@ class ReportWriter:
             os.fsync(self.file.fileno())
 
 
+def is_of_page(name: str) -> bool:
+    """Whether a file of a run folder, by its name within it, belongs to the page to read cases on."""
+    return name.partition("/")[0] in OF_PAGE
+
+
 def folder_name(label: str) -> str:
-    """A label as the name of a folder; unlike labels give unlike names."""
+    """A label as the name of a folder; unlike labels give unlike names, and none that of the page's own."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
-    return plain if plain == label else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    return plain if plain == label and plain.lower() not in OF_PAGE else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:

@@ -51,6 +51,10 @@ class Scored:
     """the headlines of each model in parts of the cases, and in the abnormal ones its differences from models with one report for everyone"""
     flips: int = 0
     """swaps of each paired test, 0 where there is no pair"""
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """name -> the metric that was built"""
+    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """(metric, model) -> (n, k), a row for each case: what the page shows of single cases"""
 
 
 class BadMetric(UserError):
@@ -98,7 +102,7 @@ def score(
     parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
     rows, differences, parts = ([_of_context(row, config) for row in found] for found in (rows, differences, parts))
     signatures = {name: with_field(metric.signature(), "context", config.context) for name, metric in metrics.items()}
-    return Scored(rows, differences, signatures, parts, flips if pairs else 0)
+    return Scored(rows, differences, signatures, parts, flips if pairs else 0, metrics, statistics)
 
 
 def _of_context(row: Row, config: RunConfig) -> Row:

@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmark.agreement import Agreement
     from benchmark.audit.run import Audit
@@ -69,7 +69,15 @@ def show_outcome(outcome: Outcome) -> None:
     print_summary([*outcome.scored.rows, *outcome.scored.differences], out, **outcome.for_tables())
     for line in outcome.asked:
         out.print(f"language model, {escape(line)}", soft_wrap=True)
-    out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]")
+    if outcome.page and outcome.page.absent:
+        out.print(escape(absent_in_words(outcome.page.absent)), style="yellow")
+    page = "; python -m benchmark view opens its page" if outcome.page else ""
+    out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]{page}")
+
+
+def absent_in_words(absent: Mapping[str, str]) -> str:
+    """One line on images that are missing from a page."""
+    return f"{len(absent):,} images could not be copied; the page says so in their place, the first: {next(iter(absent.values()))}"
 
 
 def show_tables(tables: Sequence[PrintableTable], formats: Sequence[str] = ()) -> None:

@@ -53,7 +53,6 @@ FLOORS = {
     "outcomes": 4,
     "scoring": 4,
     "tables": 4,
-    "viewer": 4,
     "evaluator": 4,
     "training": 4,
     "labels": 4,

@@ -47,6 +47,12 @@ def in_words(card: ProtocolCard, measured: str) -> str:
     """The whole card on a line."""
     if replace(card, remarks=()) == ProtocolCard():
         return " ".join(("nothing is known of its training, inputs, decoding and licence.", *card.remarks))
+    said = "; ".join(f"{name}: {value}" for name, value in parts_of(card, measured).items())
+    return " ".join((f"{said}.", *card.remarks))
+
+
+def parts_of(card: ProtocolCard, measured: str) -> dict[str, str]:
+    """What is asked of a model -> what its card says of it; the remarks are not among them."""
     leak = card.leak(*_dataset_and_split(measured))
     parts = {
         "writes": {"unknown": "", "any": "whatever the training reports are"}.get(card.target, card.target),
@@ -57,8 +63,7 @@ def in_words(card: ProtocolCard, measured: str) -> str:
         "licence": card.licence,
         "weights": card.weights,
     }
-    said = "; ".join(f"{name}: {value or NOT_KNOWN}" for name, value in parts.items())
-    return " ".join((f"{said}.", *card.remarks))
+    return {name: value or NOT_KNOWN for name, value in parts.items()}
 
 
 def cards_csv(cards: Mapping[str, ProtocolCard], measured: str) -> str:

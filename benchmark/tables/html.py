@@ -13,7 +13,7 @@ from benchmark.tables.table import NOT_RUN, UNDEFINED, Block, Cell, Column, Line
 
 WIDE = 10
 """columns from which a page is printed across"""
-STYLE = """
+_FRAME = """
 :root { color-scheme: light dark; --page: #fbfaf7; --sheet: #ffffff; --ink: #1c1b19; --soft: #6a665e; --rule: #1c1b19; --hair: #e4e0d7;
   --hover: #f4f1ea; --quote: #6b4a1f; --quote-sheet: #fdf8ee; --quote-edge: #d9b36c; --accent: #0b5c8a; }
 @media (prefers-color-scheme: dark) { :root { --page: #141518; --sheet: #1b1d21; --ink: #e9e6df; --soft: #a09b91; --rule: #cfcac0; --hair: #2e3137;
@@ -23,6 +23,8 @@ body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.45 sy
 main { width: fit-content; min-width: min(100%, 46rem); max-width: 100%; margin: 0 auto; padding: 2.6rem 1.6rem 3.2rem; }
 h1 { margin: 0 0 1.3rem; font: 600 1.45rem/1.25 Charter, "Iowan Old Style", "Palatino Linotype", Georgia, serif; text-wrap: balance; }
 h1 .number { color: var(--accent); }
+"""
+TABLES_STYLE = """
 .sheet { margin: 0 0 1.5rem; padding: 1rem 1.3rem 1.2rem; background: var(--sheet); border: 1px solid var(--hair); border-radius: 10px;
   overflow-x: auto; }
 .sheet:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
@@ -62,6 +64,9 @@ td i, .quoted td { color: var(--quote); }
 .notes li.footnote::before { content: attr(data-number); font-size: .78em; vertical-align: .35em; line-height: 0; }
 .notes b { color: var(--ink); font-weight: 600; }
 code { font: .93em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+""".strip()
+"""the look of tables and of the notes under them, for a page that has its own frame and names the same colours"""
+_REST = """
 .lead { max-width: 62rem; }
 .list { margin: 0; padding: 0; list-style: none; }
 .list li { margin: 0; padding: .75rem 0; border-top: 1px solid var(--hair); }
@@ -79,19 +84,22 @@ code { font: .93em ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
   thead { display: table-header-group; }
   tr, .notes li { break-inside: avoid; }
 }
-""".strip()
+"""
+STYLE = "\n".join((_FRAME.strip(), TABLES_STYLE, _REST.strip()))
 
 
 def html(table: Table) -> str:
     """The whole file."""
     number = f'<span class="number">{escape(table.number)}.</span> ' if table.number else ""
-    body = [f"<h1>{number}{escape(table.title)}</h1>"]
-    for block in table.blocks:
-        body += _block(block, table.heading)
-    if table.notes:
-        body += ['<ul class="notes">', *map(_note, table.notes), "</ul>"]
+    body = [f"<h1>{number}{escape(table.title)}</h1>", *html_lines(table)]
     is_wide = any(len(block.columns) > WIDE for block in table.blocks)
     return page(table.heading, body, "@page { size: landscape; }" if is_wide else "")
+
+
+def html_lines(table: Table) -> list[str]:
+    """Its blocks and the notes under them, without heading and frame: to stand in another page."""
+    lines = [line for block in table.blocks for line in _block(block, table.heading)]
+    return [*lines, '<ul class="notes">', *map(_note, table.notes), "</ul>"] if table.notes else lines
 
 
 def html_index(tables: Sequence[Table], title: str, lead: str = "") -> str:

@@ -1,0 +1,64 @@
+"""The page of a finished run, as it lies there or written anew: where there is none, and where it is not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmark.gate.sealed import read_sealed
+from benchmark.runs import FolderInUse, is_of_page, opened, sha256
+from benchmark.viewer.data_files import NoPart, read_part
+from benchmark.viewer.radiographs import Images
+from benchmark.viewer.read_back import read_back
+from benchmark.viewer.write import write_page
+
+
+class Opened(NamedTuple):
+    """A page that is whole."""
+
+    file: Path
+    is_new: bool
+    """it was written just now"""
+    absent: dict[str, str]
+    """``<place>-<number>`` of images that should be beside it -> why they are not"""
+    notes: tuple[str, ...]
+    """what a page that was written now has to do without"""
+
+
+def page_of(folder: Path, *, images: Images | None = None, again: bool = False) -> Opened:
+    """The page of a run. It is written if it is not whole, if ``again`` is said, or if ``images`` says what is to become of its images.
+
+    Raises ``NoFinishedRun``, ``EditedRun``, ``FolderInUse``, ``CannotWrite``.
+    """
+    sealed = read_sealed(folder)
+    before = _images_part(folder)
+    if not again and images is None and is_whole(folder, sealed.record.get("files", {})):
+        return Opened(folder / "index.html", False, before.get("absent", {}), ())
+    try:
+        with opened(folder) as held:
+            shown = read_back(folder)  # as it is now that nobody else writes it
+            held.seal_page([])
+            written = write_page(held, shown, images or before.get("asked", "auto"))
+            held.seal_page(written.files)
+    except FolderInUse as error:
+        found = str(error).partition("; ")[0]
+        raise FolderInUse(f"the page of {folder} is to be written, and {found}; wait for it, then run the same command") from error
+    return Opened(written.file, True, written.absent, tuple(shown.notes))
+
+
+def is_whole(folder: Path, files: Mapping[str, str]) -> bool:
+    """Whether all of the page is there as ``run.json`` vouches for it; of images, which are many and large, only that they are there."""
+    of_page = {name: digest for name, digest in files.items() if is_of_page(name)}
+    return "index.html" in of_page and all(
+        (folder / name).is_file() and (name.endswith(".jpg") or sha256(folder / name) == digest) for name, digest in of_page.items()
+    )
+
+
+def _images_part(folder: Path) -> dict[str, Any]:
+    """What the page that is there says of its images; nothing if there is none."""
+    try:
+        part = read_part(folder / "page" / "images.js")[1]
+    except NoPart:
+        return {}
+    return part if isinstance(part, dict) else {}
