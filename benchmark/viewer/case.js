@@ -134,7 +134,7 @@ function drawReading() {
     el("div", { class: "cards" }, shown.map((place) => buildCard(run, record, place, place === focus))),
     shown.length ? "" : el("p", { class: "nothing" }, "No model is shown. Choose one above."),
   );
-  reference.replaceChildren(...buildReference(run, record, focus));
+  reference.replaceChildren(...buildReference(run, record, focus).filter(Boolean));
   after.replaceChildren(...[buildLesionTable(run, record, shown, focus), buildNumberTable(run, record, shown, focus)].filter(Boolean));
   if (held && document.activeElement?.id !== held) document.getElementById(held)?.focus();
 }
@@ -204,7 +204,7 @@ function buildChips(run, record, shown, focus) {
     el("span", { class: "soft small" }, "Shown"),
     chips,
     run.models.length > 1 ? el("button", { type: "button", class: "quiet small", id: "show-all", onclick: () => hide([]) }, "All") : null,
-    run.models.length > 1 ? el("button", { type: "button", class: "quiet small", id: "show-focus", onclick: () => hide(everyOther) }, "Only the one in focus") : null,
+    run.models.length > 1 ? el("button", { type: "button", class: "quiet small", id: "show-focus", title: "Only the report of the model in focus", onclick: () => hide(everyOther) }, "Only in focus") : null,
   );
 }
 
@@ -218,7 +218,7 @@ function buildLegend(run) {
   ];
   return el(
     "ul",
-    { class: "legend", "aria-label": "Marks" },
+    { class: "mark-legend", "aria-label": "Marks" },
     entries.map(([kind, words]) => el("li", {}, el("mark", { class: className(kind) }, el("b", { class: "sign", "aria-hidden": "true" }, SIGNS[kind]), " ", kind), el("span", { class: "soft" }, ` ${words}`))),
   );
 }
@@ -281,7 +281,7 @@ function buildReport(run, record, report, place) {
     return run.has_lesions ? null : ["affirmed", `${sided(lesion)}: affirmed`];
   };
   return [
-    buildOutcome(found),
+    run.has_lesions ? buildOutcome(found) : null,
     report.text ? drawText(report, explain) : el("p", { class: "nothing" }, "The report is empty."),
     unplaced(report, explain),
     report.told?.length ? el("p", { class: "aside" }, el("span", { class: "soft" }, "Hints it was told: "), report.told.join(", ")) : null,
@@ -289,7 +289,7 @@ function buildReport(run, record, report, place) {
     buildRegions(report.regions, "report"),
     buildNumbers(run, report),
     ...(report.evidence ?? []).map(buildEvidence),
-    report.details?.length ? buildDrawer("details", "Details", report.details.length, el("dl", { class: "pairs" }, report.details.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]))) : null,
+    report.details?.length ? buildDrawer("details", "Details", report.details.length, el("dl", { class: "detail-pairs" }, report.details.map(([name, words]) => [el("dt", {}, name), el("dd", {}, words)]))) : null,
   ];
 }
 
@@ -300,7 +300,7 @@ function sided(lesion) {
 /** What came of each lesion, in words: the marks in the sentences say the same where the words are found. */
 function buildOutcome(found) {
   const entries = Object.entries(found).sort(([, one], [, other]) => STRENGTH.indexOf(other) - STRENGTH.indexOf(one));
-  if (!entries.length) return null;
+  if (!entries.length) return el("p", { class: "outcome soft" }, "no lesion, missed or said");
   return el("ul", { class: "outcome", "aria-label": "Lesions" }, entries.map(([lesion, kind]) => el("li", { class: className(kind) }, el("b", { class: "sign", "aria-hidden": "true" }, SIGNS[kind]), ` ${lesion} `, el("span", { class: "unseen" }, kind))));
 }
 
@@ -373,6 +373,11 @@ function buildRegions(regions, whose) {
   return buildDrawer(`regions of the ${whose}`, "Sentences by region", regions.length, el("ul", { class: "regions" }, items));
 }
 
+/** Marks out of 20 need no third place, shares in 0..1 do. */
+function writtenNumber(number, value) {
+  return written(value, number.most > 1 ? 1 : 3);
+}
+
 function intoWords(into, whose) {
   if (!into?.length) return `found in no sentence of the ${whose}`;
   return `in sentence ${into.map((place) => place + 1).join(" and ")} of the ${whose}`;
@@ -380,8 +385,8 @@ function intoWords(into, whose) {
 
 function buildNumbers(run, report) {
   if (!run.numbers.length) return null;
-  const pairs = run.numbers.map((number, place) => [el("dt", {}, number.title), el("dd", {}, written(report.numbers[place]))]);
-  return buildDrawer("numbers", "Numbers of this case", null, el("dl", { class: "pairs numbers" }, pairs));
+  const pairs = run.numbers.map((number, place) => [el("dt", {}, number.title), el("dd", {}, writtenNumber(number, report.numbers[place]))]);
+  return buildDrawer("numbers", "Numbers of this case", null, el("dl", { class: "detail-pairs numbers" }, pairs));
 }
 
 function buildEvidence({ metric, title, items }) {
@@ -421,8 +426,9 @@ function buildNumberTable(run, record, shown, focus) {
   const rows = run.numbers.map((number, at) => {
     const values = shown.map((place) => record.reports[place]?.numbers?.[at] ?? null);
     const known = values.filter((value) => value !== null);
-    const best = number.lower_is_better === null || known.length < 2 ? null : number.lower_is_better ? Math.min(...known) : Math.max(...known);
-    const cells = values.map((value) => el("td", { class: value === null ? "soft" : null }, value !== null && value === best ? el("b", { class: "best", title: "the best of those shown" }, written(value)) : written(value)));
+    const isTold = number.lower_is_better !== null && new Set(known).size > 1; // where all are alike none is best
+    const best = !isTold ? null : number.lower_is_better ? Math.min(...known) : Math.max(...known);
+    const cells = values.map((value) => el("td", { class: value === null ? "soft" : null }, value !== null && value === best ? el("b", { class: "best", title: "the best of those shown" }, writtenNumber(number, value)) : writtenNumber(number, value)));
     return el("tr", {}, el("th", { scope: "row" }, number.title, number.lower_is_better ? el("span", { class: "soft", title: "the lower the better" }, " ↓") : null), cells);
   });
   return el("section", { class: "after numbers-of-case", "aria-labelledby": "numbers-title" }, el("h2", { id: "numbers-title" }, "Numbers of this case"), el("div", { class: "sheet scrolls", tabindex: "0", role: "region", "aria-labelledby": "numbers-title" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Number"), heads)), el("tbody", {}, rows))), el("p", { class: "soft small" }, "One case says little: these numbers explain a report, they do not rank models."));

@@ -222,7 +222,6 @@ function buildFilters(run) {
     return el("label", { class: `field ${name}` }, el("span", { class: attributes.type === "search" ? "unseen" : null }, label), input);
   };
   const numbers = run.numbers.map((number) => option(number.key, number.title));
-  const turn = el("button", { type: "button", id: "filter-order", onclick: () => go({ order: state.order === "up" ? "down" : "up" }) });
   const range = el(
     "details",
     { class: "range" },
@@ -239,26 +238,20 @@ function buildFilters(run) {
       choose("model", "Model", [option("", "Any model"), run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label))]),
       choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]),
       choose("error", "Outcome", [option("", "Any outcome"), ERRORS.map(([value, words]) => option(value, words))]),
-      el("div", { class: "field sort" }, choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers]), turn),
+      choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers]),
     ),
     run.numbers.length ? range : null,
   );
-  return { element, range, turn };
+  return { element, range };
 }
 
 /** The controls say what the hash says, wherever it came from. */
 function fillFilters() {
   for (const name of FILTERS) {
     const control = document.getElementById(`filter-${name}`);
-    if (control && name !== "order" && control.value !== state[name]) control.value = state[name];
+    if (control?.matches("input, select") && control.value !== state[name]) control.value = state[name];
   }
-  const isUp = state.order === "up";
-  const { turn, range } = bench.filters;
-  turn.textContent = isUp ? "↑" : "↓";
-  turn.disabled = !state.sort;
-  turn.title = isUp ? "Lowest first; turn" : "Highest first; turn";
-  turn.setAttribute("aria-label", turn.title);
-  if (state.number || state.from || state.to) range.open = true;
+  if (state.number || state.from || state.to) bench.filters.range.open = true;
 }
 
 async function findAndShow() {
@@ -298,8 +291,14 @@ async function findAndShow() {
 function drawTally() {
   const { run, found, tally } = bench;
   const isFiltered = ["model", "lesion", "error", "number", "from", "to", "q", "sort"].some((name) => state[name]);
+  const isUp = state.order === "up";
+  const turn = () => {
+    go({ order: isUp ? "" : "up" });
+    document.getElementById("filter-order").focus();
+  };
   tally.replaceChildren(
     el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
+    state.sort ? el("button", { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn }, isUp ? "lowest first ↑" : "highest first ↓") : "",
     isFiltered ? el("button", { type: "button", class: "plain", id: "reset", onclick: resetFilters }, "Reset") : "",
   );
   bench.runway.style.setProperty("height", `${found.order.length * ROW_PX}px`);
@@ -336,7 +335,7 @@ function drawRow(index, models, wanted) {
   const counts = countsOf(data, models, place, wanted);
   const kinds = run.has_lesions ? Object.keys(KINDS) : [];
   const words = [...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`), ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`)];
-  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : written(found.key[place])) : "";
+  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : writtenNumber(run.numbers.find((number) => number.key === state.sort), found.key[place])) : "";
   return el(
     "div",
     {

@@ -27,7 +27,7 @@ function buildRadiograph(record, images, sources, lightRegion) {
   stage.addEventListener("keydown", (event) => panByKey(made, event));
   made.tools = el("div", { class: "stage-tools" });
   made.regions = el("div", { class: "stage-regions" });
-  made.element = el("figure", { class: "radiograph" }, stage, buildThumbnails(made), made.tools, made.regions);
+  made.element = el("div", { class: "radiograph" }, stage, el("div", { class: "stage-under" }, made.tools, buildThumbnails(made)), made.regions);
   drawPicture(made);
   drawTools(made);
   drawRegions(made);
