@@ -49,7 +49,7 @@ bench: setup
 
 docs: setup
 	$(PY) docs/commands.py
-	$(PY) -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache
