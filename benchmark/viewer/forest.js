@@ -89,7 +89,8 @@ function forestPlot(rows, asked) {
     width: asked.width,
     height: bottom + AXIS_PX,
     role: "img",
-    "aria-labelledby": ids.join(" "),
+    "aria-labelledby": ids[0],
+    "aria-describedby": ids[1],
   });
   plot.append(svg("title", { id: ids[0] }, asked.title), svg("desc", { id: ids[1] }, asked.description));
   for (const tick of axis.ticks) {

@@ -6,7 +6,7 @@ const MEASURES = [
   { name: "precision", title: "Precision", error: "invented", words: "Of the reports that name the lesion, the share whose reference has it." },
   { name: "hallucination", title: "Hallucination", error: "invented", words: "Of the reports whose reference lacks the lesion, the share that names it all the same." },
   { name: "omission", title: "Omission", error: "missed", words: "Of the reports whose reference has the lesion, the share that leaves it out." },
-  { name: "wrong_side", title: "Wrong side", error: "wrong_side", words: "Of the lesions found whose reference says a side, the share given another side." },
+  { name: "wrong_side", title: "Wrong side", error: "wrong-side", words: "Of the lesions found whose reference says a side, the share given another side." },
 ];
 const IS_ERROR = new Set(["hallucination", "omission", "wrong_side"]);
 const AVERAGES = [

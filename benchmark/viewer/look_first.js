@@ -6,7 +6,7 @@ const MOST_NAMED = 3; // lesions that share the lowest F1; the map names the oth
 const ERROR_KINDS = [
   ["missed", "Missed", (lesion) => lesion.missed],
   ["invented", "Invented", (lesion) => lesion.invented],
-  ["wrong_side", "Wrong side", (lesion) => lesion.wrongSide],
+  ["wrong-side", "Wrong side", (lesion) => lesion.wrongSide],
 ];
 
 function lookFirst(run, numbers) {
@@ -53,7 +53,7 @@ function errorCells(model, lesions) {
 }
 
 function disputed(model) {
-  return el("a", { href: casesLink({ model, sort: "disagreement", order: "down" }), "aria-label": `cases of ${model} where metrics disagree most` }, "most in these cases");
+  return el("a", { href: casesLink({ model, sort: "disagreement" }), "aria-label": `cases of ${model} where metrics disagree most` }, "most in these cases");
 }
 
 /** The lesion with the lowest F1 and its interval, and how many others that interval reaches; what is alike is not ranked. */
@@ -71,7 +71,7 @@ function hardestLesion(model, lesions) {
   }
   const [{ f1 }] = lowest;
   const reached = known.filter((one) => one.f1 !== f1 && one.f1.low !== null && f1.high !== null && one.f1.low <= f1.high);
-  const doubt = reached.length ? el("span", { class: "soft" }, ` (not told apart from ${reached.length === 1 ? reached[0].lesion : `${reached.length} others`})`) : "";
+  const doubt = reached.length ? el("span", { class: "soft" }, ` (its interval reaches ${reached.length === 1 ? `that of ${reached[0].lesion}` : `those of ${reached.length} others`})`) : "";
   return [link(lowest[0]), `: ${value} ${writtenInterval(f1.low, f1.high, 3)}`, doubt];
 }
 

@@ -152,7 +152,8 @@ function failures(run) {
   }
   if (!lost.length && !run.failure_kinds.length) said.push(el("p", {}, "None: every model wrote a report about every case."));
   if (empty.length) {
-    said.push(el("p", {}, "Empty reports, scored as they are: ", empty.map((model, place) => `${place ? ", " : ""}${model.label} ${grouped(model.empty)}`), "."));
+    const links = empty.map((model, place) => [place ? ", " : "", `${model.label} `, el("a", { href: casesLink({ model: model.label, error: "empty" }) }, grouped(model.empty))]);
+    said.push(el("p", {}, "Empty reports, scored as they are: ", links, "."));
   }
   if (run.problems.length) {
     said.push(el("h3", {}, "What was stepped over while the data were read"));
@@ -175,7 +176,7 @@ function failureKind(run, kind) {
     try {
       const { ids } = await loadPart("cases");
       const links = known.map(({ case: place }, at) => [at ? ", " : "", el("a", { href: hashOf({ view: "case", case: ids[place], model: label }, { fresh: true }) }, ids[place])]);
-      list.replaceChildren(...links.flat(), known.length < kind.count ? ` and ${grouped(kind.count - known.length)} more` : "");
+      list.replaceChildren(...links.flat(), ...(known.length < kind.count ? [" and ", el("a", { href: casesLink({ model: label, error: "failed" }) }, `${grouped(kind.count - known.length)} more`)] : []));
     } catch (error) {
       list.replaceChildren(error.message);
     }

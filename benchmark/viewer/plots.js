@@ -65,7 +65,7 @@ function valuePlot(run, numbers, chosen, labels, width) {
   const lines = order.map((row) => plotLine(row, digits, ties.includes(row)));
   const words = [
     directionWords(chosen.better),
-    best ? `The dashed line stands at ${ties.length === 1 ? `the best value, ${best.model}'s` : `the best value, shared by ${ties.length} models`}.` : "",
+    best ? `The dashed line stands at the ${chosen.better === "lower" ? "lowest" : "highest"} value, ${ties.length === 1 ? `that of ${best.model}` : `shared by ${ties.length} models`}.` : "",
     intervalWords(run),
   ];
   const asked = { title: chosen.title, description: spokenLines(lines), width, reference: best?.value ?? null, isSigned: false, ends: null };
