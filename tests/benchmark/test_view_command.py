@@ -1,0 +1,295 @@
+"""`view` and the page that a run leaves: what is in it, when it is made anew, and what is said of a run that has none to give."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import shutil
+import stat
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmark import evaluator
+from benchmark.cli import app
+from benchmark.gate.sealed import EditedRun
+from benchmark.records import RunConfig, UserError
+from benchmark.runs import FolderInUse, RunFolder, sha256
+from benchmark.tables.finished import NoFinishedRun
+from benchmark.viewer import write
+from benchmark.viewer.data_files import read_column, read_part
+from benchmark.viewer.opening import page_of
+from benchmark.vocabulary import LESIONS
+
+REPORTS = {
+    "c1": ("There is cardiomegaly. No pleural effusion.", "p1"),
+    "c2": ("Small left pleural effusion. No pneumothorax.", "p1"),
+    "c3": ("</script><script>alert(1)</script> Clear lungs.", "p2"),
+    "c4": ("Moderate right pneumothorax.", "p3"),
+}
+OURS = {"c1": REPORTS["c1"][0], "c2": "Small right pleural effusion.", "c3": "There is a left pneumothorax."}  # c4 failed
+CONFIG = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=20)
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reports of a file, of two models, with a page."""
+    folder = tmp_path_factory.mktemp("runs") / "scored"
+    references, patients = ({case: both[place] for case, both in REPORTS.items()} for place in (0, 1))
+    predictions = {"ours": OURS, "page": dict.fromkeys(REPORTS, "")}
+    failures = {"ours": {"c4": "out of memory"}}
+    outcome = evaluator.score_reports(references, predictions, CONFIG, folder, patients=patients, failures=failures, page="auto")
+    assert outcome.page is not None
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on radiographs of one's own, of which one is gone since, without a page."""
+    place = tmp_path_factory.mktemp("data")
+    rows = [("image", "id", "report", "patient", "split", "indication", "boxes", "region_sentences")]
+    for number, (case, (report, patient)) in enumerate(REPORTS.items()):
+        Image.fromarray(np.full((40, 30), 50 * number, dtype=np.uint8)).save(place / f"{case}.png")
+        extras = ("Cough.", json.dumps({"right lung": [1, 2, 11, 12]}), json.dumps({"right lung": report}))
+        rows.append((f"{case}.png", case, report, patient, "test", *extras))
+    with (place / "cases.csv").open("w", newline="") as out:
+        csv.writer(out).writerows(rows)
+    config = RunConfig(("constant",), ("lesions",), f"manifest:{place / 'cases.csv'}", strata=False, draws=20)
+    evaluator.run(config, place / "run")
+    return place / "run"
+
+
+@pytest.fixture
+def run(scored: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(scored, tmp_path / "run"))
+
+
+def part(run: Path, name: str) -> Any:
+    found, value = read_part(run / "page" / f"{name}.js")
+    assert found == name
+    return value
+
+
+def sealed(run: Path) -> dict[str, str]:
+    files: dict[str, str] = json.loads((run / "run.json").read_text())["files"]
+    return files
+
+
+def of_page(run: Path) -> set[str]:
+    return {"index.html", *(str(file.relative_to(run)) for file in (run / "page").rglob("*") if file.is_file())}
+
+
+# ---- what is in it
+
+
+def test_a_run_leaves_a_page_that_its_seal_vouches_for_and_that_nobody_else_reads(scored: Path) -> None:
+    assert {name for name in sealed(scored) if name == "index.html" or name.startswith("page/")} == of_page(scored)
+    assert all(sha256(scored / name) == digest for name, digest in sealed(scored).items())
+    assert {stat.S_IMODE((scored / name).stat().st_mode) for name in of_page(scored)} == {0o600}
+    assert stat.S_IMODE((scored / "page").stat().st_mode) == 0o700
+
+
+def test_the_parts_say_of_every_case_what_became_of_it(scored: Path) -> None:
+    run_part, cases, ours, silent = (part(scored, name) for name in ("run", "cases", "model-0", "model-1"))
+    assert (run_part["title"], run_part["cases"], run_part["blocks"], run_part["dataset"]["patients"]) == ("4 reports from files", 4, 1, 3)
+    assert [model["label"] for model in run_part["models"]] == ["ours", "page"]
+    assert (cases["ids"], cases["patients"]) == (["c1", "c2", "c3", "c4"], ["p1", "p1", "p2", "p3"])
+    # By hand, from the four pairs of sentences above: report scored 0, failed 1, empty 2.
+    assert read_column(ours["state"]).tolist() == [0, 0, 0, 1]
+    assert read_column(silent["state"]).tolist() == [2, 2, 2, 2]
+    bit = {name: 1 << place for place, name in enumerate(LESIONS)}
+    heart, effusion, air = bit["cardiomegaly"], bit["pleural effusion"], bit["pneumothorax"]
+    assert read_column(cases["reference_lesions"]).tolist() == [heart, effusion, 0, air]
+    assert read_column(ours["hit"]).tolist() == [heart, effusion, 0, 0]
+    assert read_column(ours["wrong_side"]).tolist() == [0, effusion, 0, 0]
+    assert read_column(ours["invented"]).tolist() == [0, 0, air, 0]
+    assert read_column(silent["missed"]).tolist() == [heart, effusion, 0, air]
+    assert run_part["failed_cases"] == [{"model": 0, "case": 3, "why": "out of memory"}]
+    assert run_part["failure_kinds"] == [{"model": 0, "why": "out of memory", "count": 1}]
+
+
+def test_the_numbers_are_those_of_the_tables_and_nothing_that_json_does_not_know(scored: Path) -> None:
+    run_part = part(scored, "run")
+    rows = {(row["model"], row["metric"], row["name"]): row for row in run_part["rows"]}
+    with (scored / "rows.csv").open(newline="") as lines:
+        printed = {(line["model"], line["metric"], line["value_name"]): line["value"] for line in csv.DictReader(lines)}
+    assert len(rows) > 100
+    for key, row in rows.items():
+        assert printed[key] == ("" if row["value"] is None else repr(row["value"]))
+    place = next(number for number, one in enumerate(run_part["numbers"]) if one["key"] == "rouge_l.f1")
+    ours, silent = (read_column(one) for one in part(scored, f"number-{place}")["values"])
+    assert ours[0] == 1.0  # word for word
+    assert np.isnan(ours[3])
+    assert silent.tolist() == [0.0] * 4
+
+
+def test_each_case_has_its_texts_whole(scored: Path) -> None:
+    block = part(scored, "block-0")
+    assert [(case["id"], case["reference"]["text"]) for case in block] == [(case, report) for case, (report, _) in REPORTS.items()]
+    assert block[1]["reports"][0]["text"] == OURS["c2"]
+    assert block[3]["reports"][0] == {"failure": "out of memory"}
+
+
+def test_a_model_named_like_the_page_s_folder_keeps_its_reports(scored: Path) -> None:
+    assert not (scored / "page" / "reports.jsonl").exists()
+    assert len(RunFolder(scored).model("page").reports()) == 4
+
+
+def test_a_run_again_without_a_page_leaves_none_of_the_old_numbers(tmp_path: Path) -> None:
+    texts = {case: report for case, (report, _) in REPORTS.items()}
+    evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run", page="auto")
+    evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run")
+    assert not (tmp_path / "run" / "index.html").exists()
+    assert not (tmp_path / "run" / "page").exists()
+
+
+# ---- when it is made anew
+
+
+def test_a_page_that_is_whole_is_opened_as_it_is(run: Path) -> None:
+    before = (run / "run.json").read_bytes()
+    assert page_of(run) == (run / "index.html", False, {}, ())
+    assert (run / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["index.html", "page/run.js", "page/block-0.js", "page/images.js"])
+@pytest.mark.parametrize("how", ["gone", "edited"])
+def test_a_page_that_is_not_whole_is_found_out_and_made_again(run: Path, name: str, how: str) -> None:
+    before, original = sealed(run), (run / name).read_bytes()
+    (run / name).unlink() if how == "gone" else (run / name).write_bytes(original + b" ")
+    assert page_of(run).is_new
+    # All but the time of the run is the same: a page is a function of the run.
+    assert (run / name).read_bytes() == original
+    assert sealed(run) == before
+
+
+def test_a_page_made_again_changes_no_other_word_of_the_seal(run: Path) -> None:
+    before = json.loads((run / "run.json").read_text())
+    page_of(run, again=True)
+    assert json.loads((run / "run.json").read_text()) == before
+
+
+def test_a_killed_view_leaves_no_page_that_is_taken_for_whole(run: Path) -> None:
+    """Between the two seals: the files of the page may be of either, and ``run.json`` vouches for none of them."""
+    with pytest.raises(RuntimeError, match="killed"), _killed_while_writing():
+        page_of(run, again=True)
+    assert not (run / "index.html").exists()
+    assert not [name for name in sealed(run) if name.startswith("page/")]
+    assert page_of(run).is_new
+    assert all(sha256(run / name) == digest for name, digest in sealed(run).items())
+
+
+class _killed_while_writing:  # noqa: N801
+    """The process ends at the first block."""
+
+    def __enter__(self) -> None:
+        self._before, write.records = write.records, self._die  # type: ignore[assignment]
+
+    def __exit__(self, *error: object) -> None:
+        write.records = self._before
+
+    @staticmethod
+    def _die(*arguments: object) -> Iterator[None]:
+        raise RuntimeError("killed")
+
+
+def test_a_run_without_a_page_gets_one_with_all_that_its_dataset_still_knows(measured: Path, tmp_path: Path) -> None:
+    found = page_of(shutil.copytree(measured, tmp_path / "run"))
+    assert (found.is_new, found.notes) == (True, ())
+    case = part(tmp_path / "run", "block-0")[0]
+    assert case["boxes"] == {"right lung": [1, 2, 11, 12]}
+    assert case["context"] == [["Indication", "Cough."]]
+    assert case["reference"]["regions"][0]["region"] == "right lung"
+    assert [(image["name"], image["width"], image["height"]) for image in case["images"]] == [("c1.png", 30, 40)]
+    assert part(tmp_path / "run", "images")["how"] == "none"
+    # Nobody who is handed the page learns where the files lie on this machine.
+    assert not [name for name in of_page(tmp_path / "run") if str(measured.parent) in (tmp_path / "run" / name).read_text(encoding="utf-8")]
+
+
+def test_a_dataset_that_has_changed_is_not_believed(measured: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(measured, tmp_path / "run")
+    record = json.loads((run / "run.json").read_text())
+    record["dataset"]["fingerprint"] = "0" * 64
+    (run / "run.json").write_text(json.dumps(record))
+    found = page_of(run)
+    assert found.notes == (
+        "The page has no boxes, sentences of regions and context of the cases: the dataset has changed since the run, its fingerprint is another.",
+    )
+    case = part(run, "block-0")[0]
+    assert (case["boxes"], case["context"], case["reference"]["text"]) == ({}, [], REPORTS["c1"][0])
+
+
+def test_images_are_copied_on_request_a_missing_one_is_said_and_the_wish_is_kept(measured: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(measured, tmp_path / "run")
+    lines = (run / "cases.jsonl").read_text().replace("c2.png", "gone.png")
+    (run / "cases.jsonl").write_text(lines)
+    record = json.loads((run / "run.json").read_text())
+    record["files"]["cases.jsonl"] = sha256(run / "cases.jsonl")
+    record["config"]["dataset"] = ""  # the dataset is gone as well
+    (run / "run.json").write_text(json.dumps(record))
+    for found in (page_of(run, images="embed"), page_of(run, again=True), page_of(run)):
+        assert found.absent == {"1-0": "the file gone.png is missing"}
+        assert sorted(file.name for file in (run / "page" / "images").iterdir()) == ["0-0.jpg", "2-0.jpg", "3-0.jpg"]
+
+
+# ---- what cannot be shown
+
+
+def test_an_edited_run_is_refused(run: Path) -> None:
+    with (run / "references.jsonl").open("a") as file:
+        file.write(" ")
+    with pytest.raises(EditedRun, match=r"references\.jsonl was edited since it was sealed"):
+        page_of(run)
+
+
+def test_an_unfinished_run_and_one_of_an_older_version_are_refused(run: Path, tmp_path: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**record, "files": {}}))
+    with pytest.raises(NoFinishedRun, match="older version"):
+        page_of(run)
+    (run / "run.json").unlink()
+    with pytest.raises(NoFinishedRun, match=r"no run\.json yet; the command that began it goes on from there"):
+        page_of(run)
+    with pytest.raises(NoFinishedRun, match="is no folder"):
+        page_of(tmp_path / "nowhere")
+
+
+def test_a_run_that_another_process_writes_is_waited_for(run: Path) -> None:
+    with (run / ".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.truncate(0)
+        lock.write("4711")
+        lock.flush()
+        assert not page_of(run).is_new  # to look at what is whole needs no lock
+        with pytest.raises(FolderInUse, match="being written by process 4711; wait for it, then run the same command"):
+            page_of(run, again=True)
+
+
+# ---- the command
+
+
+def test_the_command_opens_the_page_in_the_browser_and_says_where_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    answer = CliRunner().invoke(app, ["view", str(run)])
+    assert (answer.exit_code, opened) == (0, [(run / "index.html").as_uri()])
+    assert "index.html" in answer.output
+    assert CliRunner().invoke(app, ["view", str(run), "--no-browser"]).exit_code == 0
+    assert len(opened) == 1
+
+
+def test_a_port_without_a_server_is_refused(run: Path) -> None:
+    with pytest.raises(UserError, match="--port 8000 was given, and without --serve there is no server"):
+        CliRunner().invoke(app, ["view", str(run), "--port", "8000"], catch_exceptions=False)
+
+
+def test_the_help_has_examples() -> None:
+    text = CliRunner().invoke(app, ["view", "--help"]).output
+    assert text.count("python -m benchmark view") == 3
