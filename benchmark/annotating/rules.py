@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from benchmark.annotating import lexicon
@@ -18,6 +19,8 @@ from benchmark.annotating.annotations import Annotation, Entity
 
 VERSION = 1
 PRESENT, ABSENT, UNCERTAIN = "definitely present", "definitely absent", "uncertain"
+REMEMBERED = 100_000
+"""sentences kept as read: reports repeat them"""
 STOPS = frozenset((".", "?", "!"))
 
 _TOKENS = re.compile(r"\w+|[^\w\s]+")
@@ -63,10 +66,9 @@ def annotate(report: str) -> Annotation:
     words: list[Word] = []
     relations: dict[int, list[tuple[str, int]]] = {}
     for start, stop in sentences(small):
-        found = _words_of(small, start, stop)
-        words += found
-        for word in found:
-            relations[word.place] = list(_relations_of(word, found, small))
+        for word, related in _read(tuple(small[start:stop])):
+            words.append(Word(start + word.place, word.kind, word.stance))
+            relations[start + word.place] = [(kind, start + other) for kind, other in related]
     keys = {word.place: str(number) for number, word in enumerate(words, start=1)}
     entities: dict[str, Entity] = {}
     for word in words:
@@ -78,6 +80,13 @@ def annotate(report: str) -> Annotation:
             "relations": [[kind, keys[other]] for kind, other in relations[word.place]],
         }
     return {"text": " ".join(tokens), "entities": entities, "data_source": None, "data_split": "inference"}
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _read(tokens: tuple[str, ...]) -> list[tuple[Word, list[tuple[str, int]]]]:
+    """The words of the lexicon in one sentence, each with what it is related to; places are counted from the sentence's first token."""
+    found = _words_of(tokens, 0, len(tokens))
+    return [(word, list(_relations_of(word, found, tokens))) for word in found]
 
 
 def sentences(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:

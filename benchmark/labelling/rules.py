@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from benchmark.labelling import lexicon, scope
 from benchmark.labelling.scope import Mention
@@ -52,6 +53,20 @@ _UNMENTIONED: Lesions = tuple(Lesion(name, "negative", certainty="not mentioned"
 _PLACE = {name: place for place, name in enumerate(LESIONS)}
 
 
+class Memory(NamedTuple):
+    """What labellers of the same options have read: one in the run, one in a judge and one in GREEN by rules see the same texts."""
+
+    phrases: scope.Phrases
+    sentences: dict[str, tuple[Mention, ...]]
+    decided: dict[tuple[Mention, ...], Lesion]
+    reports: dict[str, Lesions]
+
+
+@cache
+def _memory(hedges: str, terms: str) -> Memory:
+    return Memory(scope.compile_phrases(terms), {}, {}, {})
+
+
 class RuleLabeller:
     """Turns reports into lesions by rules. Raises ``UserError`` for an unknown option."""
 
@@ -62,10 +77,7 @@ class RuleLabeller:
         self.hedges = hedges
         self.terms = terms
         self._convention = CONVENTIONS[hedges]
-        self._phrases = scope.compile_phrases(terms)
-        self._sentences: dict[str, tuple[Mention, ...]] = {}
-        self._decided: dict[tuple[Mention, ...], Lesion] = {}
-        self._reports: dict[str, Lesions] = {}
+        self._phrases, self._sentences, self._decided, self._reports = _memory(hedges, terms)
 
     def label(self, reports: Sequence[str]) -> list[Lesions]:
         """14 lesions for each report, in order; an empty report mentions none."""

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import operator
 import re
+from functools import lru_cache
 
 from benchmark.labelling import lexicon
 
 LONGEST = 1200
 """characters; a longer "sentence" is running text without full stops and is cut at blanks, which bounds all later work"""
+
+REMEMBERED = 5_000
+"""texts of which is kept where their sentences are: several readers look at one text, one soon after the other"""
 
 _HEADER = re.compile(
     r"(?:(?<=\n)|(?<=^)|(?<=[.?!:] )|(?<=[.?!]  ))[ \t]*"
@@ -57,7 +61,7 @@ def sentence_spans(report: str) -> list[tuple[int, int]]:
     """Where the sentences of ``split_sentences`` stand in the report: the first character of each, and the one behind its last."""
     text = with_plain_line_ends(report)
     if len(text) == len(report):
-        return _spans(text)
+        return list(_spans(text))
     places = [place for place, character in enumerate(report) if character != "\r" or report[place + 1 : place + 2] != "\n"]
     return [(places[start], places[end - 1] + 1) for start, end in _spans(text)]
 
@@ -67,6 +71,7 @@ def with_plain_line_ends(report: str) -> str:
     return report.replace("\r\n", "\n").replace("\r", "\n")
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _spans(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     for opening, closing in [(0, len(text))] if ":" not in text else _asserting_sections(text):

@@ -120,7 +120,7 @@ class Rules:
                 found += [Counted(None, False, sided(name, said.side))] if apart <= 1 else []
         if bool(ours.comparison) != bool(theirs.comparison):
             place, told = (4, ours.comparison) if ours.comparison else (5, theirs.comparison)
-            found.append(Counted(place, told == "change", "a change is told" if told == "change" else "told to be unchanged, or compared"))
+            found.append(Counted(place, told == "change", _TOLD[place, told]))
         return found
 
     def signature(self) -> str:
@@ -138,6 +138,14 @@ class Rules:
         return Said(found, "change" if _CHANGE.search(_SAME.sub(" ", report)) else "same" if _SAME.search(report) else "")
 
 
+_TOLD = {
+    (4, "change"): "the report tells a change",
+    (4, "same"): "the report says that something is unchanged, or compares",
+    (5, "change"): "the reference tells a change",
+    (5, "same"): "the reference says that something is unchanged, or compares",
+}
+
+
 def sided(name: str, side: str) -> str:
     """A lesion with its side, if there is one."""
     return name if side == "not mentioned" else f"{name} ({side})"
@@ -147,15 +155,32 @@ _SILENT = Finding("not mentioned", "not mentioned", None)
 
 
 def _grade(report: str, words: str) -> int | None:
-    """The word of severity that stands with the words that decided a lesion: the last of those before, one within, or the first behind."""
-    whole = re.compile(rf"(?:(?<!\w)|(?!\w)){re.escape(words)}(?:(?<!\w)|(?!\w))")  # a mass is not in "massive"
-    for sentence in split_sentences(report) if words else ():
-        if found := whole.search(sentence):
-            before, after = sentence[: found.start()], sentence[found.end() :]
-            near = (_BOUNDARY.split(before)[-1].split()[-BEFORE:], words.split(), _BOUNDARY.split(after)[0].split()[:BEHIND])
-            grades = [[_grade_of(word) for word in part if _grade_of(word) is not None] for part in near]
-            return next((part[place] for part, place in zip(grades, (-1, 0, 0), strict=True) if part), None)
-    return None
+    """The word of severity that stands with the words that decided a lesion, in the first sentence that has them."""
+    sentence = next((sentence for sentence in split_sentences(report) if _whole(words, sentence) >= 0), None) if words else None
+    return None if sentence is None else _grade_in(sentence, words)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _grade_in(sentence: str, words: str) -> int | None:
+    """The last of those before the words, one within, or the first behind."""
+    start = _whole(words, sentence)
+    before, after = sentence[:start], sentence[start + len(words) :]
+    near = (_BOUNDARY.split(before)[-1].split()[-BEFORE:], words.split(), _BOUNDARY.split(after)[0].split()[:BEHIND])
+    grades = [[_grade_of(word) for word in part if _grade_of(word) is not None] for part in near]
+    return next((part[place] for part, place in zip(grades, (-1, 0, 0), strict=True) if part), None)
+
+
+def _whole(words: str, sentence: str) -> int:
+    """Where they stand as whole words, -1 if nowhere: a mass is not in "massive"."""
+    start = sentence.find(words)
+    while start >= 0 and (_is_within(sentence, start) or _is_within(sentence, start + len(words))):
+        start = sentence.find(words, start + 1)
+    return start
+
+
+def _is_within(text: str, place: int) -> bool:
+    """True if a word goes on over the place."""
+    return 0 < place < len(text) and all(one.isalnum() or one == "_" for one in text[place - 1 : place + 1])
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -14,6 +14,7 @@ networks, asked for its entities alone, read it as the word None.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ from benchmark.records import Evidence, UserError
 from benchmark.shares import SHARE, share
 
 VERSION = 1
+REMEMBERED = 10_000
+"""texts whose entities are kept for evidence; their sets are kept for all"""
 
 
 class RadGraph:
@@ -67,6 +70,7 @@ class RadGraph:
         self._levels = Levels(case)
         self._places: dict[str, int] = {}  # text -> its place in the sets: a text that recurs, in another model too, is read once
         self._sets: tuple[Sets, ...] = self._levels.sets([])
+        self._entities_of: dict[str, dict[tuple[str, str], str]] = {}  # text -> its entities, for evidence: a case's reference is in each model's
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 10) F1, precision and recall of simple, partial and complete, and 1; zeros for a pair in which one text has no entities."""
@@ -119,11 +123,16 @@ class RadGraph:
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
         """Of each case which entities both reports have and which one alone, as ``simple`` compares them; none where a network's are not kept."""
         check_pairs(hypotheses, references)
-        texts = list(dict.fromkeys(text for text in (*hypotheses, *references) if text.strip()))
-        entities = {text: self._entities(annotation) for text, annotation in kept_annotations(self._annotator, texts)}
-        entities |= {text: {} for text in (*hypotheses, *references) if not text.strip()}
+        wanted = dict.fromkeys((*hypotheses, *references))
+        new = [text for text in wanted if text not in self._entities_of]
+        if len(self._entities_of) + len(new) > REMEMBERED:
+            self._entities_of, new = {}, list(wanted)
+        self._entities_of |= {text: {} for text in new if not text.strip()}
+        for text, annotation in kept_annotations(self._annotator, [text for text in new if text.strip()]):
+            self._entities_of[text] = self._entities(annotation)
+        found = self._entities_of
         return [
-            _compared(entities[text], entities[reference]) if text in entities and reference in entities else []
+            _compared(found[text], found[reference]) if text in found and reference in found else []
             for text, reference in zip(hypotheses, references, strict=True)
         ]
 
@@ -165,6 +174,7 @@ def _compared(ours: Mapping[tuple[str, str], str], theirs: Mapping[tuple[str, st
     return [Evidence(head, str(len(words)), ", ".join(words)) for head, words in parts]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _in_words(tokens: str, label: str) -> str:
     """An entity for people. Labels are of the first model (``OBS-DA``) or of the later ones (``Observation::definitely absent``)."""
     if label.endswith(("DA", "absent")):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,11 @@ from benchmark.viewer.spans import TextReader
 LONGEST_WORDS = 300
 """characters of a detail or of a reason; the rest is cut, and said to be"""
 MOST_DETAILS = 20
-SHOWN_APART = ("told", "boxes")
+MOST_NUMBERS = 8
+"""of a table of numbers, the highest: a model's lesions with their probabilities"""
+MOST = 1e12
+"""beyond it a number of another program is taken for none"""
+SHOWN_APART = frozenset(("told", "boxes"))
 """details that have a place of their own in a record"""
 
 
@@ -196,8 +201,12 @@ def boxes_of(boxes: Any) -> dict[str, list[float]]:
 
 
 def _is_box(box: Any) -> bool:
-    is_four = isinstance(box, Sequence) and not isinstance(box, str) and len(box) == 4
-    return is_four and all(isinstance(edge, int | float) and not isinstance(edge, bool) and math.isfinite(edge) for edge in box)
+    return isinstance(box, list | tuple) and len(box) == 4 and all(map(_is_number, box))
+
+
+def _is_number(value: Any) -> bool:
+    """True for one that can be shown: finite, and no whole number of a hundred digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
 def _names(told: Any) -> list[str]:
@@ -211,27 +220,38 @@ def details_of(details: Mapping[str, Any]) -> list[list[str]]:
         if name in SHOWN_APART:
             continue
         if len(found) == MOST_DETAILS:
-            found.append(["and", f"{len(details) - MOST_DETAILS:,} more"])
+            found.append(["further details", f"{len(details) - len(SHOWN_APART & details.keys()) - MOST_DETAILS:,}, not shown"])
             break
         found.append([cut(str(name).replace("_", " "), 100), in_words(value)])
     return found
 
 
 def in_words(value: Any) -> str:
-    """A JSON value on one line, cut to a few lines of it."""
+    """Any JSON value on one line, cut to a few lines of it."""
     if value is None or value == [] or value == {}:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}" if math.isfinite(value) else "none"
+    if isinstance(value, int | float):
+        return f"{value:.3g}" if _is_number(value) and isinstance(value, float) else str(value) if _is_number(value) else "no usable number"
     if isinstance(value, str):
         return cut(value)
-    if isinstance(value, list | tuple) and all(isinstance(one, str | int | float) for one in value[:50]):
-        return cut(", ".join(in_words(one) for one in value[:50]))
-    if isinstance(value, Mapping) and all(isinstance(one, str | int | float) for one in list(value.values())[:50]):
-        return cut(", ".join(f"{name} {in_words(one)}" for name, one in list(value.items())[:50]))
-    return cut(json.dumps(value, ensure_ascii=False, default=str))
+    if isinstance(value, list | tuple) and all(isinstance(one, str | int | float) for one in value[:MOST_DETAILS]):
+        return cut(", ".join(map(in_words, value[:MOST_DETAILS])) + _more(value))
+    if isinstance(value, Mapping) and all(map(_is_number, value.values())):
+        highest = sorted(value.items(), key=lambda item: -item[1])[:MOST_NUMBERS]
+        return cut(", ".join(f"{cut(str(name), 100)} {in_words(number)}" for name, number in highest) + _more(value, MOST_NUMBERS, "lower"))
+    try:
+        return cut("".join(islice(_encoder.iterencode(value), LONGEST_WORDS)))
+    except RecursionError:
+        return "nested too deeply to be shown"
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, default=str)
+
+
+def _more(values: Sequence[Any] | Mapping[Any, Any], shown: int = MOST_DETAILS, what: str = "more") -> str:
+    return f", and {len(values) - shown:,} {what}" if len(values) > shown else ""
 
 
 def cut(text: str, longest: int = LONGEST_WORDS) -> str:
