@@ -67,6 +67,7 @@ def log_run(
     if with_text and not is_this_machine(host_of(server)):
         # Offline too: such a folder is written to be sent, by a command that asks nothing.
         check_text_may_go(run, host_of(server), f"Weights & Biases at {host_of(server)}")
+    out = out.resolve()  # the package's own process, which writes, may have begun in another folder
     kept = out / "wandb"
     if with_text:
         keep_from_commits(run, kept)
@@ -120,6 +121,8 @@ def _log(wandb: Any, one: WhatIsLogged, run: LoadedRun, project: str, entity: st
         url = logged.url if mode == "online" else ""
         logged.finish()
     if mode == "offline":
+        if not any(file.stat().st_size for file in where.glob("*.wandb")):
+            raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases, and it wrote nothing to {where}; {where / 'logs'} says why")
         (where / DONE).touch()
     return LoggedRun(one.model, url or str(where), is_new=True)
 

@@ -1,0 +1,256 @@
+"""`log`: a run in MLflow and in Weights & Biases, by their own packages and read back by them; once, without texts, and with nothing sent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.evaluator import score_reports
+from benchmark.gate.sealed import EditedRun
+from benchmark.loaded_run import LoadedRun, load_run
+from benchmark.records import RunConfig
+from benchmark.registry import UnknownName
+from benchmark.trackers import TextMayNotTravel, TrackerRefused
+from benchmark.trackers import mlflow as to_mlflow
+from benchmark.trackers import wandb as to_wandb
+from benchmark.trackers.what_is_logged import name_of, what_is_logged
+
+SECRET = "There is a small left pleural effusion beside the azygos lobe."
+REFERENCES = {"1": SECRET, "2": "The lungs are clear.", "3": "Right pneumothorax."}
+GOOD = {"1": SECRET, "2": "Clear lungs.", "3": "Right pneumothorax."}
+POOR = {"1": "The lungs are clear.", "2": "Large effusion.", "3": ""}
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models over three cases, of which nobody said that their text may travel."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    score_reports(REFERENCES, {"good": GOOD, "poor one": POOR}, RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=20, context=""), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> LoadedRun:
+    return load_run(folder)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """Every address beyond this machine that this process asks for; none is answered."""
+    asked: list[Any] = []
+
+    def refused(host: Any, *rest: Any, **named: Any) -> Any:
+        if host in ("localhost", "127.0.0.1", "::1", None, ""):
+            return known(host, *rest, **named)
+        asked.append(host)
+        raise socket.gaierror(f"no network in this test: {host}")
+
+    known = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+    yield asked
+    assert asked == []
+
+
+@pytest.fixture
+def stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder of its own, for what trackers write where they are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("CLALA_BENCHMARK_CONFIG", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    return tmp_path
+
+
+def everything_under(folder: Path) -> bytes:
+    return b"\n".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def command(*words: object) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_each_headline_has_its_interval_as_numbers_and_what_is_undefined_is_left_out(run: LoadedRun) -> None:
+    """By hand: the good model repeats the first and the last reference; no reference speaks of a hernia."""
+    good, poor = what_is_logged(run)
+    assert good.numbers["lesions.micro_f1"] == 1.0
+    assert good.numbers["lesions.pleural_effusion.f1"] == 1.0
+    assert poor.numbers["lesions.pneumothorax.f1"] == 0.0
+    assert {"rouge_l.f1", "rouge_l.f1_low", "rouge_l.f1_high"} <= set(good.numbers)
+    assert good.numbers["rouge_l.f1_low"] <= good.numbers["rouge_l.f1"] <= good.numbers["rouge_l.f1_high"]
+    assert "lesions.hernia.f1" not in good.numbers
+    assert (poor.numbers["reports"], poor.numbers["failures"], poor.numbers["empty"]) == (3, 0, 1)
+    assert good.parameters["labeller"] == "rules"
+    assert good.parameters["signature.rouge_l"] == run.signatures["rouge_l"]
+
+
+def test_a_model_has_its_own_identity_and_keeps_it(run: LoadedRun, folder: Path, tmp_path: Path) -> None:
+    """The same run in another folder, with a page beside its tables and a new seal, is the same run."""
+    first, second = what_is_logged(run)
+    assert first.id != second.id
+    copy = Path(shutil.copytree(folder, tmp_path / "moved"))
+    record = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**record, "files": {**record["files"], "index.html": "0" * 64}}))
+    assert [one.id for one in what_is_logged(load_run(copy))] == [first.id, second.id]
+
+
+def test_names_are_such_as_every_tracker_takes_and_unlike_ones_stay_unlike() -> None:
+    assert name_of("lesions.pleural effusion.f1") == "lesions.pleural_effusion.f1"
+    assert name_of("mine[a].x") != name_of("mine(a).x")
+    assert set("[]()<>") & set(name_of("mine[a].<x>")) == set()
+
+
+def test_an_edited_table_is_not_logged_and_an_unknown_model_lists_the_known(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    (copy / "summary.md").write_text("everything is better")
+    with pytest.raises(EditedRun, match=r"summary\.md was edited since it was sealed"):
+        what_is_logged(load_run(copy))
+    with pytest.raises(UnknownName, match=r"no model 'best' came to the end in .*; known: good, poor one"):
+        what_is_logged(load_run(folder), ["best"])
+
+
+def test_mlflow_reads_back_what_was_logged_and_has_it_once(run: LoadedRun, folder: Path, stays: Path, no_network: list[Any]) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    first = command("log", folder, "--to", "mlflow", "--experiment", "reports")
+    assert first.exit_code == 0, first.output
+    assert "good: logged as" in first.output
+    again = command("log", folder, "--to", "mlflow", "--experiment", "reports")
+    assert "good: is there already" in again.output
+    with to_mlflow.environment({**to_mlflow.QUIET, **to_mlflow.FOLDERS}):
+        client = mlflow.MlflowClient(tracking_uri=(stays / "mlruns").as_uri())
+        experiment = client.get_experiment_by_name("reports")
+        kept = {one.data.tags["clala.model"]: one for one in client.search_runs([experiment.experiment_id])}
+        assert len(client.search_runs([experiment.experiment_id])) == 2
+        for one in what_is_logged(run):
+            data = kept[one.model].data
+            assert data.metrics == pytest.approx(dict(one.numbers))
+            assert data.params == dict(one.parameters)
+            assert data.tags["clala.id"] == one.id
+            assert kept[one.model].info.status == "FINISHED"
+        artifacts = {file.path for kind in ("tables", "figures", "texts") for file in client.list_artifacts(kept["good"].info.run_id, kind)}
+    assert {"tables/rows.csv", "tables/summary.md", "figures/summary.png", "figures/lesions.png"} <= artifacts
+    assert not any(path.startswith("texts") for path in artifacts)
+    assert SECRET.encode() not in everything_under(stays)
+
+
+def test_mlflow_gets_texts_when_that_is_said_and_their_folder_is_closed(run: LoadedRun, stays: Path, no_network: list[Any]) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    to_mlflow.log_run(run, "store", "reports", models=["good"])
+    assert SECRET.encode() not in everything_under(stays)
+    added = to_mlflow.log_run(run, "store", "reports", models=["good"], with_text=True)
+    assert SECRET.encode() in everything_under(stays)
+    assert (stays / "store" / ".gitignore").read_text() == "*\n"
+    assert (stays / "store").stat().st_mode & 0o077 == 0
+    assert to_mlflow.log_run(run, "store", "reports", models=["good"], with_text=True) == [added[0]._replace(is_new=False)]
+
+
+def test_what_was_killed_half_way_is_logged_anew(run: LoadedRun, stays: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    one = what_is_logged(run, ["good"])[0]
+    with to_mlflow.environment({**to_mlflow.QUIET, **to_mlflow.FOLDERS}):
+        client = mlflow.MlflowClient(tracking_uri=(stays / "store").as_uri())
+        experiment = client.create_experiment("reports")
+        half = client.create_run(experiment, tags=dict(one.tags)).info.run_id
+        made = to_mlflow.log_run(run, "store", "reports", models=["good"])[0]
+        assert made.is_new
+        assert [found.info.run_id for found in client.search_runs([experiment])] == [made.where] != [half]
+
+
+def test_texts_go_to_no_tracker_elsewhere_unless_its_host_is_approved(run: LoadedRun, stays: Path, no_network: list[Any]) -> None:
+    """Refused before anything is asked of anybody; offline too, for what Weights & Biases writes there is written to be sent."""
+    for log in (
+        lambda: to_mlflow.log_run(run, "https://tracker.example.org", "reports", with_text=True),
+        lambda: to_wandb.log_run(run, "reports", stays, with_text=True),
+        lambda: to_wandb.log_run(run, "reports", stays, mode="online", with_text=True),
+    ):
+        with pytest.raises(TextMayNotTravel, match=r"nothing was logged\. Leave --with-text out, or, .* \[data_use\]: approved = \["):
+            log()
+    assert everything_under(stays) == b""
+
+
+def test_an_approved_host_may_have_the_texts(run: LoadedRun, stays: Path) -> None:
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    (stays / "benchmark.toml").write_text('[data_use]\napproved = ["api.wandb.ai"]\n')
+    to_wandb.log_run(run, "reports", stays, models=["good"], with_text=True)
+    assert SECRET.encode() in everything_under(stays / "wandb")
+    assert (stays / "wandb").stat().st_mode & 0o077 == 0
+
+
+def test_places_on_this_machine_are_told_from_hosts() -> None:
+    for place in ("mlruns", "file:///data/mlruns", "sqlite:///mlflow.db", "http://127.0.0.1:5000", "http://localhost:5000", "mlflow-artifacts:/1"):
+        assert to_mlflow.host_away(place) == "", place
+    for place, host in {"s3://bucket/runs": "bucket", "https://tracker.example.org/x": "tracker.example.org", "databricks": ""}.items():
+        assert to_mlflow.host_away(place) == host, place
+
+
+def test_a_server_that_does_not_answer_is_said_in_one_line(folder: Path, stays: Path, no_network: list[Any]) -> None:
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    with pytest.raises(TrackerRefused, match=r"is to be logged to MLflow at http://127\.0\.0\.1:9, and it said: "):
+        to_mlflow.log_run(load_run(folder), NOWHERE, "reports", models=["good"])
+
+
+def test_an_offline_run_of_weights_and_biases_holds_the_numbers_and_is_written_once(folder: Path, run: LoadedRun, stays: Path) -> None:
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    first = command("log", folder, "--to", "wandb", "--project", "reports", "--models", "good")
+    assert first.exit_code == 0, first.output
+    assert "nothing was sent" in first.output
+    again = command("log", folder, "--to", "wandb", "--project", "reports", "--models", "good")
+    assert "good: is there already" in again.output
+    made = list((stays / "wandb").glob("offline-run-*"))
+    assert len(made) == 1
+    one = what_is_logged(run, ["good"])[0]
+    summary, settings, project = read_offline(next(made[0].glob("*.wandb")))
+    assert {name: value for name, value in summary.items() if not name.startswith("_")} == pytest.approx(dict(one.numbers))
+    assert {name: settings[name] for name in one.parameters} == dict(one.parameters)
+    assert settings["clala.id"] == one.id
+    assert project == "reports"
+    held = everything_under(stays)
+    assert SECRET.encode() not in held
+    assert socket.gethostname().encode() not in next(made[0].glob("*.wandb")).read_bytes()
+
+
+def records_of(file: Path) -> Iterator[bytes]:
+    """The records of an offline run: after 7 bytes of head LevelDB's log format, blocks of 32 KiB with pieces of (checksum, length, kind)."""
+    data = file.read_bytes()
+    assert data[:4] == b":W&B"
+    place, begun = 7, b""
+    while place + 7 <= len(data):
+        room = 32768 - place % 32768
+        if room < 7:
+            place += room
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, place)
+        begun += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield begun
+            begun = b""
+
+
+def read_offline(file: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Summary, configuration and project of an offline run, by the package's own description of its records."""
+    from wandb.proto import wandb_internal_pb2
+
+    summary: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    project = ""
+    for data in records_of(file):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.HasField("run"):
+            project = record.run.project
+            settings |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+        if record.HasField("summary"):
+            summary |= {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update}
+    return summary, settings, project
