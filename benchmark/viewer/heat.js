@@ -80,7 +80,7 @@ function heatTable(run, numbers, models, counts, measure, told) {
   const foot = averages
     .filter(([, , rows]) => rows.some(Boolean))
     .map(([name, words, rows], place) =>
-      line([name, el("small", {}, ` ${words}`)], el("td", { class: "support" }), rows.map((row, at) => heatCell(row, measure, told, models[at].label)), place ? "average" : "average first"),
+      line([name, " ", el("small", {}, words)], el("td", { class: "support" }), rows.map((row, at) => heatCell(row, measure, told, models[at].label)), place ? "average" : "average first"),
     );
   const table = el(
     "table",

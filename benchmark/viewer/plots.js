@@ -35,8 +35,9 @@ function plotSection(run, numbers) {
     "select",
     { id: "plot-against", onchange: () => draw() },
     el("option", { value: "" }, "each model by itself"),
-    el("optgroup", { label: "paired differences" }, labels.map((label) => el("option", { value: label, selected: label === state.against }, `difference from ${label}`))),
+    el("optgroup", { label: "paired differences" }, labels.map((label) => el("option", { value: label }, `difference from ${label}`))),
   );
+  against.value = run.differences.length && labels.includes(state.against) ? state.against : "";
   const place = el("div", { class: "plots" });
   let width = 0;
   function draw() {
@@ -51,7 +52,8 @@ function plotSection(run, numbers) {
     width = wide;
     draw();
   }).observe(place);
-  return [el("div", { class: "controls" }, el("label", {}, "Number ", number), el("label", {}, "Show ", against)), place];
+  const hasPairs = run.differences.length > 0;
+  return [el("div", { class: "controls" }, el("label", {}, "Number ", number), hasPairs ? el("label", {}, "Show ", against) : null), place];
 }
 
 /** Each model's number, the best one on top, and the same in parts of the cases. */
@@ -60,7 +62,7 @@ function valuePlot(run, numbers, chosen, labels, width) {
   const digits = digitsOf(rows.map((row) => row.value));
   const sign = chosen.better === "lower" ? 1 : -1;
   const order = [...rows].sort((a, b) => (a.value === null) - (b.value === null) || sign * (a.value - b.value));
-  const best = chosen.better && order.length && order[0].value !== null ? order[0] : null;
+  const best = chosen.better && order.length > 1 && order[0].value !== null ? order[0] : null; // one model alone is nobody's best
   const ties = best ? order.filter((row) => row.value === best.value) : [];
   const lines = order.map((row) => plotLine(row, digits, ties.includes(row)));
   const words = [
