@@ -117,7 +117,9 @@ def test_every_setting_that_a_table_or_a_command_names_is_one() -> None:
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")
         tables = re.findall(r"^\| setting \|.*?(?:\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
-        named = [found for table in tables for row in table.splitlines() for found in re.findall(r"`([a-z_0-9]+)\.([a-z_0-9]+)", row.split("|")[1])]
+        named = [
+            found for table in tables for row in table.strip().splitlines() for found in re.findall(r"`([a-z_0-9]+)\.([a-z_0-9]+)", row.split("|")[1])
+        ]
         for name, setting in [*named, *re.findall(r"--set ([a-z_0-9]+)\.([a-z_0-9]+)=", text)]:
             for kind in ("metrics", "datasets", "labellers"):
                 if entry := known.entries[kind].get(name):
