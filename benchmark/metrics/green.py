@@ -399,13 +399,13 @@ def told(answer: str, counts: Counts) -> list[Evidence]:
             if count:
                 found.append(Evidence(_head(category, is_significant), str(count), _words(lines.get("abcdef"[category], ""))))
     matched = _part(answer, MATCHED) or ""
-    return [*found, Evidence(_head(None, False), str(counts.matched), _MATCHES.sub("", matched).lstrip(". "))]
+    return [*found, Evidence(_head(None, False), str(counts.matched), _MATCHES.sub("", matched).lstrip(". ").rstrip())]
 
 
 def _words(line: str) -> str:
     """What stands behind the count of a line."""
     counted = _COUNT.search(line)
-    return line[counted.end() :].lstrip(". ") if counted else line
+    return line[counted.end() :].lstrip(". ").rstrip() if counted else line
 
 
 def _head(category: int | None, is_significant: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.hookspecs import Metric
-from benchmark.records import Case, Evidence, ImageFile, Lesions, Reference, Report
+from benchmark.records import Case, Evidence, ImageFile, Lesions, Reference, Report, UserError
 from benchmark.viewer.errors import Masks, lesions_of
 from benchmark.viewer.numbers import CaseNumbers, Disagreement, disagreement
 from benchmark.viewer.placed import placed
@@ -125,9 +126,10 @@ def _reports(material: Material, model: str, start: int, stop: int) -> list[dict
     texts = [reports[place].text for place in scored], [references[place].report for place in scored]
     evidence: list[list[dict[str, Any]]] = [[] for _ in reports]
     for one in material.evidence:
-        for place, items in zip(scored, one.ask(*texts), strict=True):
-            if items:
-                evidence[place].append({"metric": one.metric, "title": one.title, "items": [_item(item) for item in items]})
+        with suppress(UserError):  # the file of kept answers cannot be opened: then nothing is kept
+            for place, items in zip(scored, one.ask(*texts), strict=True):
+                if items:
+                    evidence[place].append({"metric": one.metric, "title": one.title, "items": [_item(item) for item in items]})
     found: list[dict[str, Any] | None] = []
     for place, (report, text, numbers, why) in enumerate(zip(reports, read, rows, evidence, strict=True)):
         if report.failure:
