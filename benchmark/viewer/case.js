@@ -54,7 +54,10 @@ function prepareNext({ run, data, found }, index, images) {
   const next = found.order[index + 1];
   if (next === undefined) return;
   loadPart(`block-${Math.floor(next / run.block_size)}`).then(
-    (block) => images.how !== "none" && block[next % run.block_size].images.length && (new Image().src = imageAddress(block[next % run.block_size], 0)),
+    (block) => {
+      const record = block[next % run.block_size];
+      if (!whyAbsent(record, images, 0)) new Image().src = imageAddress(record, 0);
+    },
     () => {}, // said when the case is opened
   );
 }
@@ -342,7 +345,7 @@ function drawPieces(text, start, end, marks) {
     const strongest = over.reduce((one, other) => (STRENGTH.indexOf(other.kind) > STRENGTH.indexOf(one.kind) ? other : one));
     const said = over.map((mark) => mark.words).join("; ");
     const isLast = over.some((mark) => mark.end === cut);
-    return el("mark", { class: className(strongest.kind), title: said }, words, isLast ? [SIGNS[strongest.kind] ? el("b", { class: "sign", "aria-hidden": "true" }, SIGNS[strongest.kind]) : null, el("span", { class: "unseen" }, ` (${said})`)] : null);
+    return el("mark", { class: className(strongest.kind), title: said }, words, isLast ? [SIGNS[strongest.kind] ? el("b", { class: "sign", "aria-hidden": "true" }, `\u2060${SIGNS[strongest.kind]}`) : null, el("span", { class: "unseen" }, ` (${said})`)] : null);
   });
 }
 
@@ -374,7 +377,7 @@ function buildRegions(regions, whose) {
 }
 
 /** Marks out of 20 need no third place, shares in 0..1 do. */
-function writtenNumber(number, value) {
+function numberWords(number, value) {
   return written(value, number.most > 1 ? 1 : 3);
 }
 
@@ -385,7 +388,7 @@ function intoWords(into, whose) {
 
 function buildNumbers(run, report) {
   if (!run.numbers.length) return null;
-  const pairs = run.numbers.map((number, place) => [el("dt", {}, number.title), el("dd", {}, writtenNumber(number, report.numbers[place]))]);
+  const pairs = run.numbers.map((number, place) => [el("dt", {}, number.title), el("dd", {}, numberWords(number, report.numbers[place]))]);
   return buildDrawer("numbers", "Numbers of this case", null, el("dl", { class: "detail-pairs numbers" }, pairs));
 }
 
@@ -428,7 +431,7 @@ function buildNumberTable(run, record, shown, focus) {
     const known = values.filter((value) => value !== null);
     const isTold = number.lower_is_better !== null && new Set(known).size > 1; // where all are alike none is best
     const best = !isTold ? null : number.lower_is_better ? Math.min(...known) : Math.max(...known);
-    const cells = values.map((value) => el("td", { class: value === null ? "soft" : null }, value !== null && value === best ? el("b", { class: "best", title: "the best of those shown" }, writtenNumber(number, value)) : writtenNumber(number, value)));
+    const cells = values.map((value) => el("td", { class: value === null ? "soft" : null }, value !== null && value === best ? el("b", { class: "best", title: "the best of those shown" }, numberWords(number, value)) : numberWords(number, value)));
     return el("tr", {}, el("th", { scope: "row" }, number.title, number.lower_is_better ? el("span", { class: "soft", title: "the lower the better" }, " ↓") : null), cells);
   });
   return el("section", { class: "after numbers-of-case", "aria-labelledby": "numbers-title" }, el("h2", { id: "numbers-title" }, "Numbers of this case"), el("div", { class: "sheet scrolls", tabindex: "0", role: "region", "aria-labelledby": "numbers-title" }, el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Number"), heads)), el("tbody", {}, rows))), el("p", { class: "soft small" }, "One case says little: these numbers explain a report, they do not rank models."));

@@ -214,31 +214,31 @@ function buildBench(root, run, data) {
 function buildFilters(run) {
   const choose = (name, label, options) => {
     const select = el("select", { id: `filter-${name}`, onchange: () => go({ [name]: select.value }) }, options);
-    return el("label", { class: "field" }, el("span", {}, label), select);
+    return el("div", { class: "field" }, el("label", { for: select.id }, label), select);
   };
   const option = (value, words) => el("option", { value }, words);
   const type = (name, label, attributes) => {
     const input = el("input", { id: `filter-${name}`, autocomplete: "off", oninput: () => go({ [name]: input.value }, { replace: true }), ...attributes });
-    return el("label", { class: `field ${name}` }, el("span", { class: attributes.type === "search" ? "unseen" : null }, label), input);
+    return el("div", { class: "field" }, el("label", { for: input.id, class: attributes.type === "search" ? "unseen" : null }, label), input);
   };
-  const numbers = run.numbers.map((number) => option(number.key, number.title));
+  const numbers = () => run.numbers.map((number) => option(number.key, number.title));
   const range = el(
     "details",
     { class: "range" },
     el("summary", {}, "A number in a range"),
-    el("div", { class: "fields" }, choose("number", "Number", [option("", "None"), numbers]), type("from", "From", { type: "number", step: "any" }), type("to", "To", { type: "number", step: "any" })),
+    el("div", { class: "fields" }, choose("number", "Number", [option("", "None"), numbers()]), type("from", "From", { type: "number", step: "any" }), type("to", "To", { type: "number", step: "any" })),
   );
   const element = el(
     "form",
     { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => (event.preventDefault(), document.getElementById("list").focus()) },
-    type("q", "Search by case or patient", { type: "search", placeholder: "Search case or patient   /", "aria-keyshortcuts": "/" }),
+    type("q", "Search by case or patient", { type: "search", placeholder: "Search case or patient", "aria-keyshortcuts": "/" }),
     el(
       "div",
       { class: "fields" },
       choose("model", "Model", [option("", "Any model"), run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label))]),
       choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]),
       choose("error", "Outcome", [option("", "Any outcome"), ERRORS.map(([value, words]) => option(value, words))]),
-      choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers]),
+      choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers()]),
     ),
     run.numbers.length ? range : null,
   );
@@ -335,7 +335,7 @@ function drawRow(index, models, wanted) {
   const counts = countsOf(data, models, place, wanted);
   const kinds = run.has_lesions ? Object.keys(KINDS) : [];
   const words = [...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`), ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`)];
-  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : writtenNumber(run.numbers.find((number) => number.key === state.sort), found.key[place])) : "";
+  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : numberWords(run.numbers.find((number) => number.key === state.sort), found.key[place])) : "";
   return el(
     "div",
     {

@@ -45,15 +45,13 @@ function openMarked() {
   if (state.view === "cases" && bench) openCase(bench.active);
 }
 
-function focusSearch() {
+function focusSearch(tries = 40) {
   if (state.view === "overview") go({ view: "cases" }, { fresh: true });
-  requestAnimationFrame(() => {
-    const search = document.getElementById("filter-q");
-    if (!search) return;
-    if (search.offsetParent === null) backToList(); // a small window shows the case alone
-    search.focus();
-    search.select();
-  });
+  const search = document.getElementById("filter-q");
+  if (!search) return void (tries && setTimeout(focusSearch, 50, tries - 1)); // the cases are being read
+  if (search.offsetParent === null) backToList(); // a small window shows the case alone
+  search.focus();
+  search.select();
 }
 
 function stepBack() {

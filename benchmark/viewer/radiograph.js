@@ -162,7 +162,7 @@ function drawRegions(made) {
       "details",
       { class: "drawer", open: isOpen },
       el("summary", {}, `Region boxes `, el("span", { class: "soft" }, names.length)),
-      el("div", { class: "region-head" }, el("label", { class: "field" }, el("span", {}, "Boxes of"), chosen), el("button", { type: "button", onclick: all(true) }, "All"), el("button", { type: "button", onclick: all(false) }, "None")),
+      el("div", { class: "region-head" }, el("div", { class: "field" }, el("label", { for: "box-source" }, "Boxes of"), chosen), el("button", { type: "button", onclick: all(true) }, "All"), el("button", { type: "button", onclick: all(false) }, "None")),
       el("div", { class: "region-list" }, boxes),
     ),
   );
