@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from benchmark.gate.sealed import read_sealed
 from benchmark.runs import FolderInUse, is_of_page, opened, sha256
@@ -39,7 +39,7 @@ def page_of(folder: Path, *, images: Images | None = None, again: bool = False) 
         with opened(folder) as held:
             shown = read_back(folder)  # as it is now that nobody else writes it
             held.seal_page([])
-            written = write_page(held, shown, images or before.get("asked", "auto"))
+            written = write_page(held, shown, images or _asked_before(before))
             held.seal_page(written.files)
     except FolderInUse as error:
         found = str(error).partition("; ")[0]
@@ -53,6 +53,11 @@ def is_whole(folder: Path, files: Mapping[str, str]) -> bool:
     return "index.html" in of_page and all(
         (folder / name).is_file() and (name.endswith(".jpg") or sha256(folder / name) == digest) for name, digest in of_page.items()
     )
+
+
+def _asked_before(part: Mapping[str, Any]) -> Images:
+    """What was to become of the images of the page that is there."""
+    return next((known for known in get_args(Images) if known == part.get("asked")), "auto")
 
 
 def _images_part(folder: Path) -> dict[str, Any]:

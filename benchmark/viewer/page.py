@@ -58,8 +58,7 @@ def tables_html(tables: Sequence[Table]) -> list[str]:
 
 
 def _shipped(name: str) -> str:
-    file = files("benchmark.viewer") / name
-    return file.read_text(encoding="utf-8").strip("\n") if file.is_file() else ""
+    return (files("benchmark.viewer") / name).read_text(encoding="utf-8").strip("\n")
 
 
 def _filled(template: str, given: Mapping[str, str]) -> str:

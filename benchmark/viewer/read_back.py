@@ -17,6 +17,7 @@ from benchmark import registry
 from benchmark.gate.sealed import EditedRun, SealedRun, read_sealed
 from benchmark.hookspecs import Metric
 from benchmark.inputs import open_dataset, read
+from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Reference, Report, UserError
 from benchmark.runs import DamagedRun
 from benchmark.scoring import asks, build_metric, digest_of, made_of, measure_all
@@ -90,11 +91,16 @@ class KeptReports(Sequence[Report]):
 
     def __getitem__(self, place: int | slice) -> Report | list[Report]:
         if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
+            places = range(*place.indices(len(self)))
+            return [self[one] for one in places] if places.step != 1 else self._read(places.start, places.stop)
         number = range(len(self))[place]
+        return self._read(number, number + 1)[0]
+
+    def _read(self, start: int, stop: int) -> list[Report]:
+        """Those from ``start`` up to ``stop``, which stand together in the file."""
         with self._file.open("rb") as lines:
-            lines.seek(int(self._starts[number]))
-            return self._report(lines.read(int(self._starts[number + 1] - self._starts[number])), number)
+            lines.seek(int(self._starts[start]))
+            return [self._report(lines.read(int(self._starts[number + 1] - self._starts[number])), number) for number in range(start, stop)]
 
     def _report(self, line: bytes, number: int) -> Report:
         try:
@@ -116,15 +122,17 @@ def _read_again(sealed: SealedRun, cases: Sequence[Case], references: Sequence[R
 
 def _statistics(sealed: SealedRun, reports: Mapping[str, Sequence[Report]]) -> tuple[dict[str, Metric], dict[tuple[str, str], np.ndarray], list[str]]:
     """Metrics, their statistics of each model, and a sentence on each that is left out: none is asked, and none computes otherwise than the run."""
-    config, llm = sealed.config, kept_answers(sealed.config)
-    references = list(sealed.references.values())
-    digests = {model: digest_of(written, references) for model, written in reports.items()}
+    config, references, digests = sealed.config, list(sealed.references.values()), dict[str, str]()
+    with progress("read reports", len(reports), unit="models") as advance:
+        for model, written in reports.items():
+            digests[model] = digest_of(written, references)
+            advance(1)
     metrics: dict[str, Metric] = {}
     found: dict[tuple[str, str], np.ndarray] = {}
     notes = []
     for spec in registry.parse_specs(config.metrics):
         try:
-            metric = build_metric(spec, config, llm)
+            metric = build_metric(spec, config, kept_answers(config))
             of_models: dict[str, Any] = {
                 model: sealed.folder(model).read_statistics(spec.label, made_of(metric, digest)) for model, digest in digests.items()
             }

@@ -67,8 +67,8 @@ def kept_answers(config: RunConfig) -> LanguageModels:
 
 def labels_of(config: RunConfig) -> tuple[Label | None, str]:
     """What the run's labeller says of texts, of one that asks a language model what it has kept; and what is to be said if there is none."""
-    given = {"seed": config.seed, "device": config.device, "llm": kept_answers(config)}
     try:
+        given = {"seed": config.seed, "device": config.device, "llm": kept_answers(config)}
         labeller = labeller_named(config.labeller, registry.options_of(config.options, config.labeller), given)
     except UserError as error:
         return None, f"Lesions are not marked in the texts: {str(error).rstrip('.')}."
