@@ -68,7 +68,7 @@ def sentence_spans(report: str) -> list[tuple[int, int]]:
 
 def with_plain_line_ends(report: str) -> str:
     """The report as its sentences are cut: no carriage returns."""
-    return report.replace("\r\n", "\n").replace("\r", "\n")
+    return report.replace("\r\n", "\n").replace("\r", "\n") if "\r" in report else report
 
 
 @lru_cache(maxsize=REMEMBERED)

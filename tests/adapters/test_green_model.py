@@ -133,6 +133,22 @@ def test_an_answer_that_was_cut_is_no_score_and_is_asked_anew_where_there_is_roo
     assert asked == [1], "the whole answer was kept, the other not"
 
 
+def test_evidence_is_of_kept_answers_and_the_model_stays_where_it_is(folder: Path, tmp_path: Path) -> None:
+    bare = PublishedPrompt("{REF}{CAND}", "the test", hashlib.sha256(b"{REF}{CAND}").hexdigest())
+
+    def metric() -> GreenModel:
+        return GreenModel(chat(folder), bare, "tiny", cache=tmp_path / "answers.sqlite")
+
+    assert metric().evidence(["q0"], [""]) == [[]]
+    rows = metric().statistics(["q0"], [""])
+    later = metric()
+    later._chat.write = lambda questions: pytest.fail("the model was asked")  # type: ignore[method-assign,assignment]
+    kept, not_kept = later.evidence(["q0", "q1"], ["", ""])
+    assert [(item.about, item.value) for item in kept if item.about == "Matched findings"] == [("Matched findings", f"{rows[0, 8]:.0f}")]
+    assert not_kept == []
+    assert later.evidence_title == "GREEN (tiny)"
+
+
 def test_half_a_sign_is_read_as_one_that_is_not_known(folder: Path) -> None:
     model = chat(folder)
     assert model.tokens("a\ud83d") == model.tokens("a\ufffd")
