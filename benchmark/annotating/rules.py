@@ -19,7 +19,7 @@ from benchmark.annotating.annotations import Annotation, Entity
 
 VERSION = 1
 PRESENT, ABSENT, UNCERTAIN = "definitely present", "definitely absent", "uncertain"
-REMEMBERED = 100_000
+REMEMBERED = 50_000
 """sentences kept as read: reports repeat them"""
 STOPS = frozenset((".", "?", "!"))
 

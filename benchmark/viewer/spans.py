@@ -18,7 +18,7 @@ from benchmark.records import Lesion, Lesions
 Span = tuple[int, int]
 Said = Sequence[tuple[Span, Sequence[Mention]]]
 """by sentence: where it stands, and which lesions it mentions"""
-REMEMBERED = 50_000
+REMEMBERED = 20_000
 """texts that are kept as they were read; a memory that is full is emptied"""
 _CLOSING = ".!?;:,)]}\"'\u201d\u2019"
 _OPENING = re.compile(r"(?:[^\n]{0,80}:|\W{0,3}|\d{1,3}[.)]?)\s*")
