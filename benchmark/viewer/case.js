@@ -134,7 +134,7 @@ function drawReading() {
   reading.replaceChildren(
     buildChips(run, record, shown, focus),
     buildLegend(run),
-    el("div", { class: "cards" }, shown.map((place) => buildCard(run, record, place, place === focus))),
+    el("div", { class: shown.length > 4 ? "cards many" : "cards" }, shown.map((place) => buildCard(run, record, place, place === focus))),
     shown.length ? "" : el("p", { class: "nothing" }, "No model is shown. Choose one above."),
   );
   reference.replaceChildren(...buildReference(run, record, focus).filter(Boolean));
@@ -237,10 +237,10 @@ function buildReference(run, record, focus) {
   const report = record.reports[focus];
   const found = report?.lesions_found ?? {};
   const label = run.models[focus]?.label ?? "";
-  const side = (name) => report?.lesions?.find((lesion) => lesion.name === name && lesion.status === "positive")?.side;
+  const side = (name) => sideOf(report?.lesions?.find((lesion) => lesion.name === name && lesion.status === "positive"));
   const explain = (lesion) => {
     const kind = found[lesion.name] ?? "";
-    if (lesion.status === "negative") return kind === "invented" ? [kind, `${lesion.name} is denied here, and ${label} affirms it`] : null;
+    if (lesion.status === "negative") return kind === "invented" ? [kind, `${deniedWords(lesion)}, and ${label} affirms it`] : null;
     if (kind === "hit") return [kind, `${sided(lesion)}: ${label} says it too`];
     if (kind === "missed") return [kind, `${sided(lesion)}: missed by ${label}`];
     if (kind === "wrong side") return [kind, `${sided(lesion)}: ${label} says ${side(lesion.name) || "another side"}`];
@@ -277,10 +277,10 @@ function buildReport(run, record, report, place) {
   const theirs = (name) => record.reference.lesions.find((lesion) => lesion.name === name && lesion.status === "positive");
   const explain = (lesion) => {
     const kind = found[lesion.name] ?? "";
-    if (lesion.status === "negative") return kind === "missed" ? [kind, `${lesion.name} is denied here, and the reference affirms it`] : null;
+    if (lesion.status === "negative") return kind === "missed" ? [kind, `${deniedWords(lesion)}, and the reference affirms it`] : null;
     if (kind === "hit") return [kind, `${sided(lesion)}: hit, the reference says it too`];
     if (kind === "invented") return [kind, `${sided(lesion)}: invented, the reference does not affirm it`];
-    if (kind === "wrong side") return [kind, `${sided(lesion)}: wrong side, the reference says ${theirs(lesion.name)?.side || "another one"}`];
+    if (kind === "wrong side") return [kind, `${sided(lesion)}: wrong side, the reference says ${sideOf(theirs(lesion.name)) || "another one"}`];
     return run.has_lesions ? null : ["affirmed", `${sided(lesion)}: affirmed`];
   };
   return [
@@ -296,8 +296,18 @@ function buildReport(run, record, report, place) {
   ];
 }
 
+/** A lesion that is only thought possible counts as denied under some policies; then that is said. */
+function deniedWords(lesion) {
+  return lesion.certainty === "hedged" ? `${lesion.name} is left open here, which counts as denied` : `${lesion.name} is denied here`;
+}
+
 function sided(lesion) {
-  return [lesion.name, lesion.side && lesion.side !== "none" ? `, ${lesion.side}` : "", lesion.certainty === "uncertain" ? ", uncertain" : ""].join("");
+  return [lesion.name, sideOf(lesion), lesion.certainty === "hedged" ? "hedged" : ""].filter(Boolean).join(", ");
+}
+
+/** "left", "right", "bilateral", or "" where the text gives no side. */
+function sideOf(lesion) {
+  return !lesion?.side || lesion.side === "not mentioned" ? "" : lesion.side;
 }
 
 /** What came of each lesion, in words: the marks in the sentences say the same where the words are found. */
@@ -408,13 +418,13 @@ function buildLesionTable(run, record, shown, focus) {
   const cell = (report, name) => {
     if (!report || "failure" in report) return el("td", { class: "soft" }, el("span", { "aria-hidden": "true" }, "✕"), el("span", { class: "unseen" }, "no report"));
     const kind = report.lesions_found?.[name];
-    const side = affirms(report, name)?.side;
+    const side = sideOf(affirms(report, name));
     if (!kind) return el("td", { class: "soft" }, el("span", { "aria-hidden": "true" }, "·"), el("span", { class: "unseen" }, "not affirmed"));
-    return el("td", {}, el("span", { class: `verdict ${className(kind)}` }, el("b", { class: "sign", "aria-hidden": "true" }, SIGNS[kind]), ` ${kind}`), side && side !== "none" ? el("small", {}, side) : null);
+    return el("td", {}, el("span", { class: `verdict ${className(kind)}` }, el("b", { class: "sign", "aria-hidden": "true" }, SIGNS[kind]), ` ${kind}`), side ? el("small", {}, side) : null);
   };
   const rows = names.map((name) => {
     const said = affirms(record.reference, name);
-    const theirs = said ? el("td", {}, "affirmed", said.side && said.side !== "none" ? el("small", {}, said.side) : null) : el("td", { class: "soft" }, "–", el("span", { class: "unseen" }, "not affirmed"));
+    const theirs = said ? el("td", {}, "affirmed", sideOf(said) ? el("small", {}, said.side) : null) : el("td", { class: "soft" }, "–", el("span", { class: "unseen" }, "not affirmed"));
     return el("tr", {}, el("th", { scope: "row" }, name), theirs, reports.map(([, report]) => cell(report, name)));
   });
   const body = names.length

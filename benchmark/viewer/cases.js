@@ -249,7 +249,9 @@ function buildFilters(run) {
 function fillFilters() {
   for (const name of FILTERS) {
     const control = document.getElementById(`filter-${name}`);
-    if (control?.matches("input, select") && control.value !== state[name]) control.value = state[name];
+    if (!control?.matches("input, select") || control.value === state[name]) continue;
+    control.value = state[name];
+    if (control.selectedIndex < 0) control.selectedIndex = 0; // a word of an old link that this run does not know
   }
   if (state.number || state.from || state.to) bench.filters.range.open = true;
 }
@@ -297,7 +299,7 @@ function drawTally() {
     document.getElementById("filter-order").focus();
   };
   tally.replaceChildren(
-    el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
+    el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`, run.has_lesions ? el("span", { title: "the counts in the list" }, `, counts of ${chosenModels(run, bench.data, state.model).length === 1 ? state.model || run.models[0].label : "all models"}`) : ""),
     state.sort ? el("button", { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn }, isUp ? "lowest first ↑" : "highest first ↓") : "",
     isFiltered ? el("button", { type: "button", class: "plain", id: "reset", onclick: resetFilters }, "Reset") : "",
   );

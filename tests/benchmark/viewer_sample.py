@@ -141,9 +141,9 @@ def _record(place: int, case_id: str, models: Sequence[str], values: Sequence[Se
     said = _text(
         reference,
         [
-            ("cardiomegaly", "positive", "", "Heart is large"),
+            ("cardiomegaly", "positive", "not mentioned", "Heart is large"),
             ("pleural effusion", "positive", "left", "Small left pleural effusion"),
-            ("pneumothorax", "negative", "", "No pneumothorax"),
+            ("pneumothorax", "negative", "not mentioned", "No pneumothorax"),
         ],
     )
     said["regions"] = [
@@ -176,16 +176,16 @@ def _report(place: int, label: str, numbers: list[float | None]) -> dict[str, An
     if label == "constant" or not text:
         found = {"cardiomegaly": "missed", "pleural effusion": "missed"}
     words = [
-        ("cardiomegaly", "positive", "", "heart is enlarged"),
-        ("cardiomegaly", "positive", "", "Cardiac silhouette is enlarged"),
+        ("cardiomegaly", "positive", "not mentioned", "heart is enlarged"),
+        ("cardiomegaly", "positive", "not mentioned", "Cardiac silhouette is enlarged"),
         ("pleural effusion", "positive", "left", "small left pleural effusion"),
     ]
     words += [
         ("pleural effusion", "positive", "right", "Small right pleural effusion"),
         ("pneumothorax", "positive", "right", "right apical pneumothorax"),
-        ("pneumothorax", "negative", "", "No pneumothorax"),
+        ("pneumothorax", "negative", "not mentioned", "No pneumothorax"),
     ]
-    words += [("pleural effusion", "negative", "", "no pleural effusion")]
+    words += [("pleural effusion", "negative", "not mentioned", "no pleural effusion")]
     report = _text(text, words) | {
         "regions": [
             {"region": "cardiac silhouette", "text": "the heart is enlarged.", "into": [0]},
@@ -219,7 +219,7 @@ def _text(text: str, words: Sequence[tuple[str, str, str, str]]) -> dict[str, An
     for name, status, side, said in words:
         at = text.find(said)
         if at >= 0:
-            lesions.append({"name": name, "status": status, "side": side, "certainty": "certain", "start": units[at], "end": units[at + len(said)]})
+            lesions.append({"name": name, "status": status, "side": side, "certainty": "stated", "start": units[at], "end": units[at + len(said)]})
     return {"text": text, "sentences": sentences, "lesions": lesions}
 
 
