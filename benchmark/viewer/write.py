@@ -70,6 +70,9 @@ def write_page(folder: RunFolder, shown: Shown, images: Images = "auto") -> Writ
 def remove_page(path: Path) -> None:
     """Take away the page of a run folder, ``index.html`` first; nothing else that may lie there."""
     (path / "index.html").unlink(missing_ok=True)
+    for folder in (path / "page", path / "page" / "images"):
+        if folder.is_symlink():  # what it leads to is not ours
+            folder.unlink()
     for file in _data_files(path):
         file.unlink()
     for folder in (path / "page" / "images", path / "page"):

@@ -150,6 +150,27 @@ def test_a_run_again_without_a_page_leaves_none_of_the_old_numbers(tmp_path: Pat
     assert not (tmp_path / "run" / "page").exists()
 
 
+def test_a_run_that_is_killed_while_it_writes_its_page_is_unfinished_and_goes_on(tmp_path: Path) -> None:
+    texts = {case: report for case, (report, _) in REPORTS.items()}
+    with pytest.raises(RuntimeError, match="killed"), _killed_while_writing():
+        evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run", page="auto")
+    assert not (tmp_path / "run" / "index.html").exists()
+    with pytest.raises(NoFinishedRun, match="the command that began it goes on from there"):
+        page_of(tmp_path / "run")
+    evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run", page="auto")
+    assert not page_of(tmp_path / "run").is_new
+
+
+@pytest.mark.parametrize(("words", "has_page"), [((), True), (("--no-page",), False)])
+def test_the_command_run_writes_a_page_unless_it_is_told_not_to(measured: Path, tmp_path: Path, words: tuple[str, ...], has_page: bool) -> None:
+    dataset = f"manifest:{measured.parent / 'cases.csv'}"
+    told = ["run", "-m", "constant", "-d", dataset, "--metrics", "rouge_l", "--draws", "20", "--no-strata", "-o", str(tmp_path / "run"), *words]
+    answer = CliRunner().invoke(app, told)
+    assert answer.exit_code == 0
+    assert (tmp_path / "run" / "index.html").exists() == has_page
+    assert ("view opens its page" in " ".join(answer.output.split())) == has_page
+
+
 # ---- when it is made anew
 
 
@@ -187,7 +208,7 @@ def test_a_killed_view_leaves_no_page_that_is_taken_for_whole(run: Path) -> None
 
 
 class _killed_while_writing:  # noqa: N801
-    """The process ends at the first block."""
+    """Around what is tried: the process ends at the first block."""
 
     def __enter__(self) -> None:
         self._before, write.records = write.records, self._die  # type: ignore[assignment]
@@ -198,6 +219,16 @@ class _killed_while_writing:  # noqa: N801
     @staticmethod
     def _die(*arguments: object) -> Iterator[None]:
         raise RuntimeError("killed")
+
+
+def test_a_link_in_the_place_of_the_page_is_taken_away_and_what_it_leads_to_stays(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.js").write_text("mine")
+    shutil.rmtree(run / "page")
+    (run / "page").symlink_to(tmp_path / "elsewhere")
+    assert page_of(run).is_new
+    assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["mine.js"]
+    assert not (run / "page").is_symlink()
 
 
 def test_a_run_without_a_page_gets_one_with_all_that_its_dataset_still_knows(measured: Path, tmp_path: Path) -> None:
