@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("benchmark", "adapters", "clala", "prompts", "results", "tests")
+FOLDERS = ("benchmark", "adapters", "clala", "prompts", "results", "tests", "docs", "examples")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
