@@ -18,7 +18,7 @@ def log(
     models: Annotated[list[str] | None, typer.Option("--models", "-m", metavar="NAMES", help="Comma list of models; all if not given.")] = None,
     uri: Annotated[
         str,
-        typer.Option(metavar="STORE", envvar="MLFLOW_TRACKING_URI", help="MLflow: a folder, sqlite:///FILE (whole MLflow only) or http://..."),
+        typer.Option(metavar="STORE", envvar="MLFLOW_TRACKING_URI", help="MLflow: a folder, sqlite:///FILE or http://..."),
     ] = "mlruns",
     experiment: Annotated[str, typer.Option(metavar="NAME", help="MLflow: the experiment; made if it is not there.")] = "clala-benchmark",
     project: Annotated[str, typer.Option(metavar="NAME", help="W&B: the project.")] = "clala-benchmark",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 NUMBERS_FILES = ("rows.csv", "strata.csv", "summary.csv")
 """what numbers are read from"""
-OF_LESION = ("f1", "precision", "recall", "specificity", "f1_sided", "omission", "hallucination", "support")
+OfLesion = Literal["f1", "precision", "recall", "specificity", "f1_sided", "omission", "hallucination"]
+"""what is drawn of each lesion"""
+OF_LESION = (*get_args(OfLesion), "support")
 """what is looked at of each lesion"""
 SHOWN_MODELS = 20
 """lines that a notebook shows of itself; the frames have all"""
@@ -244,13 +246,13 @@ class LoadedRun:
                 raise UserError(f"{self.path} has no pair of models {f'with {against} ' if against else ''}to draw; a run of two models has one")
             return sheet_of(forest, width).figure
 
-    def plot_lesions(self, value: Literal["f1", "precision", "recall", "specificity", "f1_sided"] = "f1", *, width: float = 183.0) -> Figure:
-        """Lesions down, models across, darker where more was found. Raises ``NoMatplotlib``, ``UserError`` where lesions were not measured."""
+    def plot_lesions(self, value: OfLesion = "f1", *, width: float = 183.0) -> Figure:
+        """Lesions down, models across, the darker the nearer to 1. Raises ``NoMatplotlib``, ``UserError`` where lesions were not measured."""
         from benchmark.figures.lesion_heat import LesionHeat, sheet_of
         from benchmark.figures.sheet import ready
 
-        if value not in ("f1", "precision", "recall", "specificity", "f1_sided"):
-            raise UnknownName(f"no number {value!r} of a lesion to draw; known: f1, precision, recall, specificity, f1_sided")
+        if value not in get_args(OfLesion):
+            raise UnknownName(f"no number {value!r} of a lesion to draw; known: {', '.join(get_args(OfLesion))}")
         frame = self.lesions
         if frame.empty:
             raise UserError(f"{self.path} was measured without lesions; run it with --metrics lesions,... to draw them")
@@ -262,12 +264,12 @@ class LoadedRun:
         with ready():
             return sheet_of(
                 LesionHeat(
-                    "lesions",
                     f"{words} of each lesion{where}",
                     tuple(self.models),
                     LESIONS,
                     tuple(tuple(map(float, line)) for line in values.to_numpy()),
                     tuple(map(float, support)) if support.notna().any() else (),
+                    value in ("omission", "hallucination"),
                     notes=tuple(filter(None, ("Cases: references that affirm the lesion.", self.note))),
                 ),
                 width,
@@ -290,7 +292,7 @@ class LoadedRun:
         clouds = tuple(Cloud(model, *(frame.loc[frame["model"] == model, number].to_numpy() for number in (x, y))) for model in chosen)
         where = f", {self._measured_on}" if self._measured_on else ""
         notes = ("One sign for each case that has both numbers; a model in the same place as another lies above it.", self.note)
-        scatter = Scatter("per_case", f"{titles[y]} and {titles[x]}, case by case{where}", titles[x], titles[y], clouds, tuple(filter(None, notes)))
+        scatter = Scatter(f"{titles[y]} and {titles[x]}, case by case{where}", titles[x], titles[y], clouds, tuple(filter(None, notes)))
         with ready():
             return sheet_of(scatter, width).figure
 

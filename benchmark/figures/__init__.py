@@ -1,7 +1,7 @@
 """Figures for print, SVG and PNG with the same bytes for the same numbers: forest plots, and Figure 3.
 
 ``of_experiments`` and ``of_runs`` say which numbers stand in which figure, ``forest`` and ``curve`` draw them, ``key`` and ``said`` write what is
-below, ``sheet`` is the paper that they are drawn on.
+below, ``sheet`` is the paper that they are drawn on. ``lesion_heat`` and ``scatter`` are for notebooks, and so is ``picture``.
 """
 
 from __future__ import annotations

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmark.figures.key import write_notes
-from benchmark.figures.sheet import BLACK, FAINT, GREY, SMALL_PT, TEXT_PT, TITLE_PT, TWO_COLUMNS_MM, Sheet, line_mm, ready, width_mm, wrapped
+from benchmark.figures.sheet import BLACK, FAINT, GREY, SMALL_PT, TEXT_PT, TITLE_PT, Sheet, line_mm, width_mm, wrapped
 from benchmark.tables.table import UNDEFINED, written
 
 
@@ -15,8 +14,6 @@ from benchmark.tables.table import UNDEFINED, written
 class LesionHeat:
     """A whole figure."""
 
-    name: str
-    """of its files"""
     title: str
     """above it"""
     models: tuple[str, ...]
@@ -40,12 +37,6 @@ LIGHT, DARK = (0.965, 0.975, 0.985), (0.0, 0.2, 0.4)
 """of the scale, from 0 to 1; one hue, so that nobody needs to tell red from green"""
 WHITE_FROM = 0.55
 """above it digits are white: on both sides of it they stand out by 4.5 to 1 at least"""
-
-
-def draw_lesion_heat(heat: LesionHeat, folder: Path, *, width: float = TWO_COLUMNS_MM) -> list[Path]:
-    """Draw ``<name>.png`` and ``<name>.svg``, ``width`` mm wide; the files. Raises ``NoMatplotlib``."""
-    with ready():
-        return sheet_of(heat, width).save(folder, heat.name, title=heat.title, description=described(heat))
 
 
 def sheet_of(heat: LesionHeat, width: float) -> Sheet:
@@ -82,15 +73,6 @@ def sheet_of(heat: LesionHeat, width: float) -> Sheet:
     _draw_scale(sheet, heat, left, below + 1.0)
     write_notes(sheet, heat.notes, MARGIN, below + scale_height, inner)
     return sheet
-
-
-def described(heat: LesionHeat) -> str:
-    """Every number of the figure in words, for who cannot see it."""
-    said = [
-        f"{lesion}: {', '.join(f'{model} {written(value, 2)}' for model, value in zip(heat.models, values, strict=True))}."
-        for lesion, values in zip(heat.lesions, heat.values, strict=True)
-    ]
-    return " ".join([*said, *heat.notes])
 
 
 def colour_of(value: float) -> tuple[float, float, float]:

@@ -40,8 +40,6 @@ class Cloud:
 class Scatter:
     """A whole figure."""
 
-    name: str
-    """of its files"""
     title: str
     """above it"""
     x_title: str

@@ -32,6 +32,8 @@ FOLDERS = {"MLFLOW_ALLOW_FILE_STORE": "true"}
 """said where a folder is the store: whoever names one has decided; MLflow 3 else sends everybody to a database, which its small package has not"""
 HERE = ("", "file", "sqlite")
 """kinds of places on this machine"""
+DATABRICKS = "databricks"
+"""MLflow's word for the server that its own configuration names; no folder"""
 THROUGH_SERVER = "mlflow-artifacts"
 """files go to the server that keeps the numbers"""
 
@@ -42,7 +44,7 @@ def log_run(run: LoadedRun, uri: str, experiment: str, *, models: Sequence[str] 
     Raises ``NoTracker``, ``TrackerRefused``, ``TextMayNotTravel``, ``UnknownName``, ``EditedRun``.
     """
     logged = what_is_logged(run, models, with_text=with_text)
-    is_folder = urlsplit(uri).scheme in ("", "file")
+    is_folder = urlsplit(uri).scheme in ("", "file") and uri != DATABRICKS
     store = Path(uri).resolve().as_uri() if "://" not in uri and is_folder and not uri.startswith("file:") else uri
     if with_text:
         check_text_may_go(run, host_away(store), store)
@@ -51,7 +53,7 @@ def log_run(run: LoadedRun, uri: str, experiment: str, *, models: Sequence[str] 
     with environment({**QUIET, **(FOLDERS if is_folder else {})}):
         client_of, refusal = _package()
         try:
-            client = client_of(tracking_uri=store, registry_uri=store if "://" in store and not store.startswith(("sqlite", "file")) else None)
+            client = client_of(tracking_uri=store)
             found = client.get_experiment_by_name(experiment)
             if with_text and found:
                 check_text_may_go(run, host_away(found.artifact_location), found.artifact_location)
@@ -61,20 +63,22 @@ def log_run(run: LoadedRun, uri: str, experiment: str, *, models: Sequence[str] 
                 return [_log(client, experiment_id, one, pictures, run) for one in logged]
         except ImportError as error:
             raise TrackerRefused(
-                f"{uri} is to be written by MLflow, and the package {error.name or error} that it needs for it is not installed; pip install mlflow, "
-                "or name a folder: --uri mlruns"
+                f"{uri} is to be written by MLflow, and the package {error.name or error} that it needs for it is not installed; "
+                f"pip install {error.name or 'mlflow'}, or name a folder: --uri mlruns"
             ) from error
         except refusal as error:
             said = " ".join(str(error).split())
             if uri.startswith(("sqlite", "postgresql", "mysql")) and "unsupported URI" in said:
-                said = "a database needs the whole of MLflow, and its small package is installed (pip install mlflow, or name a folder: --uri mlruns)"
+                said = "a database needs packages that are not installed; pip install sqlalchemy alembic, or name a folder: --uri mlruns"
             raise TrackerRefused(f"{run.path} is to be logged to MLflow at {uri}, and it said: {said[:400]}") from error
 
 
 def host_away(place: str) -> str:
     """The host that a store or a folder of artifacts is on; empty if it is this machine, or behind the server that was asked for."""
     parts = urlsplit(place)
-    if parts.scheme in HERE or (parts.scheme == THROUGH_SERVER and not parts.hostname):
+    if place == DATABRICKS:
+        return DATABRICKS
+    if parts.scheme in (*HERE, THROUGH_SERVER) and not parts.hostname:
         return ""
     host = host_of(place) or parts.scheme
     return "" if is_this_machine(host) else host
@@ -98,7 +102,7 @@ def _log(client: Any, experiment_id: str, one: WhatIsLogged, pictures: Sequence[
     for there in client.search_runs([experiment_id], f"tags.`clala.id` = '{one.id}'"):
         if there.info.status == "FINISHED":
             if one.texts and there.data.tags.get("clala.text") != "yes":
-                _add_texts(client, there.info.run_id, one)
+                _add_texts(client, there.info, one, run)
                 return LoggedRun(one.model, there.info.run_id, is_new=True)
             return LoggedRun(one.model, there.info.run_id, is_new=False)
         client.delete_run(there.info.run_id)  # half of a run that was killed
@@ -107,8 +111,6 @@ def _log(client: Any, experiment_id: str, one: WhatIsLogged, pictures: Sequence[
     tags = {**one.tags, **({"mlflow.note.content": one.note} if one.note else {})}
     made = client.create_run(experiment_id, start_time=start, tags=tags, run_name=f"{one.model} {run.path.resolve().name}")
     run_id = made.info.run_id
-    if one.texts:
-        check_text_may_go(run, host_away(made.info.artifact_uri), made.info.artifact_uri)
     client.log_batch(run_id, params=[Param(name, value) for name, value in one.parameters.items()])
     numbers = [Metric(name, value, end, 0) for name, value in one.numbers.items()]
     for place in range(0, len(numbers), 500):
@@ -118,12 +120,15 @@ def _log(client: Any, experiment_id: str, one: WhatIsLogged, pictures: Sequence[
     for file in pictures:
         client.log_artifact(run_id, str(file), "figures")
     if one.texts:
-        _add_texts(client, run_id, one)
+        _add_texts(client, made.info, one, run)
     client.set_terminated(run_id, "FINISHED", end)
     return LoggedRun(one.model, run_id, is_new=True)
 
 
-def _add_texts(client: Any, run_id: str, one: WhatIsLogged) -> None:
+def _add_texts(client: Any, about: Any, one: WhatIsLogged, run: LoadedRun) -> None:
+    check_text_may_go(run, host_away(about.artifact_uri), about.artifact_uri)
+    if urlsplit(about.artifact_uri).scheme in ("", "file"):
+        keep_from_commits(run, Path(unquote(urlsplit(about.artifact_uri).path), "texts"))
     for file in one.texts:
-        client.log_artifact(run_id, str(file), "texts")
-    client.set_tag(run_id, "clala.text", "yes")
+        client.log_artifact(about.run_id, str(file), "texts")
+    client.set_tag(about.run_id, "clala.text", "yes")

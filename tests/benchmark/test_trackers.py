@@ -190,7 +190,12 @@ def test_an_approved_host_may_have_the_texts(run: LoadedRun, stays: Path) -> Non
 def test_places_on_this_machine_are_told_from_hosts() -> None:
     for place in ("mlruns", "file:///data/mlruns", "sqlite:///mlflow.db", "http://127.0.0.1:5000", "http://localhost:5000", "mlflow-artifacts:/1"):
         assert to_mlflow.host_away(place) == "", place
-    for place, host in {"s3://bucket/runs": "bucket", "https://tracker.example.org/x": "tracker.example.org", "databricks": ""}.items():
+    for place, host in {
+        "s3://bucket/runs": "bucket",
+        "https://tracker.example.org/x": "tracker.example.org",
+        "file://filer/runs": "filer",
+        "databricks://team": "team",
+    }.items():
         assert to_mlflow.host_away(place) == host, place
 
 
