@@ -92,7 +92,12 @@ def case_numbers(label: str, metric: Metric, columns: int, wanted: Sequence[str]
 
 def per_case(metric: Metric, statistics: np.ndarray, name: str) -> np.ndarray:
     """(n,) the number of each report from (n, k) statistics; NaN where it was not scored, or has no value by itself."""
+    return several_per_case(metric, statistics, (name,))[name]
+
+
+def several_per_case(metric: Metric, statistics: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Name -> the same, of several numbers at once: a metric makes all of its numbers in any case."""
     is_scored = ~np.isnan(statistics).any(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):  # where there is nothing to count, which a corpus seldom has and a report often
-        values = np.asarray(metric.values(np.where(is_scored[:, None], statistics, 0.0))[name], dtype=np.float64)
-    return np.where(is_scored, values, math.nan)
+        found = metric.values(np.where(is_scored[:, None], statistics, 0.0))
+    return {name: np.where(is_scored, np.asarray(found[name], dtype=np.float64), math.nan) for name in names}

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.hookspecs import Metric
-from benchmark.per_case import case_numbers, per_case
+from benchmark.per_case import case_numbers, several_per_case
 from benchmark.records import UserError
 
 DISAGREEMENT = "disagreement"
@@ -59,14 +59,17 @@ def numbers_of(metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str
         if not of_models:
             continue
         with suppress(UserError):  # a metric whose numbers put reports in no order
-            for number in case_numbers(label, metric, next(iter(of_models.values())).shape[1]):
-                values = {model: per_case(metric, rows, number.name) for model, rows in of_models.items()}
+            chosen = case_numbers(label, metric, next(iter(of_models.values())).shape[1])
+            names = [number.name for number in chosen]
+            values = {model: several_per_case(metric, rows, names) for model, rows in of_models.items()}
+            for number in chosen:
                 least, most = getattr(metric, "ranges", {}).get(number.name, (None, None))
-                found.append(CaseNumbers(number.key, number.title, number.is_lower_better, values, least, most))
+                of_number = {model: found_of[number.name] for model, found_of in values.items()}
+                found.append(CaseNumbers(number.key, number.title, number.is_lower_better, of_number, least, most))
     disagreements = {model: disagreement(found, model, metrics) for model in models if any(model in number.values for number in found)}
     if any((~np.isnan(one.values)).any() for one in disagreements.values()):
-        values = {model: one.values for model, one in disagreements.items()}
-        found.append(CaseNumbers(DISAGREEMENT, "Disagreement between metrics", None, values, 0.0, 1.0))
+        widths = {model: one.values for model, one in disagreements.items()}
+        found.append(CaseNumbers(DISAGREEMENT, "Disagreement between metrics", None, widths, 0.0, 1.0))
     return found
 
 
