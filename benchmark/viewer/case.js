@@ -111,6 +111,7 @@ function drawHead() {
     el(
       "div",
       { class: "case-tools" },
+      el("button", { type: "button", id: "toggle-list", class: "quiet", title: "Hide or show the list of cases (l)", "aria-pressed": String(built.element.dataset.list === "away"), onclick: toggleList }, "Hide list"),
       step("previous-case", "‹ Previous", "Previous case (k)", -1),
       step("next-case", "Next ›", "Next case (j)", 1),
       el("button", { type: "button", id: "copy-link", title: "Copy a link to what is shown (c)", onclick: copyLink }, "Copy link"),
@@ -214,10 +215,10 @@ function buildChips(run, record, shown, focus) {
 function buildLegend(run) {
   if (!run.has_lesions) return null;
   const entries = [
-    ["hit", "said by both"],
-    ["missed", "in the reference alone"],
-    ["invented", "in the report alone"],
-    ["wrong side", "said by both, on different sides"],
+    ["hit", "in both"],
+    ["missed", "only in the reference"],
+    ["invented", "only in the report"],
+    ["wrong side", "in both, sides differ"],
   ];
   return el(
     "ul",

@@ -281,6 +281,7 @@ async function findAndShow() {
     await showCase(built, index);
   } else {
     bench.element.dataset.open = "";
+    bench.element.dataset.list = "";
     showActive();
     closeCase();
     showSummary();
@@ -299,7 +300,7 @@ function drawTally() {
     document.getElementById("filter-order").focus();
   };
   tally.replaceChildren(
-    el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`, run.has_lesions ? el("span", { title: "the counts in the list" }, `, counts of ${chosenModels(run, bench.data, state.model).length === 1 ? state.model || run.models[0].label : "all models"}`) : ""),
+    el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
     state.sort ? el("button", { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn }, isUp ? "lowest first ↑" : "highest first ↓") : "",
     isFiltered ? el("button", { type: "button", class: "plain", id: "reset", onclick: resetFilters }, "Reset") : "",
   );
@@ -358,7 +359,7 @@ function drawRow(index, models, wanted) {
     el(
       "span",
       { class: "row-counts" },
-      kinds.map((kind) => el("span", { class: `count-${kind.replace(" ", "-")}`, "data-none": counts[kind] ? null : "yes", title: `${counts[kind]} ${KINDS[kind].words}` }, `${KINDS[kind].sign}${counts[kind]}`)),
+      kinds.map((kind) => el("span", { class: `count-${kind.replace(" ", "-")}`, "data-none": counts[kind] ? null : "yes", title: `${counts[kind]} ${KINDS[kind].words}, ${state.model || "all models together"}` }, `${KINDS[kind].sign}${counts[kind]}`)),
       counts.failed ? el("span", { class: "count-failed" }, `${counts.failed} failed`) : null,
       counts.empty ? el("span", { class: "count-failed" }, `${counts.empty} empty`) : null,
     ),
@@ -407,7 +408,17 @@ function stepCase(by) {
   go({ case: bench.data.ids[order[index]] }, { replace: true });
 }
 
+/** Gives the room of the list to the reports, and takes it back. */
+function toggleList() {
+  if (!bench || state.view !== "case") return;
+  const isAway = bench.element.dataset.list !== "away";
+  bench.element.dataset.list = isAway ? "away" : "";
+  drawHead();
+  announce(isAway ? "List hidden" : "List shown");
+}
+
 function backToList() {
+  if (bench) bench.element.dataset.list = "";
   go({ view: "cases", case: "" });
   document.getElementById("list")?.focus();
 }

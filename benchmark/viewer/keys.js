@@ -8,6 +8,7 @@ const KEYS = [
   { keys: ["Enter"], shown: ["Enter"], words: "Open the case marked in the list", act: openMarked },
   { keys: ["/"], shown: ["/"], words: "Search", act: () => focusSearch() },
   { keys: [..."123456789"], shown: ["1", "…", "9"], words: "Put a model in focus: the reference shows what it missed", act: (key) => state.view === "case" && focusModel(Number(key) - 1) },
+  { keys: ["l"], shown: ["l"], words: "Hide or show the list beside a case", act: () => toggleList() },
   { keys: ["b"], shown: ["b"], words: "Region boxes on or off", act: onCase(toggleBoxes) },
   { keys: ["i"], shown: ["i"], words: "Invert the radiograph", act: onCase(toggleInvert) },
   { keys: ["+", "="], shown: ["+"], words: "Zoom in", act: onCase((made) => zoomStage(made, ZOOM_STEP)) },
@@ -47,6 +48,7 @@ function openMarked() {
 
 function focusSearch(tries = 40) {
   if (state.view === "overview") go({ view: "cases" }, { fresh: true });
+  if (bench?.element.dataset.list === "away") toggleList();
   const search = document.getElementById("filter-q");
   if (!search) return void (tries && setTimeout(focusSearch, 50, tries - 1)); // the cases are being read
   if (search.offsetParent === null) backToList(); // a small window shows the case alone

@@ -196,6 +196,9 @@ def test_the_keyboard_is_enough(opened: Callable[..., Opened], sample: Path) -> 
     assert page.tab.locator(".boxes rect").count() == 0
     keyboard.press("ArrowRight")
     page.title("Case 2 of 120")
+    keyboard.press("l")
+    sync_api.expect(page.tab.locator("#list")).to_be_hidden()
+    keyboard.press("l")
     page.tab.locator("#list").focus()
     keyboard.press("End")
     keyboard.press("Enter")
