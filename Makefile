@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another one: make setup PYTHON=python3.12")'
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[models,detector,llm,onnx,viewer,dev]'
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[models,detector,llm,onnx,ray,trackers,viewer,dev]'
 	@touch $(STAMP)
 
 demo: setup
