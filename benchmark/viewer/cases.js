@@ -46,18 +46,16 @@ async function readCases(run) {
     searched: cases.ids.map((id, place) => `${id}\n${cases.patients[place]}`.toLowerCase()),
     views: { words: cases.views.words, codes: column(cases.views.codes) },
     reference: column(cases.reference_lesions),
-    models: models.map(
-      (model) =>
-        model && {
-          state: column(model.state),
-          hit: column(model.hit),
-          missed: column(model.missed),
-          invented: column(model.invented),
-          wrongSide: column(model.wrong_side),
-        },
-    ),
+    models: models.map((model) => model && readMasks(model)),
     numbers: new Map(), // place of a number -> its columns, once they were asked for
   };
+}
+
+/** In the file a lesion on the wrong side is a hit as well, as the metric has it; here each lesion is one thing, as under a report. */
+function readMasks(model) {
+  const [hit, wrongSide] = [column(model.hit), column(model.wrong_side)];
+  if (hit) for (let at = 0; at < hit.length; at += 1) hit[at] &= ~wrongSide[at];
+  return { state: column(model.state), hit, wrongSide, missed: column(model.missed), invented: column(model.invented) };
 }
 
 async function readNumber(run, data, key) {
@@ -69,13 +67,13 @@ async function readNumber(run, data, key) {
 
 // ---- finding
 
-/** How many bits are set, for each of 65,536 masks: counting lesions becomes one look. */
-function bitCount(mask) {
+/** How many bits are set in each of 65,536 masks: counting lesions becomes one look. */
+function bitTable() {
   if (!bitCounts) {
     bitCounts = new Uint8Array(65536);
     for (let value = 1; value < 65536; value += 1) bitCounts[value] = bitCounts[value >> 1] + (value & 1);
   }
-  return bitCounts[mask];
+  return bitCounts;
 }
 
 /** The models that a filter is about: the chosen one, or all that wrote reports. */
@@ -97,8 +95,7 @@ function findCases(run, data, filter, sorted, ranged) {
   const key = sorted ? meanOver(run.cases, models, sorted) : filter.sort === "errors" ? errorCounts(run.cases, data, models, wanted) : null;
   const order = [];
   for (let place = 0; place < run.cases; place += 1) if (keeps[place]) order.push(place);
-  if (key) sortBy(order, key, filter.order === "up" ? 1 : -1);
-  return { order, key };
+  return { order: key ? sortBy(order, key, filter.order === "up" ? 1 : -1) : order, key };
 }
 
 function whichCases(run, data, models, error, wanted, isOneLesion) {
@@ -111,7 +108,7 @@ function whichCases(run, data, models, error, wanted, isOneLesion) {
     for (const place of models) data.models[place].state.forEach((found, at) => found === looked && (keeps[at] = 1));
   } else if (ERROR_MASKS[error] || isOneLesion) {
     // a lesion without an error kind: the cases in which the reference or a chosen model affirms it
-    for (const place of models) keepWith(keeps, data.models[place], ERROR_MASKS[error] ?? ["hit", "missed", "invented"], wanted);
+    for (const place of models) keepWith(keeps, data.models[place], ERROR_MASKS[error] ?? ["hit", "missed", "invented", "wrongSide"], wanted);
     if (!ERROR_MASKS[error] && data.reference) data.reference.forEach((mask, at) => mask & wanted && (keeps[at] = 1));
   } else {
     keeps.fill(1);
@@ -160,21 +157,30 @@ function meanOver(count, models, values) {
 
 function errorCounts(count, data, models, wanted) {
   const key = new Float64Array(count);
+  const bits = bitTable();
   for (const place of models) {
     const { missed, invented, wrongSide } = data.models[place];
     if (!missed) continue;
-    for (let at = 0; at < count; at += 1) key[at] += bitCount(missed[at] & wanted) + bitCount(invented[at] & wanted) + bitCount(wrongSide[at] & wanted);
+    for (let at = 0; at < count; at += 1) key[at] += bits[missed[at] & wanted] + bits[invented[at] & wanted] + bits[wrongSide[at] & wanted];
   }
   return key;
 }
 
-/** Cases without the number come last in either direction; equals keep the run's order. */
+const PLACES = 2 ** 21; // 32 bits of a number and 21 of a place are the 53 that a double holds
+
+/**
+ * Cases without the number come last in either direction; equals keep the run's order.
+ * Number and place are packed into one double each, because doubles are sorted without a call per comparison: 31,255 cases in a few ms.
+ */
 function sortBy(order, key, direction) {
-  order.sort((one, other) => {
-    const [first, second] = [key[one], key[other]];
-    if (Number.isNaN(first) || Number.isNaN(second)) return Number.isNaN(first) - Number.isNaN(second) || one - other;
-    return (first - second) * direction || one - other;
+  const known = order.filter((at) => !Number.isNaN(key[at]));
+  const bits = new Uint32Array(Float32Array.from(known, (at) => key[at]).buffer);
+  const packed = Float64Array.from(known, (at, rank) => {
+    const rising = bits[rank] & 0x80000000 ? ~bits[rank] >>> 0 : bits[rank] + 0x80000000; // the bits of a float, in the order of the floats
+    return (direction > 0 ? rising : 0xffffffff - rising) * PLACES + at;
   });
+  packed.sort();
+  return [...Array.from(packed, (one) => one % PLACES), ...order.filter((at) => Number.isNaN(key[at]))];
 }
 
 /** How many lesions of each kind the chosen models have in a case, and how many of the models failed or wrote nothing. */
@@ -184,7 +190,7 @@ function countsOf(data, models, place, wanted) {
     const columns = data.models[model];
     counts.failed += columns.state[place] === FAILED;
     counts.empty += columns.state[place] === EMPTY;
-    for (const [kind, { of }] of Object.entries(KINDS)) if (columns[of]) counts[kind] += bitCount(columns[of][place] & wanted);
+    for (const [kind, { of }] of Object.entries(KINDS)) if (columns[of]) counts[kind] += bitTable()[columns[of][place] & wanted];
   }
   return counts;
 }

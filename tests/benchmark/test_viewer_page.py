@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from benchmark import evaluator
+from benchmark.records import RunConfig
 from tests.benchmark.viewer_sample import SCRIPT, write_sample
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install clala-benchmark[test]")
@@ -467,6 +469,28 @@ def test_who_hears_the_page_gets_names_places_and_counts(opened: Callable[..., O
     unnamed = "all => all.filter(one => !(one.labels?.length || one.getAttribute('aria-label') || one.textContent.trim())).map(one => one.outerHTML)"
     assert tab.locator("button, select, input, a").evaluate_all(unnamed) == []
     assert tab.locator("img:not([alt])").count() == 0
+
+
+def test_the_page_of_a_run_shows_what_its_reports_say(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    """Written by the program itself: a side that is wrong, a lesion that is invented, a report that failed, and no image at all."""
+    references = {
+        "c1": "There is cardiomegaly. No pleural effusion.",
+        "c2": "Small left pleural effusion. No pneumothorax.",
+        "c3": f"{SCRIPT} Clear lungs.",
+        "c4": "Moderate right pneumothorax.",
+    }
+    ours = {"c1": references["c1"], "c2": "Small right pleural effusion.", "c3": "There is a left pneumothorax."}
+    config = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=20)
+    evaluator.score_reports(references, {"ours": ours}, config, tmp_path / "run", failures={"ours": {"c4": "out of memory"}}, page="auto")
+    page = opened(tmp_path / "run" / "index.html", "#cases")
+    for error, left in (("right", [0]), ("wrong-side", [1]), ("hit", [0]), ("invented", [2]), ("failed", [3])):
+        page.tab.goto((tmp_path / "run" / "index.html").as_uri() + _place(error=error))
+        assert page.rows(left) == left, error
+    for case, words in (("c1", "1 hit"), ("c2", "1 wrong side"), ("c3", "1 invented"), ("c4", "no report")):
+        page.tab.goto((tmp_path / "run" / "index.html").as_uri() + f"#case={case}")
+        page.says(f"Case {case[1]} of 4: {words} by ours")
+    assert "out of memory" in page.tab.locator("#card-0 .failure").inner_text()
+    assert page.tab.locator(".stage.absent").count() == 1
 
 
 def test_models_can_be_put_away_and_the_link_says_so(opened: Callable[..., Opened], sample: Path) -> None:
