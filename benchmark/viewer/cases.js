@@ -1,30 +1,19 @@
-// The cases of a run: filters, the list that they leave, and what is shown beside it.
+// The cases of a run: the controls of the filters, the list that they leave, and what is shown beside it.
 
 const ROW_PX = 54; // of style.css, .row
 const OVERSCAN = 8; // rows drawn beyond the window, so that a quick scroll shows no gap
-const KINDS = {
-  hit: { sign: "✓", words: "hit", of: "hit" },
-  missed: { sign: "−", words: "missed", of: "missed" },
-  invented: { sign: "+", words: "invented", of: "invented" },
-  "wrong side": { sign: "⇄", words: "wrong side", of: "wrongSide" },
-};
 const ERRORS = [
-  ["any", "Any error", "with an error: missed, invented or on the wrong side"],
-  ["hit", "✓ Hit", "with a hit"],
-  ["missed", "− Missed", "with something missed"],
-  ["invented", "+ Invented", "with something invented"],
-  ["wrong-side", "⇄ Wrong side", "with something on the wrong side"],
-  ["failed", "Failed", "without a report, because the model failed"],
-  ["empty", "Empty report", "with an empty report"],
-  ["right", "All right", "without any error"],
+  ["any", "Any error"],
+  ["hit", "✓ Hit"],
+  ["missed", "− Missed"],
+  ["invented", "+ Invented"],
+  ["wrong-side", "⇄ Wrong side"],
+  ["failed", "Failed"],
+  ["empty", "Empty report"],
+  ["right", "All right"],
 ];
-const ALL_LESIONS = 0xffff;
-const ERROR_MASKS = { hit: ["hit"], missed: ["missed"], invented: ["invented"], "wrong-side": ["wrongSide"], any: ["missed", "invented", "wrongSide"] };
-const FAILED = 1;
-const EMPTY = 2;
 
 let bench = null; // the view while it stands: its elements, the data, and which cases the filters leave
-let bitCounts = null;
 
 /** Builds the view once and then follows the reader's place: filters, list, and the case that is open. */
 async function casesView(root, run) {
@@ -38,7 +27,10 @@ async function casesView(root, run) {
 }
 
 async function readCases(run) {
-  const [cases, ...models] = await Promise.all([loadPart("cases"), ...run.models.map((model, place) => (model.failed ? null : loadPart(`model-${place}`)))]);
+  const [cases, ...models] = await Promise.all([
+    loadPart("cases"),
+    ...run.models.map((model, place) => (model.failed ? null : loadPart(`model-${place}`))),
+  ]);
   return {
     ids: cases.ids,
     patients: cases.patients,
@@ -65,136 +57,6 @@ async function readNumber(run, data, key) {
   return data.numbers.get(place);
 }
 
-// ---- finding
-
-/** How many bits are set in each of 65,536 masks: counting lesions becomes one look. */
-function bitTable() {
-  if (!bitCounts) {
-    bitCounts = new Uint8Array(65536);
-    for (let value = 1; value < 65536; value += 1) bitCounts[value] = bitCounts[value >> 1] + (value & 1);
-  }
-  return bitCounts;
-}
-
-/** The models that a filter is about: the chosen one, or all that wrote reports. */
-function chosenModels(run, data, label) {
-  const all = run.models.map((_, place) => place).filter((place) => data.models[place]);
-  const one = run.models.findIndex((model) => model.label === label);
-  return one < 0 ? all : all.filter((place) => place === one);
-}
-
-/** The places of the cases that the filters leave, in the order asked for, and the number that each is sorted by. */
-function findCases(run, data, filter, sorted, ranged) {
-  const models = chosenModels(run, data, filter.model);
-  const lesion = run.lesions.indexOf(filter.lesion);
-  const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
-  const keeps = whichCases(run, data, models, filter.error, wanted, lesion >= 0);
-  const query = filter.q.trim().toLowerCase();
-  if (query) for (let place = 0; place < run.cases; place += 1) if (keeps[place] && !data.searched[place].includes(query)) keeps[place] = 0;
-  if (ranged) keepInRange(keeps, models, ranged, filter);
-  const key = sorted ? meanOver(run.cases, models, sorted) : filter.sort === "errors" ? errorCounts(run.cases, data, models, wanted) : null;
-  const order = [];
-  for (let place = 0; place < run.cases; place += 1) if (keeps[place]) order.push(place);
-  return { order: key ? sortBy(order, key, filter.order === "up" ? 1 : -1) : order, key };
-}
-
-function whichCases(run, data, models, error, wanted, isOneLesion) {
-  const keeps = new Uint8Array(run.cases);
-  if (error === "right") {
-    keeps.fill(models.length ? 1 : 0);
-    for (const place of models) keepWithout(keeps, data.models[place], wanted);
-  } else if (error === "failed" || error === "empty") {
-    const looked = error === "failed" ? FAILED : EMPTY;
-    for (const place of models) data.models[place].state.forEach((found, at) => found === looked && (keeps[at] = 1));
-  } else if (ERROR_MASKS[error] || isOneLesion) {
-    // a lesion without an error kind: the cases in which the reference or a chosen model affirms it
-    for (const place of models) keepWith(keeps, data.models[place], ERROR_MASKS[error] ?? ["hit", "missed", "invented", "wrongSide"], wanted);
-    if (!ERROR_MASKS[error] && data.reference) data.reference.forEach((mask, at) => mask & wanted && (keeps[at] = 1));
-  } else {
-    keeps.fill(1);
-  }
-  return keeps;
-}
-
-function keepWith(keeps, model, kinds, wanted) {
-  for (const kind of kinds) {
-    const masks = model[kind];
-    if (masks) for (let at = 0; at < keeps.length; at += 1) if (masks[at] & wanted) keeps[at] = 1;
-  }
-}
-
-/** "All right" is said of reports that were scored; with several models, of all of them. */
-function keepWithout(keeps, model, wanted) {
-  for (let at = 0; at < keeps.length; at += 1) {
-    const isScored = model.missed !== null && model.state[at] !== FAILED && model.state[at] !== 3;
-    if (!isScored || (model.missed[at] | model.invented[at] | model.wrongSide[at]) & wanted) keeps[at] = 0;
-  }
-}
-
-function keepInRange(keeps, models, values, filter) {
-  const from = filter.from === "" ? -Infinity : Number(filter.from);
-  const to = filter.to === "" ? Infinity : Number(filter.to);
-  for (let at = 0; at < keeps.length; at += 1) {
-    if (keeps[at] && !models.some((model) => values[model] && values[model][at] >= from && values[model][at] <= to)) keeps[at] = 0;
-  }
-}
-
-/** A case's number: of the chosen model, or the mean of the models that have one. */
-function meanOver(count, models, values) {
-  const sums = new Float64Array(count);
-  const found = new Uint8Array(count);
-  for (const model of models) {
-    const column = values[model];
-    if (!column) continue;
-    for (let at = 0; at < count; at += 1) {
-      if (Number.isNaN(column[at])) continue;
-      sums[at] += column[at];
-      found[at] += 1;
-    }
-  }
-  return sums.map((sum, at) => (found[at] ? sum / found[at] : NaN));
-}
-
-function errorCounts(count, data, models, wanted) {
-  const key = new Float64Array(count);
-  const bits = bitTable();
-  for (const place of models) {
-    const { missed, invented, wrongSide } = data.models[place];
-    if (!missed) continue;
-    for (let at = 0; at < count; at += 1) key[at] += bits[missed[at] & wanted] + bits[invented[at] & wanted] + bits[wrongSide[at] & wanted];
-  }
-  return key;
-}
-
-const PLACES = 2 ** 21; // 32 bits of a number and 21 of a place are the 53 that a double holds
-
-/**
- * Cases without the number come last in either direction; equals keep the run's order.
- * Number and place are packed into one double each, because doubles are sorted without a call per comparison: 31,255 cases in a few ms.
- */
-function sortBy(order, key, direction) {
-  const known = order.filter((at) => !Number.isNaN(key[at]));
-  const bits = new Uint32Array(Float32Array.from(known, (at) => key[at]).buffer);
-  const packed = Float64Array.from(known, (at, rank) => {
-    const rising = bits[rank] & 0x80000000 ? ~bits[rank] >>> 0 : bits[rank] + 0x80000000; // the bits of a float, in the order of the floats
-    return (direction > 0 ? rising : 0xffffffff - rising) * PLACES + at;
-  });
-  packed.sort();
-  return [...Array.from(packed, (one) => one % PLACES), ...order.filter((at) => Number.isNaN(key[at]))];
-}
-
-/** How many lesions of each kind the chosen models have in a case, and how many of the models failed or wrote nothing. */
-function countsOf(data, models, place, wanted) {
-  const counts = { hit: 0, missed: 0, invented: 0, "wrong side": 0, failed: 0, empty: 0 };
-  for (const model of models) {
-    const columns = data.models[model];
-    counts.failed += columns.state[place] === FAILED;
-    counts.empty += columns.state[place] === EMPTY;
-    for (const [kind, { of }] of Object.entries(KINDS)) if (columns[of]) counts[kind] += bitTable()[columns[of][place] & wanted];
-  }
-  return counts;
-}
-
 // ---- the view
 
 function buildBench(root, run, data) {
@@ -205,7 +67,23 @@ function buildBench(root, run, data) {
   const finder = el("section", { class: "finder", "aria-label": "Find cases" }, filters.element, tally, list);
   const desk = el("section", { class: "desk", id: "desk", "aria-label": "Case" });
   const element = el("div", { class: "bench" }, finder, desk);
-  const built = { root, run, data, element, finder, filters, tally, runway, list, desk, found: { order: [], key: null }, active: 0, opened: -1, asked: "", ticket: 0 };
+  const built = {
+    root,
+    run,
+    data,
+    element,
+    finder,
+    filters,
+    tally,
+    runway,
+    list,
+    desk,
+    found: { order: [], key: null },
+    active: 0,
+    opened: -1,
+    asked: "",
+    ticket: 0,
+  };
   list.addEventListener("scroll", () => requestAnimationFrame(() => bench === built && drawRows()));
   list.addEventListener("click", (event) => {
     const row = event.target.closest(".row");
@@ -224,7 +102,12 @@ function buildFilters(run) {
   };
   const option = (value, words) => el("option", { value }, words);
   const type = (name, label, attributes) => {
-    const input = el("input", { id: `filter-${name}`, autocomplete: "off", oninput: () => go({ [name]: input.value }, { replace: true }), ...attributes });
+    const input = el("input", {
+      id: `filter-${name}`,
+      autocomplete: "off",
+      oninput: () => go({ [name]: input.value }, { replace: true }),
+      ...attributes,
+    });
     return el("div", { class: "field" }, el("label", { for: input.id, class: attributes.type === "search" ? "unseen" : null }, label), input);
   };
   const numbers = () => run.numbers.map((number) => option(number.key, number.title));
@@ -232,16 +115,30 @@ function buildFilters(run) {
     "details",
     { class: "range" },
     el("summary", {}, "A number in a range"),
-    el("div", { class: "fields" }, choose("number", "Number", [option("", "None"), numbers()]), type("from", "From", { type: "number", step: "any" }), type("to", "To", { type: "number", step: "any" })),
+    el(
+      "div",
+      { class: "fields" },
+      choose("number", "Number", [option("", "None"), numbers()]),
+      type("from", "From", { type: "number", step: "any" }),
+      type("to", "To", { type: "number", step: "any" }),
+    ),
   );
   const element = el(
     "form",
-    { class: "filters", role: "search", "aria-label": "Filters", onsubmit: (event) => (event.preventDefault(), document.getElementById("list").focus()) },
+    {
+      class: "filters",
+      role: "search",
+      "aria-label": "Filters",
+      onsubmit: (event) => (event.preventDefault(), document.getElementById("list").focus()),
+    },
     type("q", "Search by case or patient", { type: "search", placeholder: "Search case or patient", "aria-keyshortcuts": "/" }),
     el(
       "div",
       { class: "fields" },
-      choose("model", "Model", [option("", "Any model"), run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label))]),
+      choose("model", "Model", [
+        option("", "Any model"),
+        run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label)),
+      ]),
       choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]),
       choose("error", "Outcome", [option("", "Any outcome"), ERRORS.map(([value, words]) => option(value, words))]),
       choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers()]),
@@ -307,7 +204,13 @@ function drawTally() {
   };
   tally.replaceChildren(
     el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
-    state.sort ? el("button", { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn }, isUp ? "lowest first ↑" : "highest first ↓") : "",
+    state.sort
+      ? el(
+          "button",
+          { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn },
+          isUp ? "lowest first ↑" : "highest first ↓",
+        )
+      : "",
     isFiltered ? el("button", { type: "button", class: "plain", id: "reset", onclick: resetFilters }, "Reset") : "",
   );
   bench.runway.style.setProperty("height", `${found.order.length * ROW_PX}px`);
@@ -343,8 +246,18 @@ function drawRow(index, models, wanted) {
   const view = data.views.words[data.views.codes[place]] ?? "";
   const counts = countsOf(data, models, place, wanted);
   const kinds = run.has_lesions ? Object.keys(KINDS) : [];
-  const words = [...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`), ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`)];
-  const key = found.key ? (state.sort === "errors" ? counted(found.key[place], "error") : numberWords(run.numbers.find((number) => number.key === state.sort), found.key[place])) : "";
+  const words = [
+    ...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`),
+    ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`),
+  ];
+  const key = found.key
+    ? state.sort === "errors"
+      ? counted(found.key[place], "error")
+      : numberWords(
+          run.numbers.find((number) => number.key === state.sort),
+          found.key[place],
+        )
+    : "";
   return el(
     "div",
     {
@@ -365,7 +278,17 @@ function drawRow(index, models, wanted) {
     el(
       "span",
       { class: "row-counts" },
-      kinds.map((kind) => el("span", { class: `count-${kind.replace(" ", "-")}`, "data-none": counts[kind] ? null : "yes", title: `${counts[kind]} ${KINDS[kind].words}, ${state.model || "all models together"}` }, `${KINDS[kind].sign}${counts[kind]}`)),
+      kinds.map((kind) =>
+        el(
+          "span",
+          {
+            class: `count-${kind.replace(" ", "-")}`,
+            "data-none": counts[kind] ? null : "yes",
+            title: `${counts[kind]} ${KINDS[kind].words}, ${state.model || "all models together"}`,
+          },
+          `${KINDS[kind].sign}${counts[kind]}`,
+        ),
+      ),
       counts.failed ? el("span", { class: "count-failed" }, `${counts.failed} failed`) : null,
       counts.empty ? el("span", { class: "count-failed" }, `${counts.empty} empty`) : null,
     ),
@@ -437,10 +360,22 @@ function showSummary() {
   const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
   const kinds = ERRORS.filter(([value]) => value !== "any" && (run.has_lesions || value === "failed" || value === "empty"));
   const rows = run.models.map((model, place) => {
-    if (!data.models[place]) return el("tr", {}, el("th", { scope: "row" }, model.label), el("td", { class: "reason", colspan: kinds.length }, `no reports: ${model.failed}`));
+    if (!data.models[place])
+      return el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, model.label),
+        el("td", { class: "reason", colspan: kinds.length }, `no reports: ${model.failed}`),
+      );
     const counts = countCases(run, data, place, found.order, wanted);
     const cells = kinds.map(([kind]) =>
-      el("td", {}, counts[kind] ? el("a", { href: hashOf({ view: "cases", model: model.label, error: kind }) }, grouped(counts[kind])) : el("span", { class: "soft" }, "0")),
+      el(
+        "td",
+        {},
+        counts[kind]
+          ? el("a", { href: hashOf({ view: "cases", model: model.label, error: kind }) }, grouped(counts[kind]))
+          : el("span", { class: "soft" }, "0"),
+      ),
     );
     return el("tr", {}, el("th", { scope: "row" }, model.label), cells);
   });
@@ -449,14 +384,42 @@ function showSummary() {
     el(
       "div",
       { class: "summary" },
-      el("h1", {}, found.order.length === run.cases ? `All ${counted(run.cases, "case")}` : `${grouped(found.order.length)} of ${counted(run.cases, "case")}`),
+      el(
+        "h1",
+        {},
+        found.order.length === run.cases ? `All ${counted(run.cases, "case")}` : `${grouped(found.order.length)} of ${counted(run.cases, "case")}`,
+      ),
       el("p", { class: "soft" }, `How many of these cases have one or more of each${about}, by model. A number leads to its cases.`),
       el(
         "div",
         { class: "sheet scrolls", tabindex: "0", role: "region", "aria-label": "Cases by model and outcome" },
-        el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Model"), kinds.map(([, words]) => el("th", { scope: "col" }, words)))), el("tbody", {}, rows)),
+        el(
+          "table",
+          {},
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              el("th", { scope: "col" }, "Model"),
+              kinds.map(([, words]) => el("th", { scope: "col" }, words)),
+            ),
+          ),
+          el("tbody", {}, rows),
+        ),
       ),
-      el("p", { class: "soft small" }, "Open a case from the list: click it, or walk with ", el("kbd", {}, "j"), " and ", el("kbd", {}, "k"), " and press ", el("kbd", {}, "Enter"), "."),
+      el(
+        "p",
+        { class: "soft small" },
+        "Open a case from the list: click it, or walk with ",
+        el("kbd", {}, "j"),
+        " and ",
+        el("kbd", {}, "k"),
+        " and press ",
+        el("kbd", {}, "Enter"),
+        ".",
+      ),
     ),
   );
 }
@@ -468,7 +431,7 @@ function countCases(run, data, model, order, wanted) {
     const found = columns.state[at];
     counts.failed += found === FAILED;
     counts.empty += found === EMPTY;
-    if (!columns.missed || found === FAILED || found === 3) continue;
+    if (!columns.missed || found === FAILED || found === UNLABELLED) continue;
     for (const kind of ["hit", "missed", "invented", "wrong-side"]) counts[kind] += (columns[ERROR_MASKS[kind][0]][at] & wanted) > 0;
     counts.right += !((columns.missed[at] | columns.invented[at] | columns.wrongSide[at]) & wanted);
   }

@@ -7,7 +7,12 @@ const KEYS = [
   { keys: [], shown: ["↑", "↓"], words: "Walk in the list of cases, when it has the focus" },
   { keys: ["Enter"], shown: ["Enter"], words: "Open the case marked in the list", act: openMarked },
   { keys: ["/"], shown: ["/"], words: "Search", act: () => focusSearch() },
-  { keys: [..."123456789"], shown: ["1", "…", "9"], words: "Put a model in focus: the reference shows what it missed", act: (key) => state.view === "case" && focusModel(Number(key) - 1) },
+  {
+    keys: [..."123456789"],
+    shown: ["1", "…", "9"],
+    words: "Put a model in focus: the reference shows what it missed",
+    act: (key) => state.view === "case" && focusModel(Number(key) - 1),
+  },
   { keys: ["l"], shown: ["l"], words: "Hide or show the list beside a case", act: () => toggleList() },
   { keys: ["b"], shown: ["b"], words: "Region boxes on or off", act: onCase(toggleBoxes) },
   { keys: ["i"], shown: ["i"], words: "Invert the radiograph", act: onCase(toggleInvert) },
@@ -64,13 +69,28 @@ function stepBack() {
 /** The dialog gives the focus back by itself when it closes. */
 function openHelp() {
   if (!helpDialog) {
-    const rows = KEYS.map(({ shown, words }) => el("tr", {}, el("td", {}, shown.map((key) => (key === "…" ? " … " : [el("kbd", {}, key), " "]))), el("td", {}, words)));
+    const rows = KEYS.map(({ shown, words }) =>
+      el(
+        "tr",
+        {},
+        el(
+          "td",
+          {},
+          shown.map((key) => (key === "…" ? " … " : [el("kbd", {}, key), " "])),
+        ),
+        el("td", {}, words),
+      ),
+    );
     helpDialog = el(
       "dialog",
       { class: "help", "aria-labelledby": "help-title" },
       el("h2", { id: "help-title" }, "Keys"),
       el("table", {}, el("tbody", {}, rows)),
-      el("p", { class: "soft small" }, "On the radiograph: the wheel zooms, a drag moves, a drag with the right button or with Shift sets window (across) and level (along), a double click fits."),
+      el(
+        "p",
+        { class: "soft small" },
+        "On the radiograph: the wheel zooms, a drag moves, a drag with the right button or Shift sets window (across) and level (along), a double click fits.",
+      ),
       el("form", { method: "dialog" }, el("button", { autofocus: true }, "Close")),
     );
     document.body.append(helpDialog);
@@ -85,7 +105,13 @@ async function copyLink() {
     flashCopied("Copied");
   } catch {
     const field = el("input", { type: "text", readonly: true, value: location.href, "aria-label": "Link" });
-    const dialog = el("dialog", { class: "help", "aria-label": "Link to what is shown", onclose: () => dialog.remove() }, el("p", {}, "The browser does not let this page write to the clipboard. The link:"), field, el("form", { method: "dialog" }, el("button", {}, "Close")));
+    const dialog = el(
+      "dialog",
+      { class: "help", "aria-label": "Link to what is shown", onclose: () => dialog.remove() },
+      el("p", {}, "The browser does not let this page write to the clipboard. The link:"),
+      field,
+      el("form", { method: "dialog" }, el("button", {}, "Close")),
+    );
     document.body.append(dialog);
     dialog.showModal();
     field.select();

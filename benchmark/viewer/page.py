@@ -19,7 +19,10 @@ STYLES = ("style.css", "overview.css")
 SCRIPTS = (
     "store.js",
     "radiograph.js",
+    "reports.js",
+    "case_tables.js",
     "case.js",
+    "find_cases.js",
     "cases.js",
     "plots.js",
     "forest.js",

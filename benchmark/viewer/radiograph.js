@@ -8,13 +8,20 @@ const PAN_STEP_PX = 40;
 const viewing = { width: GREYS, centre: GREYS / 2, isInverted: false, hasBoxes: false, source: "", off: new Set() }; // kept from case to case
 let viewer = null; // the radiograph on the page, for the keys
 
-/** The radiograph of a case with its tools. `sources` are the sets of boxes: [{name, title, boxes}]; `lightRegion(name)` is told what the pointer is on. */
+/** The radiograph of a case with its tools. `sources` are sets of boxes: [{name, title, boxes}]; `lightRegion(name)` hears what is pointed at. */
 function buildRadiograph(record, images, sources, lightRegion) {
   const picture = el("div", { class: "picture" });
   const said = el("p", { class: "box-name", "aria-hidden": "true" });
   const stage = el(
     "div",
-    { class: "stage", id: "stage", tabindex: "0", role: "group", "aria-roledescription": "radiograph", "aria-label": "Radiograph. Arrow keys move it, plus and minus zoom, w resets grey values, i inverts, b shows boxes." },
+    {
+      class: "stage",
+      id: "stage",
+      tabindex: "0",
+      role: "group",
+      "aria-roledescription": "radiograph",
+      "aria-label": "Radiograph. Arrow keys move it, plus and minus zoom, w resets grey values, i inverts, b shows boxes.",
+    },
     picture,
     said,
   );
@@ -58,13 +65,24 @@ function drawPicture(made) {
     return;
   }
   const view = image.view ? `${image.view} view` : "view not known";
-  const photo = el("img", { src: imageAddress(record, place), alt: `Radiograph, ${view}, of case ${record.id}`, draggable: "false", decoding: "async" });
+  const photo = el("img", {
+    src: imageAddress(record, place),
+    alt: `Radiograph, ${view}, of case ${record.id}`,
+    draggable: "false",
+    decoding: "async",
+  });
   photo.addEventListener("load", () => {
     if (!image.width || !image.height) sizeOverlay(made, photo.naturalWidth, photo.naturalHeight);
   });
   photo.addEventListener("error", () => {
     stage.classList.add("absent");
-    picture.replaceChildren(el("p", { class: "no-image" }, `${imageAddress(record, place)} could not be read. Write the page again with its images: python -m benchmark view RUN --again --images embed`));
+    picture.replaceChildren(
+      el(
+        "p",
+        { class: "no-image" },
+        `${imageAddress(record, place)} could not be read. Write the page again with its images: python -m benchmark view RUN --again --images embed`,
+      ),
+    );
   });
   if (image.width && image.height) sizeOverlay(made, image.width, image.height);
   picture.replaceChildren(photo, made.overlay);
@@ -162,7 +180,13 @@ function drawRegions(made) {
       "details",
       { class: "drawer", open: isOpen },
       el("summary", {}, `Region boxes `, el("span", { class: "soft" }, names.length)),
-      el("div", { class: "region-head" }, el("div", { class: "field" }, el("label", { for: "box-source" }, "Boxes of"), chosen), el("button", { type: "button", onclick: all(true) }, "All"), el("button", { type: "button", onclick: all(false) }, "None")),
+      el(
+        "div",
+        { class: "region-head" },
+        el("div", { class: "field" }, el("label", { for: "box-source" }, "Boxes of"), chosen),
+        el("button", { type: "button", onclick: all(true) }, "All"),
+        el("button", { type: "button", onclick: all(false) }, "None"),
+      ),
       el("div", { class: "region-list" }, boxes),
     ),
   );
@@ -181,13 +205,20 @@ function buildThumbnails(made) {
   const { record, images } = made;
   if (record.images.length < 2) return null;
   const buttons = record.images.map((image, place) => {
-    const inside = whyAbsent(record, images, place) ? el("span", { class: "no-image" }, "–") : el("img", { src: imageAddress(record, place), alt: "", loading: "lazy", draggable: "false" });
+    const inside = whyAbsent(record, images, place)
+      ? el("span", { class: "no-image" }, "–")
+      : el("img", { src: imageAddress(record, place), alt: "", loading: "lazy", draggable: "false" });
     const show = () => {
       made.shown = place;
       buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(at === place)));
       drawPicture(made);
     };
-    return el("button", { type: "button", class: "thumbnail", "aria-pressed": String(place === 0), onclick: show }, inside, el("span", {}, image.view || `View ${place + 1}`));
+    return el(
+      "button",
+      { type: "button", class: "thumbnail", "aria-pressed": String(place === 0), onclick: show },
+      inside,
+      el("span", {}, image.view || `View ${place + 1}`),
+    );
   });
   return el("div", { class: "thumbnails", role: "group", "aria-label": "Views of this study" }, buttons);
 }
@@ -303,9 +334,25 @@ function panByKey(made, event) {
 function drawTools(made) {
   const held = document.activeElement?.id;
   const button = (id, words, label, act, pressed) =>
-    el("button", { type: "button", id, title: label, "aria-label": label, "aria-pressed": pressed === undefined ? null : String(pressed), onclick: () => act(made) }, words);
+    el(
+      "button",
+      {
+        type: "button",
+        id,
+        title: label,
+        "aria-label": label,
+        "aria-pressed": pressed === undefined ? null : String(pressed),
+        onclick: () => act(made),
+      },
+      words,
+    );
   const slider = (id, words, least, most, value, set) =>
-    el("label", { class: "slider" }, el("span", {}, words), el("input", { type: "range", id, min: least, max: most, value, oninput: (event) => set(Number(event.target.value)) }));
+    el(
+      "label",
+      { class: "slider" },
+      el("span", {}, words),
+      el("input", { type: "range", id, min: least, max: most, value, oninput: (event) => set(Number(event.target.value)) }),
+    );
   const hasBoxes = made.sources.some((source) => Object.keys(source.boxes).length);
   made.tools.replaceChildren(
     el(

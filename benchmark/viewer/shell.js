@@ -8,10 +8,12 @@ start();
 
 async function start() {
   setTheme(keptTheme());
-  document.getElementById("tools").append(
-    el("button", { type: "button", id: "help-button", class: "quiet", onclick: openHelp, "aria-haspopup": "dialog" }, "Keys ", el("kbd", {}, "?")),
-    el("button", { type: "button", id: "theme", class: "quiet", onclick: turnTheme }),
-  );
+  document
+    .getElementById("tools")
+    .append(
+      el("button", { type: "button", id: "help-button", class: "quiet", onclick: openHelp, "aria-haspopup": "dialog" }, "Keys ", el("kbd", {}, "?")),
+      el("button", { type: "button", id: "theme", class: "quiet", onclick: turnTheme }),
+    );
   nameTheme();
   whenMoved = showView;
   window.addEventListener("hashchange", showView);
@@ -56,10 +58,16 @@ function showView() {
 
 function drawNavigation(view) {
   const link = (name, words, hash) => el("a", { href: hash, "aria-current": view === name ? "page" : null }, words);
-  document.getElementById("views").replaceChildren(
-    link("overview", "Overview", "#overview"),
-    link("cases", ["Cases ", el("span", { class: "count" }, grouped(run.cases))], view === "cases" ? hashOf({ view: "cases", case: "" }) : "#cases"),
-  );
+  document
+    .getElementById("views")
+    .replaceChildren(
+      link("overview", "Overview", "#overview"),
+      link(
+        "cases",
+        ["Cases ", el("span", { class: "count" }, grouped(run.cases))],
+        view === "cases" ? hashOf({ view: "cases", case: "" }) : "#cases",
+      ),
+    );
 }
 
 /** Text that a screen reader says without moving there. */

@@ -59,7 +59,8 @@ function column(packed) {
 
 // ---- where the reader is: all of it is in the hash, so that a link brings another reader to the same place
 
-const FILTERS = ["model", "lesion", "error", "number", "from", "to", "sort", "order", "q", "focus", "hide", "plot", "against", "measure"]; // the last three: what the overview shows
+// the last three: what the overview shows
+const FILTERS = ["model", "lesion", "error", "number", "from", "to", "sort", "order", "q", "focus", "hide", "plot", "against", "measure"];
 const state = { view: "overview", case: "", ...Object.fromEntries(FILTERS.map((name) => [name, ""])) };
 let whenMoved = () => {}; // the shell shows the view
 
