@@ -150,15 +150,8 @@ function drawHead() {
       { class: "case-tools" },
       el(
         "button",
-        {
-          type: "button",
-          id: "toggle-list",
-          class: "quiet",
-          title: "Hide or show the list of cases (l)",
-          "aria-pressed": String(built.element.dataset.list === "away"),
-          onclick: toggleList,
-        },
-        "Hide list",
+        { type: "button", id: "toggle-list", class: "quiet", title: "The list of cases (l)", onclick: toggleList },
+        built.element.dataset.list === "away" ? "Show list" : "Hide list",
       ),
       step("previous-case", "‹ Previous", "Previous case (k)", -1),
       step("next-case", "Next ›", "Next case (j)", 1),
