@@ -301,12 +301,16 @@ def score(
     """
     from benchmark import evaluator
     from benchmark.report_files import read_patients
+    from benchmark.stages import Stages
 
     named = [_named(word) for word in predictions]
     if len({name for name, _ in named}) < len(named):
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
-    truth = _read(references, id_column, text_column, "--text-column")
-    read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
+    stages = Stages()
+    with stages.stage("read"):
+        truth = _read(references, id_column, text_column, "--text-column")
+        read = {name: _read(file, id_column, prediction_column, "--prediction-column") for name, file in named}
+        patients = read_patients(references, patient_column, id_column=id_column) if patient_column else None
     options = options_of(settings, llm, llm_url)
     drawn = (draws, level, seed)
     config = _config([], "", "", None, metrics, labeller, options, *drawn, "auto", workers, "", judge, strata, interval, margin)
@@ -322,13 +326,14 @@ def score(
         {name: found.texts for name, found in read.items()},
         config,
         out or Path("results/runs") / f"score-{references.name.partition('.')[0]}-{evaluator.fingerprint_of(truth.texts)[:8]}",
-        patients=read_patients(references, patient_column, id_column=id_column) if patient_column else None,
+        patients=patients,
         missing=missing,
         failures={name: found.failures for name, found in read.items()},
         sources={name: {"file": file.name, "sha256": read[name].source_sha256} for name, file in named},
         manner=manner,
         is_public=public,
         page="none" if page else None,
+        stages=stages,
     )
     _show(outcome)
 

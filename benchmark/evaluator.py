@@ -32,6 +32,7 @@ from benchmark.records import Case, ProtocolCard, Reference, Report, RunConfig, 
 from benchmark.report_files import match
 from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, write_atomically, writing
 from benchmark.scoring import Scored, build_metric, score
+from benchmark.stages import Stages
 from benchmark.strata import no_better
 from benchmark.tables import write_tables
 
@@ -113,14 +114,17 @@ def run(
     Raises ``UserError`` for what the user can mend, before anything is generated where it can be known; a model that fails does not stop the
     others, its row says why.
     """
-    started = time.time()
+    stages = Stages()
     specs = registry.parse_specs(config.models)
     check_names(config, training)
-    dataset = open_dataset(config.dataset, config.options, strict=strict)
-    learn_from = learning_side(dataset, config, training)
+    with stages.stage("read"):
+        dataset = open_dataset(config.dataset, config.options, strict=strict)
+        learn_from = learning_side(dataset, config, training)
     llm = LanguageModels(config.options, use_of_datasets(dataset, learn_from), manner)
-    _check(config, specs, llm, only_generate=only_generate)
-    data = read(dataset, config)
+    with stages.stage("prepare"):
+        _check(config, specs, llm, only_generate=only_generate)
+    with stages.stage("read"):
+        data = read(dataset, config)
     data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
     with opened(out) as folder:
         folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private, unsaid={"context": "full"})
@@ -134,10 +138,12 @@ def run(
         for spec in specs:
             try:
                 granted = Told(spec.label, dataset, config, llm)
-                model, made_by, card = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
+                with stages.stage(f"make {spec.label}"):
+                    model, made_by, card = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
                 about[spec.label], cards[spec.label] = {**made_by, "card": asdict(card)}, card
                 told += granted.notes()
-                reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
+                with stages.stage(f"generate {spec.label}"):
+                    reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
             except ModelFailed as error:
                 failed[spec.label] = str(error)
             except (CannotWrite, OtherRun):
@@ -153,7 +159,7 @@ def run(
         put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
         outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards)
         outcome = replace(outcome, taken_out=tuple(learn_from.notes()), told=tuple(told), put_together=put_together)
-        return outcome if only_generate else _finish(folder, outcome, about, started, llm, page)
+        return outcome if only_generate else _finish(folder, outcome, about, stages, llm, page)
 
 
 def score_reports(
@@ -169,6 +175,7 @@ def score_reports(
     manner: Manner | None = None,
     is_public: bool = False,
     page: Images | None = None,
+    stages: Stages | None = None,
 ) -> Outcome:
     """Score reports that already exist, matched by id. What their models saw of the cases nobody knows: the numbers have no context.
 
@@ -182,13 +189,15 @@ def score_reports(
     manner        how language models are asked, where a metric asks them
     is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
     page          write the page to read cases on; see ``run``
+    stages        how long it took to read the files, where that was timed
     """
-    started = time.time()
+    stages = stages or Stages()
     config = replace(config, context="")
     check_names(config, "")
     registry.check_model_names(predictions)
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
-    _check(config, (), llm, only_generate=False)
+    with stages.stage("prepare"):
+        _check(config, (), llm, only_generate=False)
     cases = [Case(case_id, (patients or {}).get(case_id) or case_id, case_id, ()) for case_id in references]
     truth = [Reference(case_id, text) for case_id, text in references.items()]
     data = Data("reports", cases, truth, fingerprint_of(references), "", is_private=True, names_patients=patients is not None)
@@ -203,12 +212,13 @@ def score_reports(
     with opened(out) if out else nullcontext(None) as folder:
         if folder is None:
             return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm))
-        folder.begin(_identity(config, data), cases, truth, is_private=data.is_private)
         about = {model: {"source": (sources or {}).get(model, "given in memory")} for model in predictions}
-        for model, written in reports.items():
-            folder.model(model).begin(about[model], replacing=True)
-            folder.model(model).rewrite(written)
-        return _finish(folder, outcome, about, started, llm, page)
+        with stages.stage("write reports"):
+            folder.begin(_identity(config, data), cases, truth, is_private=data.is_private)
+            for model, written in reports.items():
+                folder.model(model).begin(about[model], replacing=True)
+                folder.model(model).rewrite(written)
+        return _finish(folder, outcome, about, stages, llm, page)
 
 
 def use_of_datasets(*datasets: Dataset | HeldBack) -> DataUse:
@@ -347,17 +357,17 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
 
 
 def _finish(
-    folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], started: float, llm: LanguageModels, page: Images | None = None
+    folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], stages: Stages, llm: LanguageModels, page: Images | None = None
 ) -> Outcome:
     """Steps five to eight: measure, resample, tabulate, seal."""
     config, data, reports, failed = outcome.config, outcome.data, outcome.reports, outcome.failed
     folder.unseal()
     folders = {model: folder.model(model) for model in reports}
     views = [case.images[0].view if case.images else "" for case in data.cases]
-    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views)
+    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views, stages)
     warnings = [*no_better(scored.strata, list(reports)), *without_pair(config.margins, len(reports)), *_others(folder, [*reports, *failed])]
     outcome = replace(outcome, scored=scored, notes=(*outcome.notes, *warnings), asked=tuple(llm.lines()))
-    with writing(folder.path):
+    with stages.stage("tables"), writing(folder.path):
         write_tables([*scored.rows, *scored.differences, *scored.strata], folder.path, **outcome.for_tables())
     records = {model: {**about.get(model, {}), **_reports_record(folders[model], written)} for model, written in reports.items()}
     record = {
@@ -377,10 +387,13 @@ def _finish(
         "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
         "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
         "provenance": provenance(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stages.started)),
     }
-    outcome = replace(outcome, page=_write_page(folder, outcome, record, page))
-    folder.seal({**record, "seconds": round(time.time() - started, 1)})
+    with stages.stage("page"):
+        outcome = replace(outcome, page=_write_page(folder, outcome, record, page))
+    with stages.stage("seal"):
+        files = folder.checksums()
+    folder.seal({**record, "seconds": round(time.time() - stages.started, 1), "stages": stages.record()}, files)
     return outcome
 
 

@@ -114,15 +114,22 @@ class RunFolder:
         with writing(self.path):
             (self.path / "run.json").unlink(missing_ok=True)
 
-    def seal(self, record: Mapping[str, Any]) -> None:
-        """Write ``run.json``, with a checksum of every other file of the folder. The last thing that a run does."""
-        files = {
+    def checksums(self) -> dict[str, str]:
+        """Of every file that ``run.json`` vouches for, by its name within the folder."""
+        return {
             str(file.relative_to(self.path)): sha256(file)
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
         }
+
+    def seal(self, record: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+        """Write ``run.json``, with the checksums of every other file of the folder. The last thing that a run does.
+
+        ``files`` are those checksums, of a caller who has just made them and can say how long all of it took.
+        """
+        files = self.checksums() if files is None else files
         with writing(self.path):
-            write_json(self.path / "run.json", {"format": FORMAT, **record, "files": files})
+            write_json(self.path / "run.json", {"format": FORMAT, **record, "files": dict(files)})
 
     def seal_page(self, names: Iterable[str]) -> None:
         """Let ``run.json`` vouch for these files of the page, by name, and for no other file of a page; all its other words stay as they are.

@@ -12,10 +12,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
 from benchmark.signatures import with_field
+from benchmark.stages import Stages
 from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores, flips_for
 
 if TYPE_CHECKING:
@@ -51,10 +53,10 @@ class Scored:
     """the headlines of each model in parts of the cases, and in the abnormal ones its differences from models with one report for everyone"""
     flips: int = 0
     """swaps of each paired test, 0 where there is no pair"""
-    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict, compare=False)
     """name -> the metric that was built"""
-    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    """(metric, model) -> (n, k), a row for each case: what the page shows of single cases"""
+    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False)
+    """(metric, model) -> (n, k), a row for each case: what the page shows of single cases; what it comes to is in the rows"""
 
 
 class BadMetric(UserError):
@@ -69,6 +71,7 @@ def score(
     folders: Mapping[str, ModelFolder] | None = None,
     llm: LanguageModels | None = None,
     views: Sequence[str] = (),
+    stages: Stages | None = None,
 ) -> Scored:
     """Every number of every metric for every model, with patient-bootstrap intervals, and all paired differences.
 
@@ -77,13 +80,19 @@ def score(
     folders                model -> where its statistics are kept; those that are there and of the same reports are not measured again
     llm                    who makes what asks language models, for metrics that do
     views                  of each case's image, where they are known: one of the ways in which cases are parted
+    stages                 where it is written down how long each part took
     """
-    metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
-    statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=llm is not None and llm.manner.refresh)
+    stages = stages or Stages()
+    with stages.stage("prepare"):
+        metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
+    is_anew = llm is not None and llm.manner.refresh
+    statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=is_anew, stages=stages)
     check_margins(config.margins, metrics)
     pairs = list(itertools.combinations(reports, 2))
     flips = flips_for(len(pairs) * sum(map(tests_of, metrics.values())), config.draws, config.level)
-    bootstrap = PatientBootstrap(patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval, flips=flips)
+    bootstrap = PatientBootstrap(
+        patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval, flips=flips, timed=stages.stage
+    )
     of_metric = {name: {model: statistics[name, model] for model in reports} for name in metrics}
     measured = [Measured(of_metric[name], metric.values, margins_of(config.margins, name, metric)) for name, metric in metrics.items()]
     outcomes = {name: judged for name, metric in metrics.items() if pairs and (judged := outcomes_of(metric, of_metric[name]))}
@@ -97,9 +106,11 @@ def score(
             differences += _difference_rows(name, metric, found.differences, margins_of(config.margins, name, metric))
             advance(1)
         for (name, judged), found in zip(outcomes.items(), resampled, strict=True):
-            differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
+            with stages.stage("differences"):
+                differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
             advance(1)
-    parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
+    with stages.stage("strata"):
+        parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
     rows, differences, parts = ([_of_context(row, config) for row in found] for found in (rows, differences, parts))
     signatures = {name: with_field(metric.signature(), "context", config.context) for name, metric in metrics.items()}
     return Scored(rows, differences, signatures, parts, flips if pairs else 0, metrics, statistics)
@@ -175,19 +186,22 @@ def measure_all(
     folders: Mapping[str, ModelFolder],
     *,
     is_anew: bool,
+    stages: Stages | None = None,
 ) -> dict[tuple[str, str], np.ndarray]:
     """(metric, model) -> (n, k) statistics; read where they were kept, measured and kept where not.
 
     ``metrics`` are those of ``config``; ``is_anew``: what asks a language model is measured in any case.
     """
-    digests = {model: digest_of(written, references) for model, written in reports.items()}
-    keys = {(name, model): made_of(metric, digests[model]) for name, metric in metrics.items() for model in reports}
+    stages = stages or Stages()
     found: dict[tuple[str, str], np.ndarray] = {}
-    for (name, model), key in keys.items():
-        kept = folders[model].read_statistics(name, key) if model in folders else None
-        is_open = asks(metrics[name]) and (is_anew or (kept is not None and _has_holes(kept, reports[model], references)))
-        if kept is not None and kept.shape[0] == len(references) and not is_open:
-            found[name, model] = kept
+    with stages.stage("look up"):
+        digests = {model: digest_of(written, references) for model, written in reports.items()}
+        keys = {(name, model): made_of(metric, digests[model]) for name, metric in metrics.items() for model in reports}
+        for (name, model), key in keys.items():
+            kept = folders[model].read_statistics(name, key) if model in folders else None
+            is_open = asks(metrics[name]) and (is_anew or (kept is not None and _has_holes(kept, reports[model], references)))
+            if kept is not None and kept.shape[0] == len(references) and not is_open:
+                found[name, model] = kept
     tasks, asking = [], dict[str, list[str]]()
     for spec in registry.parse_specs(config.metrics):
         if missing := {model: list(written) for model, written in reports.items() if (spec.label, model) not in found}:
@@ -200,14 +214,17 @@ def measure_all(
     with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
         for index, measured in each(measure, tasks, workers=workers, shared=({model: list(reports[model]) for model in reports}, list(references))):
             name = tasks[index][0].label
-            for model, statistics in measured.items():
+            stages.add(f"measure {name}", measured.began, measured.seconds, measured.cpu_seconds)
+            for model, statistics in measured.statistics.items():
                 found[name, model] = statistics
                 if model in folders:
-                    folders[model].write_statistics(name, statistics, keys[name, model])
+                    with stages.stage("keep"):
+                        folders[model].write_statistics(name, statistics, keys[name, model])
                 advance(len(statistics))
     for name, models in asking.items():
         # All models at once: handed in as batches, one after another would each take a day.
-        together = statistics_of(metrics[name], [report for model in models for report in reports[model]], [*references] * len(models))
+        with stages.stage(f"measure {name}"):
+            together = statistics_of(metrics[name], [report for model in models for report in reports[model]], [*references] * len(models))
         for place, model in enumerate(models):
             found[name, model] = together[place * len(references) : (place + 1) * len(references)]
             if model in folders:
@@ -243,12 +260,27 @@ def asks(metric: Metric) -> bool:
     return bool(getattr(metric, "asks", False))
 
 
+class MeasuredApart(NamedTuple):
+    """What one metric measured, and how long it took where it was done."""
+
+    statistics: dict[str, np.ndarray]
+    """model -> (n, k)"""
+    began: float
+    """seconds since 1970"""
+    seconds: float
+    """that a clock on the wall showed"""
+    cpu_seconds: float
+    """that processors worked"""
+
+
 def measure(
     spec: registry.Spec, config: RunConfig, models: Sequence[str], reports: Mapping[str, Sequence[Report]], references: Sequence[str]
-) -> dict[str, np.ndarray]:
+) -> MeasuredApart:
     """One metric's statistics for several models; runs in a process of its own where there are many reports."""
+    began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
     metric = build_metric(spec, config)
-    return {model: statistics_of(metric, reports[model], references) for model in models}
+    found = {model: statistics_of(metric, reports[model], references) for model in models}
+    return MeasuredApart(found, began, time.perf_counter() - clock, time.process_time() - cpu)
 
 
 def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:

@@ -23,6 +23,7 @@ FLOORS = {
     "compiled": 1,
     "kappa": 1,
     "progress": 1,
+    "stages": 1,
     "shares": 1,
     "machine": 1,
     "overlap": 1,

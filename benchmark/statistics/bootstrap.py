@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -129,10 +130,14 @@ class PatientBootstrap:
         level: float = 0.95,
         method: Method = "percentile",
         flips: int | None = None,
+        timed: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """``patients`` names the patient of each case, in the order of the cases; ``flips`` of the paired test, as many as draws unless given."""
+        """``patients`` names the patient of each case, in the order of the cases; ``flips`` of the paired test, as many as draws unless given.
+
+        ``timed`` is what goes around ``resample`` and ``differences``, for whoever wants to know how long they take.
+        """
         self.patient_of_case, self.patients = patient_numbers(patients)
-        self.level, self.method = level, method
+        self.level, self.method, self.timed = level, method, timed
         self.drawn = PatientDraws(self.patients, draws=draws, flips=draws if flips is None else flips, seed=seed)
 
     def scores(self, statistics: np.ndarray, values: Values) -> Scores:
@@ -152,7 +157,8 @@ class PatientBootstrap:
         """Each metric in turn: the scores of all its models, and the differences of the ``pairs``; sums of all are drawn side by side."""
         waiting: list[_Together] = []
         for metric in metrics:
-            together = _Together(self, metric, pairs)
+            with self.timed("resample"):
+                together = _Together(self, metric, pairs)
             if waiting and sum(one.entries for one in (*waiting, together)) > TOGETHER_ENTRIES:
                 yield from self._resampled(waiting)
                 waiting = []
@@ -174,8 +180,10 @@ class PatientBootstrap:
         return int((np.bincount(self.patient_of_case[is_scored], minlength=self.patients) > 0).sum())
 
     def _resampled(self, waiting: list[_Together]) -> Iterator[Compared]:
-        drawn = iter(self.drawn.resampled([sums for one in waiting for sums in one.sums]))
-        flipped = iter(self.drawn.swapped([one.sums[place] for one in waiting for place in one.compared]))
+        with self.timed("resample"):
+            drawn = iter(self.drawn.resampled([sums for one in waiting for sums in one.sums]))
+        with self.timed("differences"):
+            flipped = iter(self.drawn.swapped([one.sums[place] for one in waiting for place in one.compared]))
         for one in waiting:
             resampled = [next(drawn) for _ in one.sums]
             swapped = {place: next(flipped) for place in one.compared}
@@ -200,21 +208,23 @@ class _Together:
     def finished(self, resampled: list[np.ndarray], swapped: Mapping[int, np.ndarray]) -> Compared:
         """The numbers, from the sums of every draw and of every swap."""
         values, is_bca = self._metric.values, self._bootstrap.method == "bca"
-        totals = [sums.sum(axis=0) for sums in self.sums]
-        point, drawn = ([_arrays(values(sums)) for sums in group] for group in (totals, resampled))
-        left_out = [_arrays(values(total - sums)) if is_bca else {} for total, sums in zip(totals, self.sums, strict=True)]
-        scores = {}
-        for model, place in self._alone.items():
-            is_scored = self._rows[model][1]
-            ends = self._intervals(point[place], drawn[place], left_out[place], is_scored)
-            estimates = {name: Estimate(float(number), *ends[name]) for name, number in point[place].items()}
-            scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()), self._bootstrap.patients_among(is_scored))
+        with self._bootstrap.timed("resample"):
+            totals = [sums.sum(axis=0) for sums in self.sums]
+            point, drawn = ([_arrays(values(sums)) for sums in group] for group in (totals, resampled))
+            left_out = [_arrays(values(total - sums)) if is_bca else {} for total, sums in zip(totals, self.sums, strict=True)]
+            scores = {}
+            for model, place in self._alone.items():
+                is_scored = self._rows[model][1]
+                ends = self._intervals(point[place], drawn[place], left_out[place], is_scored)
+                estimates = {name: Estimate(float(number), *ends[name]) for name, number in point[place].items()}
+                scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()), self._bootstrap.patients_among(is_scored))
         differences = {}
-        for pair, (ours, theirs) in self._pairs.items():
-            moved = swapped[ours] - swapped[theirs]
-            apart, drawn_apart, left_out_apart = (_apart(group[ours], group[theirs]) for group in (point, drawn, left_out))
-            p_values = self._p_values(apart, totals[ours], totals[theirs], moved)
-            differences[pair] = self._difference(pair, apart, drawn_apart, left_out_apart, p_values)
+        with self._bootstrap.timed("differences"):
+            for pair, (ours, theirs) in self._pairs.items():
+                moved = swapped[ours] - swapped[theirs]
+                apart, drawn_apart, left_out_apart = (_apart(group[ours], group[theirs]) for group in (point, drawn, left_out))
+                p_values = self._p_values(apart, totals[ours], totals[theirs], moved)
+                differences[pair] = self._difference(pair, apart, drawn_apart, left_out_apart, p_values)
         return Compared(scores, differences)
 
     def _p_values(self, apart: Mapping[str, np.ndarray], ours: np.ndarray, theirs: np.ndarray, moved: np.ndarray) -> dict[str, float]:

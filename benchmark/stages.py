@@ -1,0 +1,65 @@
+"""How long each part of a run took: what ``run.json`` says under ``stages``, so that whoever waits for a run knows what for.
+
+CPU seconds are of this process and all its threads; of work that was done in other processes, what those said they took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+Timed = Callable[[str], AbstractContextManager[None]]
+"""name of a part -> what is to be around it"""
+
+
+@dataclass
+class Stage:
+    """One part of a run; what is done in several goes is added up."""
+
+    began: float
+    """seconds since the run began"""
+    ended: float
+    """of the last go, likewise"""
+    seconds: float
+    """that a clock on the wall showed; parts that ran beside each other add up to more than the run took"""
+    cpu_seconds: float
+    """that processors worked"""
+
+
+@dataclass
+class Stages:
+    """The parts of one run, in the order in which they began."""
+
+    started: float = field(default_factory=time.time)
+    """seconds since 1970"""
+    found: dict[str, Stage] = field(default_factory=dict)
+    """name -> how long"""
+    _is_open: bool = False
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what is done within. A stage within a stage counts to the outer one, which is what a reader waits for."""
+        if self._is_open:
+            yield
+            return
+        self._is_open = True
+        began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self._is_open = False
+            self.add(name, began, time.perf_counter() - clock, time.process_time() - cpu)
+
+    def add(self, name: str, began: float, seconds: float, cpu_seconds: float) -> None:
+        """Count in what was timed elsewhere; ``began`` in seconds since 1970."""
+        start = began - self.started
+        stage = self.found.setdefault(name, Stage(start, start, 0.0, 0.0))
+        stage.ended = max(stage.ended, start + seconds)
+        stage.seconds += seconds
+        stage.cpu_seconds += cpu_seconds
+
+    def record(self) -> dict[str, dict[str, float]]:
+        """For ``run.json``: hundredths of a second."""
+        return {name: {key: round(value, 2) for key, value in vars(stage).items()} for name, stage in self.found.items()}

@@ -1,0 +1,53 @@
+"""What a run says of the time that it took."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.evaluator import score_reports
+from benchmark.records import RunConfig
+from benchmark.stages import Stages
+
+REFERENCES = {"1": "Small left pleural effusion.", "2": "The lungs are clear.", "3": "Mild cardiomegaly."}
+
+
+def test_what_is_done_in_two_goes_is_added_up() -> None:
+    stages = Stages()
+    for _ in range(2):
+        with stages.stage("read"):
+            time.sleep(0.02)
+    read = stages.found["read"]
+    assert read.seconds == pytest.approx(0.04, abs=0.03)
+    assert read.ended - read.began >= read.seconds > read.cpu_seconds
+
+
+def test_a_stage_within_a_stage_counts_to_the_outer_one() -> None:
+    stages = Stages()
+    with stages.stage("strata"), stages.stage("resample"):
+        time.sleep(0.02)
+    assert list(stages.found) == ["strata"]
+    assert stages.found["strata"].seconds >= 0.02
+
+
+def test_a_stage_that_fails_is_timed_and_the_next_one_too() -> None:
+    stages = Stages()
+    with pytest.raises(ZeroDivisionError), stages.stage("page"):
+        _ = 1 / 0
+    with stages.stage("seal"):
+        pass
+    assert list(stages.found) == ["page", "seal"]
+
+
+def test_stages_add_up_to_no_more_than_the_run_took_and_each_metric_is_named(tmp_path: Path) -> None:
+    """In one process nothing runs beside anything else."""
+    config = RunConfig(models=(), dataset="", split="", metrics=("lesions", "rouge_l"), draws=20, workers=1)
+    score_reports(REFERENCES, {"one": REFERENCES, "two": dict.fromkeys(REFERENCES, "No effusion.")}, config, tmp_path / "run", page="none")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    stages = record["stages"]
+    assert {"measure lesions", "measure rouge_l", "resample", "differences", "strata", "tables", "page", "seal"} <= stages.keys()
+    assert sum(stage["seconds"] for stage in stages.values()) <= record["seconds"] + 0.1
+    assert all(0 <= stage["began"] <= stage["ended"] for stage in stages.values())
