@@ -30,6 +30,8 @@ from benchmark.records import Case, Reference, Report, UserError
 FORMAT = 1  # of the folder; a reader refuses folders of a newer one
 OF_PAGE = ("index.html", "page")
 """what of a run folder is the page to read cases on"""
+KEEP_ALL_OUT = "*\n"
+"""the .gitignore of a folder whose text may not travel"""
 
 
 class FolderInUse(UserError):
@@ -90,23 +92,29 @@ class RunFolder:
         file = self.path / "settings.json"
         if file.exists():
             check_same({**(unsaid or {}), **read_json(file)}, json.loads(json.dumps(settings)), self.path)
-        elif others := [other.name for other in sorted(self.path.iterdir()) if other.name != ".lock"]:
+        elif others := [other.name for other in sorted(self.path.iterdir()) if not _is_of_beginning(other)]:
             raise NoRunFolder(f"{self.path} is no run folder and not empty (it holds {others[0]}); choose another with --out")
         with writing(self.path):
             if is_private:
                 self.path.chmod(0o700)
-                (self.path / ".gitignore").write_text("*\n")
+                write_atomically(self.path / ".gitignore", KEEP_ALL_OUT)
             if not file.exists():
                 write_json(file, settings)
             for name, lines in (("cases", map(_case, cases)), ("references", map(_reference, references))):
-                if not (self.path / f"{name}.jsonl").exists():
-                    write_atomically(self.path / f"{name}.jsonl", "".join(map(json_line, lines)))
+                # Compared and not merely looked for: whoever reads the folder reads these, and the settings say nothing of damage to them.
+                lines_file, text = self.path / f"{name}.jsonl", "".join(map(json_line, lines))
+                if not _says(lines_file, text):
+                    self.unseal()
+                    write_atomically(lines_file, text)
 
     def forget(self) -> None:
-        """Take back what ``begin`` wrote while no model has written anything: a command that was refused must not bind the folder to its data."""
+        """Take back what ``begin`` wrote while no model has written anything: a command that was refused must not bind the folder to its data.
+
+        The settings go after what they speak of: killed in between, the folder is still one that a run was begun in.
+        """
         if not any(self.path.glob("*/model.json")):
             with writing(self.path):
-                for name in ("settings.json", "cases.jsonl", "references.jsonl", "problems.csv", ".gitignore"):
+                for name in ("cases.jsonl", "references.jsonl", "problems.csv", "settings.json", ".gitignore"):
                     (self.path / name).unlink(missing_ok=True)
 
     def unseal(self) -> None:
@@ -156,9 +164,10 @@ def opened(path: Path) -> Iterator[RunFolder]:
         if not take_lock(lock, path):
             lock.seek(0)
             raise FolderInUse(f"{path} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out")
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with writing(path):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
         yield RunFolder(path)
 
 
@@ -214,8 +223,8 @@ class ModelFolder:
         with self.reports_file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 try:
-                    reports.append(Report(**json.loads(line)))
-                except (ValueError, TypeError) as error:
+                    reports.append(_report(json.loads(line)))
+                except (ValueError, TypeError, RecursionError) as error:
                     raise DamagedRun(
                         f"{self.reports_file}, line {number} is not a report ({error}); delete that line and run again: its case is written anew"
                     ) from error
@@ -236,7 +245,7 @@ class ModelFolder:
     def rewrite(self, reports: Iterable[Report]) -> None:
         """Replace the reports by these, all or nothing; nothing is touched if they are the same."""
         text = "".join(json_line(vars(report)) for report in reports)
-        if self.reports_file.exists() and self.reports_file.read_bytes() == text.encode("utf-8", "backslashreplace"):
+        if _says(self.reports_file, text):
             return
         self.unseal()
         with writing(self.path):
@@ -372,6 +381,28 @@ def write_atomically(file: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     part.replace(file)
+
+
+def _says(file: Path, text: str) -> bool:
+    """Whether the file holds just that, as ``write_atomically`` would have left it."""
+    return file.exists() and file.read_bytes() == text.encode("utf-8", "backslashreplace")
+
+
+def _is_of_beginning(file: Path) -> bool:
+    """Whether a killed ``begin`` may have left the file in a folder without settings."""
+    if file.name == ".gitignore":  # ours, and not somebody else's
+        return file.read_bytes() == KEEP_ALL_OUT.encode()
+    return file.name in (".lock", ".gitignore.part", "settings.json.part")
+
+
+def _report(value: Any) -> Report:
+    """A line of ``reports.jsonl``. Raises ``TypeError`` for what is no report."""
+    report = Report(**value)
+    kinds = {"case_id": str, "text": str, "failure": str, "regions": dict, "details": dict}
+    for name, kind in kinds.items():
+        if not isinstance(getattr(report, name), kind):
+            raise TypeError(f"its {name} is a {type(getattr(report, name)).__name__}, not a {kind.__name__}")
+    return report
 
 
 def _case(case: Case) -> dict[str, Any]:
