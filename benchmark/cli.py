@@ -20,7 +20,7 @@ from benchmark.cli_gate import gate
 from benchmark.cli_paper import paper
 from benchmark.cli_trackers import trackers
 from benchmark.cli_view import view
-from benchmark.records import DEFAULT_METRICS, RunConfig, UserError
+from benchmark.records import DEFAULT_METRICS, Interrupted, RunConfig, UserError
 
 if TYPE_CHECKING:
     from benchmark.evaluator import Outcome
@@ -752,10 +752,6 @@ def train(
 
     words = _extra_settings(context.args)
     show_trained(train_named(name, dataset, out, words, options_of(settings), seed=seed, device=device, command=_command_line()))
-
-
-class Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt: the command framework would swallow that one with a word of its own."""
 
 
 def main() -> None:

@@ -276,6 +276,10 @@ class UserError(Exception):
     """Something the user can mend: says what was asked, what was found, what to do. Printed on one line, exit 2."""
 
 
+class Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt: the command framework would swallow that one with a word of its own."""
+
+
 class TrainingData(Protocol):
     """Where a model that learns from examples finds them: the training split of the run's dataset."""
 
