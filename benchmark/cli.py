@@ -812,7 +812,7 @@ def _config(
 def _all_models(options: dict[str, str]) -> tuple[str, ...]:
     """The models that can be made of what is installed and set; what lacks its weights is found out when it is made, and its row says so."""
     from benchmark import registry
-    from benchmark.evaluator import HANDED
+    from benchmark.making import HANDED
 
     known = registry.load()
     chosen = []

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark import registry
-from benchmark.evaluator import HANDED, check_names, use_of_datasets, use_of_texts
+from benchmark.evaluator import check_names, use_of_datasets, use_of_texts
 from benchmark.inputs import learning_side, open_dataset, read
 from benchmark.labelling.choose import labeller_named
 from benchmark.llm.estimate import Expected
 from benchmark.llm.models import LanguageModels, Manner
+from benchmark.making import HANDED
 from benchmark.records import Case, Report, RunConfig
 from benchmark.report_files import read_reports
 from benchmark.runs import RunFolder, opened

@@ -8,29 +8,32 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 import time
-import traceback
-from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark import registry
 from benchmark.context import IN_WORDS
-from benchmark.generation import ModelFailed, generate, unreadable
+from benchmark.engine import Engine, Placed, Placement, opened_engine
+from benchmark.engine.blocks import RaisedElsewhere
+from benchmark.generation import ModelFailed, generate, kept_failure, unreadable
 from benchmark.hookspecs import Dataset, Model
 from benchmark.inputs import Data, HeldBack, Told, check_choice, check_grant, learning_side, open_dataset, read
 from benchmark.labelling.choose import known_labellers
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
+from benchmark.making import AsksALanguageModel, Said, handed, make, make_elsewhere, options_of, stays, takes_device
 from benchmark.margins import check_margins, without_pair
-from benchmark.places import cache_folder
 from benchmark.problems_file import write_problems
 from benchmark.provenance import provenance
 from benchmark.records import Case, ProtocolCard, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match
-from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, write_atomically, writing
+from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, writing
 from benchmark.scoring import Scored, build_metric, score
 from benchmark.stages import Stages
 from benchmark.strata import no_better
@@ -40,8 +43,6 @@ if TYPE_CHECKING:
     from benchmark.viewer.radiographs import Images
     from benchmark.viewer.write import Written
 
-HANDED = ("training", "granted", "llm", "device", "seed", "cache")
-"""what a model is given if its constructor names it"""
 JUDGES = ("rules", "language_model")
 DEVICES = r"auto|cpu|mps|cuda(:\d+)?"
 
@@ -106,11 +107,13 @@ def run(
     training: str = "",
     manner: Manner | None = None,
     page: Images | None = None,
+    placement: Placement | None = None,
 ) -> Outcome:
     """Run the models on the dataset, measure them, and leave the tables in ``out``; run again, it goes on where it stopped.
 
     ``training`` names the dataset that models learn from, if it is not the one that is measured. ``manner`` says how language models are asked.
     ``page`` asks for the page to read cases on, and says which images are copied beside it; a page of before is removed if there is to be none.
+    ``placement`` says where the work runs, if not on this machine alone.
     Raises ``UserError`` for what the user can mend, before anything is generated where it can be known; a model that fails does not stop the
     others, its row says why.
     """
@@ -126,7 +129,7 @@ def run(
     with stages.stage("read"):
         data = read(dataset, config)
     data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
-    with opened(out) as folder:
+    with opened_engine(placement or Placement(), config.workers) as engine, opened(out) as folder:
         folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private, unsaid={"context": "full"})
         write_problems(folder.path, ((problem, "") for problem in data.problems))
         reports: dict[str, list[Report]] = {}
@@ -134,16 +137,22 @@ def run(
         failed: dict[str, str] = {}
         about: dict[str, Any] = {}
         told: list[str] = []
+        taken_out: list[str] = []
         not_made: list[str] = []
         for spec in specs:
             try:
-                granted = Told(spec.label, dataset, config, llm)
-                with stages.stage(f"make {spec.label}"):
-                    model, made_by, card = _build_model(spec, config, _available(config, learn_from, granted, llm), folder.model(spec.label))
-                about[spec.label], cards[spec.label] = {**made_by, "card": asdict(card)}, card
-                told += granted.notes()
-                with stages.stage(f"generate {spec.label}"):
-                    reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
+                place = partial(_placed, engine, spec, config, training, data)
+                given = handed(config, learn_from, Told(spec.label, dataset, config, llm), llm)
+                with ExitStack() as until_done:
+                    with stages.stage(f"make {spec.label}"):
+                        model, said, made_by = _made(spec, config, place, given, folder.model(spec.label))
+                    if isinstance(model, Placed):
+                        until_done.callback(model.close)
+                    about[spec.label], cards[spec.label] = {**made_by, "card": asdict(said.card)}, said.card
+                    told += said.told
+                    taken_out += said.taken_out
+                    with stages.stage(f"generate {spec.label}"):
+                        reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
             except ModelFailed as error:
                 failed[spec.label] = str(error)
             except (CannotWrite, OtherRun):
@@ -158,8 +167,8 @@ def run(
             told = [f"The run grants {' and '.join(config.grant)} of the references; no model asked for them."]
         put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
         outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards)
-        outcome = replace(outcome, taken_out=tuple(learn_from.notes()), told=tuple(told), put_together=put_together)
-        return outcome if only_generate else _finish(folder, outcome, about, stages, llm, page)
+        outcome = replace(outcome, taken_out=tuple(sorted({*learn_from.notes(), *taken_out})), told=tuple(told), put_together=put_together)
+        return outcome if only_generate else _finish(folder, outcome, about, stages, llm, engine, page)
 
 
 def score_reports(
@@ -176,6 +185,7 @@ def score_reports(
     is_public: bool = False,
     page: Images | None = None,
     stages: Stages | None = None,
+    placement: Placement | None = None,
 ) -> Outcome:
     """Score reports that already exist, matched by id. What their models saw of the cases nobody knows: the numbers have no context.
 
@@ -190,6 +200,7 @@ def score_reports(
     is_public     the texts may be sent to others; of reports in a file nobody knows, so they stay here unless it is said
     page          write the page to read cases on; see ``run``
     stages        how long it took to read the files, where that was timed
+    placement     where the work runs, if not on this machine alone
     """
     stages = stages or Stages()
     config = replace(config, context="")
@@ -209,16 +220,16 @@ def score_reports(
             notes.append(f"{model}: {len(matched.unused)} predictions have no reference and are not used, the first {matched.unused[0]!r}")
         reports[model] = [_given_report(case.id, texts, failed) for case in cases]
     outcome = Outcome(out or Path(), config, data, Scored([], [], {}), reports, {}, notes=tuple(notes))
-    with opened(out) if out else nullcontext(None) as folder:
+    with opened_engine(placement or Placement(), config.workers) as engine, opened(out) if out else nullcontext(None) as folder:
         if folder is None:
-            return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm))
+            return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm, engine=engine))
         about = {model: {"source": (sources or {}).get(model, "given in memory")} for model in predictions}
         with stages.stage("write reports"):
             folder.begin(_identity(config, data), cases, truth, is_private=data.is_private)
             for model, written in reports.items():
                 folder.model(model).begin(about[model], replacing=True)
                 folder.model(model).rewrite(written)
-        return _finish(folder, outcome, about, stages, llm, page)
+        return _finish(folder, outcome, about, stages, llm, engine, page)
 
 
 def use_of_datasets(*datasets: Dataset | HeldBack) -> DataUse:
@@ -264,57 +275,61 @@ def _check(config: RunConfig, specs: tuple[registry.Spec, ...], llm: LanguageMod
     """Arguments and settings, before anything is read or generated. Raises ``UserError``."""
     known = registry.load()
     for spec in specs:
-        known.check("models", spec, available=_available(config, None, None, llm), options=_options(config, spec))
+        known.check("models", spec, available=handed(config, None, None, llm), options=options_of(config, spec))
     # A metric that cannot be had, or a margin of nothing, is told before hours of generation, not after.
     metrics = {spec.label: build_metric(spec, config, llm) for spec in (() if only_generate else registry.parse_specs(config.metrics))}
     check_margins({} if only_generate else config.margins, metrics)
     llm.preflight()
 
 
-def _available(config: RunConfig, training: HeldBack | None, granted: Told | None, llm: LanguageModels) -> dict[str, Any]:
-    return dict(zip(HANDED, (training, granted, llm, config.device, config.seed, cache_folder() / "models"), strict=True))
-
-
-def _options(config: RunConfig, spec: registry.Spec) -> dict[str, str]:
-    return registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
-
-
 class _Made(NamedTuple):
     """A model that is ready."""
 
     model: Model
+    said: Said
     about: dict[str, Any]
-    """what decides its reports: name, settings, what it was told, and what it says of itself (checksums of weights)"""
-    card: ProtocolCard
-    """no part of ``about``: what a model says of itself may be worded better, and that makes no other run of it"""
+    """what decides its reports: name, settings, what it was told, and what it says of itself"""
 
 
-def _build_model(spec: registry.Spec, config: RunConfig, available: Mapping[str, Any], folder: ModelFolder) -> _Made:
-    """The model, made, told what the run grants, and written down.
+def _made(spec: registry.Spec, config: RunConfig, place: Callable[[], Placed | None], given: Mapping[str, Any], folder: ModelFolder) -> _Made:
+    """The model, made here or where ``place`` says, told what the run grants, and written down.
 
     Raises ``UserError``, and ``ModelFailed`` for whatever else a guest does while it is made.
     """
-    granted: Told = available["granted"]
     try:
-        model: Model = registry.load().build("models", spec, available=available, options=_options(config, spec))
-        granted.close()
-        says: dict[str, Any] = getattr(model, "provenance", dict)()
-        card = getattr(model, "card", ProtocolCard)()
-        if not isinstance(card, ProtocolCard):
-            raise TypeError(f"card() gave a {type(card).__name__}, and is to give a benchmark.records.ProtocolCard")
+        placed = place()
+        model, said = (placed, placed.said) if placed else make(spec, config, given)
     except UserError:
         raise
     except Exception as error:
-        with suppress(OSError):
-            folder.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder.path / "failure.txt", traceback.format_exc())
-        message = " ".join(str(error).split())[:200]
-        raise ModelFailed(f"could not be made: {type(error).__name__}: {message} (traceback in failure.txt)") from error
-    about = {"model": spec.name, "argument": spec.argument, "options": _options(config, spec), "seed": config.seed, "provenance": says}
-    if granted.asked:
-        about["told"] = granted.asked
-    folder.begin(about)
-    return _Made(model, about, card)
+        raise ModelFailed(f"could not be made: {kept_failure(error, folder)}") from error
+    options = options_of(config, spec)
+    about = {"model": spec.name, "argument": spec.argument, "options": options, "seed": config.seed, "provenance": said.provenance}
+    if said.asked:
+        about["told"] = said.asked
+    try:
+        folder.begin(about)
+    except UserError:
+        if placed:
+            placed.close()
+        raise
+    return _Made(model, said, about)
+
+
+def _placed(engine: Engine, spec: registry.Spec, config: RunConfig, training: str, data: Data) -> Placed | None:
+    """The model in workers of the engine; None if it lives in this process, as one does that asks language models."""
+    if stays(spec):
+        return None
+    witness = next((case.images[0].path for case in data.cases if case.images and case.images[0].path.exists()), None)
+    try:
+        return engine.place(
+            partial(make_elsewhere, spec, config, training, witness and witness.absolute()), spec.label, takes_device=takes_device(spec)
+        )
+    except RaisedElsewhere as error:
+        if error.raised.kind != AsksALanguageModel.__name__:
+            raise
+        print(f"{spec.label} asks a language model, so it runs in this process: one client, one budget", file=sys.stderr)
+        return None
 
 
 def _put_together(model: str, says: Any) -> str:
@@ -357,14 +372,14 @@ def _identity(config: RunConfig, data: Data) -> dict[str, Any]:
 
 
 def _finish(
-    folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], stages: Stages, llm: LanguageModels, page: Images | None = None
+    folder: RunFolder, outcome: Outcome, about: Mapping[str, Any], stages: Stages, llm: LanguageModels, engine: Engine, page: Images | None = None
 ) -> Outcome:
     """Steps five to eight: measure, resample, tabulate, seal."""
     config, data, reports, failed = outcome.config, outcome.data, outcome.reports, outcome.failed
     folder.unseal()
     folders = {model: folder.model(model) for model in reports}
     views = [case.images[0].view if case.images else "" for case in data.cases]
-    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views, stages)
+    scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views, stages, engine)
     warnings = [*no_better(scored.strata, list(reports)), *without_pair(config.margins, len(reports)), *_others(folder, [*reports, *failed])]
     outcome = replace(outcome, scored=scored, notes=(*outcome.notes, *warnings), asked=tuple(llm.lines()))
     with stages.stage("tables"), writing(folder.path):
@@ -386,7 +401,7 @@ def _finish(
         "language_models": llm.record(),
         "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
         "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
-        "provenance": provenance(),
+        "provenance": {**provenance(), "engine": engine.record()},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stages.started)),
     }
     with stages.stage("page"):

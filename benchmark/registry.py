@@ -309,6 +309,11 @@ def takes_argument(factory: Callable[..., Any] | str, who: str) -> bool:
     return argument is not None and argument.default is argument.empty
 
 
+def takes(factory: Callable[..., Any] | str, who: str, name: str) -> bool:
+    """True if the thing is handed ``name`` when it is made."""
+    return name in inspect.signature(resolve(factory, who)).parameters
+
+
 def _in_words(wanted: Any) -> str:
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmark import registry, strata
-from benchmark.engine import cores, each
+from benchmark.engine import Engine, Local
 from benchmark.hookspecs import Metric
 from benchmark.labelling.choose import labeller_named
 from benchmark.margins import check_margins, margins_of
@@ -72,6 +72,7 @@ def score(
     llm: LanguageModels | None = None,
     views: Sequence[str] = (),
     stages: Stages | None = None,
+    engine: Engine | None = None,
 ) -> Scored:
     """Every number of every metric for every model, with patient-bootstrap intervals, and all paired differences.
 
@@ -81,12 +82,13 @@ def score(
     llm                    who makes what asks language models, for metrics that do
     views                  of each case's image, where they are known: one of the ways in which cases are parted
     stages                 where it is written down how long each part took
+    engine                 where metrics are measured, if not on this machine alone
     """
     stages = stages or Stages()
     with stages.stage("prepare"):
         metrics = {spec.label: build_metric(spec, config, llm) for spec in registry.parse_specs(config.metrics)}
     is_anew = llm is not None and llm.manner.refresh
-    statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=is_anew, stages=stages)
+    statistics = measure_all(metrics, references, reports, config, folders or {}, is_anew=is_anew, stages=stages, engine=engine)
     check_margins(config.margins, metrics)
     pairs = list(itertools.combinations(reports, 2))
     flips = flips_for(len(pairs) * sum(map(tests_of, metrics.values())), config.draws, config.level)
@@ -187,12 +189,14 @@ def measure_all(
     *,
     is_anew: bool,
     stages: Stages | None = None,
+    engine: Engine | None = None,
 ) -> dict[tuple[str, str], np.ndarray]:
     """(metric, model) -> (n, k) statistics; read where they were kept, measured and kept where not.
 
     ``metrics`` are those of ``config``; ``is_anew``: what asks a language model is measured in any case.
     """
     stages = stages or Stages()
+    engine = Local(config.workers) if engine is None else engine
     found: dict[tuple[str, str], np.ndarray] = {}
     with stages.stage("look up"):
         digests = {model: digest_of(written, references) for model, written in reports.items()}
@@ -208,11 +212,14 @@ def measure_all(
             if asks(metrics[spec.label]):
                 asking[spec.label] = list(missing)
             else:
-                tasks.append((spec, config, tuple(missing)))
-    workers = cores(config.workers) if len(references) * len(reports) * len(tasks) >= POOL_FROM else 1
+                parts = [(model,) for model in missing] if engine.takes_small_pieces else [tuple(missing)]
+                tasks += [(spec, config, part) for part in parts]
+    is_large = len(references) * sum(len(task[2]) for task in tasks) >= POOL_FROM
+    on_device = [engine.takes_small_pieces and takes_device(task[0], config) for task in tasks]
+    shared = ({model: list(reports[model]) for model in reports}, list(references))
     count = sum(len(task[2]) for task in tasks) * len(references)
     with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
-        for index, measured in each(measure, tasks, workers=workers, shared=({model: list(reports[model]) for model in reports}, list(references))):
+        for index, measured in engine.each(measure, tasks, is_large=is_large, on_device=on_device, shared=shared):
             name = tasks[index][0].label
             stages.add(f"measure {name}", measured.began, measured.seconds, measured.cpu_seconds)
             for model, statistics in measured.statistics.items():
@@ -271,6 +278,15 @@ class MeasuredApart(NamedTuple):
     """that a clock on the wall showed"""
     cpu_seconds: float
     """that processors worked"""
+
+
+def takes_device(spec: registry.Spec, config: RunConfig) -> bool:
+    """True if the metric, or its labeller, is handed a device."""
+    known = registry.load()
+    metric, who = known.entry("metrics", spec.name).factory, f"metric {spec.name!r}"
+    if not registry.takes(metric, who, "labeller"):
+        return registry.takes(metric, who, "device")
+    return registry.takes(known.entry("labellers", registry.parse_spec(config.labeller).name).factory, f"labeller {config.labeller!r}", "device")
 
 
 def measure(

@@ -12,8 +12,8 @@ import pytest
 from benchmark import registry
 from benchmark.datasets import imagenome_account, mimic_account
 from benchmark.datasets.split import PAPER_IMAGES
-from benchmark.evaluator import HANDED
 from benchmark.llm.endpoint import Endpoint
+from benchmark.making import HANDED
 from benchmark.metrics.green import Green
 from benchmark.records import RunConfig
 from benchmark.scoring import build_metric

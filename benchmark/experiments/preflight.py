@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark import registry
-from benchmark.evaluator import HANDED, check_names, use_of_datasets
+from benchmark.evaluator import check_names, use_of_datasets
 from benchmark.experiments.definitions import Arm, Definitions
 from benchmark.experiments.plan import TRAINED, Plan, labellers_of, settings_of_labeller, settings_of_things
 from benchmark.hookspecs import Dataset
@@ -15,6 +15,7 @@ from benchmark.inputs import check_grant, open_dataset
 from benchmark.labelling.choose import known_labellers, labeller_named
 from benchmark.labelling.sources import label_source
 from benchmark.llm.models import LanguageModels, Manner
+from benchmark.making import HANDED
 from benchmark.records import RunConfig
 from benchmark.scoring import build_metric
 

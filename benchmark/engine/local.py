@@ -1,4 +1,4 @@
-"""Where scoring runs: in this process, or in a pool of processes. The number of processes never changes a number."""
+"""Work on this machine: in this process, or in a pool of processes. The number of processes never changes a number."""
 
 from __future__ import annotations
 
@@ -6,9 +6,45 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from benchmark.engine.blocks import Held, Placed
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine."""
+
+    asked: int
+    """processes for metrics, 0 = one per core"""
+
+    @property
+    def workers(self) -> int:
+        """At most so many at a time."""
+        return cores(self.asked)
+
+    @property
+    def takes_small_pieces(self) -> bool:
+        """A task measures all models: what a metric makes of the references is then made once."""
+        return False
+
+    def each(
+        self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, is_large: bool, on_device: Sequence[bool], shared: tuple[Any, ...]
+    ) -> Iterator[tuple[int, T]]:
+        """(index of the task, its result), as they are done."""
+        return each(function, tasks, workers=self.workers if is_large else 1, shared=shared)
+
+    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool) -> Placed | None:
+        """Nowhere else: a model has the whole machine, one after another."""
+        return None
+
+    def record(self) -> dict[str, Any]:
+        """For ``run.json``."""
+        return {"name": "local", "workers": self.workers}
 
 
 def cores(workers: int) -> int:
