@@ -6,12 +6,9 @@ CPU seconds are of this process and all its threads; of work that was done in ot
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-Timed = Callable[[str], AbstractContextManager[None]]
-"""name of a part -> what is to be around it"""
 
 
 @dataclass
