@@ -108,12 +108,13 @@ def run(
     manner: Manner | None = None,
     page: Images | None = None,
     placement: Placement | None = None,
+    patience: float = 0.0,
 ) -> Outcome:
     """Run the models on the dataset, measure them, and leave the tables in ``out``; run again, it goes on where it stopped.
 
     ``training`` names the dataset that models learn from, if it is not the one that is measured. ``manner`` says how language models are asked.
     ``page`` asks for the page to read cases on, and says which images are copied beside it; a page of before is removed if there is to be none.
-    ``placement`` says where the work runs, if not on this machine alone.
+    ``placement`` says where the work runs, if not on this machine alone. A model that gives no report for ``patience`` seconds is stopped; 0 = never.
     Raises ``UserError`` for what the user can mend, before anything is generated where it can be known; a model that fails does not stop the
     others, its row says why.
     """
@@ -152,7 +153,9 @@ def run(
                     told += said.told
                     taken_out += said.taken_out
                     with stages.stage(f"generate {spec.label}"):
-                        reports[spec.label] = generate(model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed)
+                        reports[spec.label] = generate(
+                            model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed, patience=patience
+                        )
             except ModelFailed as error:
                 failed[spec.label] = str(error)
             except (CannotWrite, OtherRun):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 
 from benchmark.engine.blocks import RaisedElsewhere, WorkersLost
@@ -30,6 +30,10 @@ FAILURE = "failure.txt"
 
 class ModelFailed(Exception):
     """A model could not be run to the end; the message is one line for the tables, the traceback lies in the model's folder."""
+
+
+class WouldEndAll(Exception):
+    """A model raised what ends a program: ``SystemExit`` by a library that gives up, a panic of a Rust extension. It ends the model alone."""
 
 
 def generate(
@@ -142,19 +146,23 @@ _END = object()
 
 
 def _after(answers: Iterator[object], end: object, patience: float) -> object:
-    """The next answer, or ``end``.
-
-    What is no ``Exception`` ends this model too, and nothing more: a library that calls ``sys.exit``, a panic of a Rust extension.
-    """
+    """The next answer, or ``end``."""
     try:
-        with at_most(patience):
+        with contained(), at_most(patience):
             return next(answers, end)
-    except (Exception, KeyboardInterrupt, Interrupted):
-        raise
     except NoAnswer:
         raise ModelFailed(f"gave no report for {patience:g} s, and --patience is no longer") from None
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Make a ``WouldEndAll`` of what a guest raises in here that is no ``Exception``."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt, Interrupted, NoAnswer):
+        raise
     except BaseException as error:
-        raise ModelFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        raise WouldEndAll(f"{type(error).__name__}: {error}") from error
 
 
 def checked(answer: object, case: Case) -> Report:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from benchmark import registry
 from benchmark.engine import Held
-from benchmark.generation import batch_size_of, checked_answers
+from benchmark.generation import batch_size_of, checked_answers, contained
 from benchmark.hookspecs import Model
 from benchmark.inputs import HeldBack, Told, learning_side, open_dataset
 from benchmark.llm.models import LanguageModels
@@ -63,10 +63,11 @@ def handed(config: RunConfig, training: HeldBack | None, granted: Told | None, l
 def make(spec: registry.Spec, config: RunConfig, given: Mapping[str, Any]) -> tuple[Model, Said]:
     """The model, and what is known of it. Raises ``UserError``, and whatever else a guest does while it is made."""
     granted: Told = given["granted"]
-    model: Model = registry.load().build("models", spec, available=given, options=options_of(config, spec))
-    granted.close()
-    says: dict[str, Any] = getattr(model, "provenance", dict)()
-    card = getattr(model, "card", ProtocolCard)()
+    with contained():
+        model: Model = registry.load().build("models", spec, available=given, options=options_of(config, spec))
+        granted.close()
+        says: dict[str, Any] = getattr(model, "provenance", dict)()
+        card = getattr(model, "card", ProtocolCard)()
     if not isinstance(card, ProtocolCard):
         raise TypeError(f"card() gave a {type(card).__name__}, and is to give a benchmark.records.ProtocolCard")
     return model, Said(says, card, granted.notes(), granted.asked)
