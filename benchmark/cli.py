@@ -23,6 +23,7 @@ from benchmark.cli_view import view
 from benchmark.records import DEFAULT_METRICS, Interrupted, RunConfig, UserError
 
 if TYPE_CHECKING:
+    from benchmark.engine import Placement
     from benchmark.evaluator import Outcome
     from benchmark.llm.models import Manner
     from benchmark.report_files import ReportTexts
@@ -114,7 +115,24 @@ Margin = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of the resampling, of --sample, and of models that draw.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes for scoring; 0 = one per core. Never changes a number.")]
+Workers = Annotated[
+    int, typer.Option(min=0, help="Processes for scoring, with Ray also for each model; 0 = one per core, or GPU. Never changes a number.")
+]
+EngineName = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Where the work runs: this machine, or a cluster of Ray's. Never changes a number.")
+]
+RayAddress = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Of a cluster that runs: host:port, or auto on a machine of it. Not given, Ray is started here.")
+]
+GpusPerModel = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="With Ray: GPUs of each worker that holds a model, 0.5 = two share one. Default: 1 where there are any.", show_default=False
+    ),
+]
+Patience = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Stop a model that gives no report for so long; 0 = wait for ever. The first takes longest.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for the cases that failed before.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the dataset instead of stepping over and counting it.")]
 Training = Annotated[str, typer.Option(help="The dataset that models learn from, where it is not the one that is measured.")]
@@ -171,6 +189,7 @@ def run(
     device: Device = "auto",
     workers: Workers = 0,
     retry_failed: RetryFailed = False,
+    patience: Patience = 0,
     strict: Strict = False,
     training: Training = "",
     grant: Grant = "",
@@ -190,6 +209,9 @@ def run(
     prompt: Prompt = None,
     page: Page = True,
     images: Images = "auto",
+    engine: EngineName = "local",
+    ray_address: RayAddress = "",
+    gpus_per_model: GpusPerModel = None,
 ) -> None:
     """Run models on a dataset, measure their reports, print and write the tables.
 
@@ -207,6 +229,7 @@ def run(
         models, dataset, split, limit, metrics, labeller, options, *drawn, device, workers, grant, judge, strata, interval, margin, context, sample
     )
     folder, manner = out or _default_folder(config), _manner(budget, estimate, batch, refresh)
+    placement = _placement(engine, ray_address, gpus_per_model, device)
     if estimate:
         from benchmark.estimates import estimate_run
         from benchmark.shows import show_estimate
@@ -214,7 +237,17 @@ def run(
         show_estimate(estimate_run(config, folder, manner, strict=strict, training=training))
         return
     pictures = images if page else None
-    outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, training=training, manner=manner, page=pictures)
+    outcome = evaluator.run(
+        config,
+        folder,
+        retry_failed=retry_failed,
+        strict=strict,
+        training=training,
+        manner=manner,
+        page=pictures,
+        placement=placement,
+        patience=patience,
+    )
     _show(outcome, asked_for_all=models == ["all"])
 
 
@@ -229,6 +262,7 @@ def generate(
     seed: Seed = 42,
     device: Device = "auto",
     retry_failed: RetryFailed = False,
+    patience: Patience = 0,
     strict: Strict = False,
     training: Training = "",
     grant: Grant = "",
@@ -239,18 +273,27 @@ def generate(
     sample: Sample = None,
     unit: Unit = "",
     prompt: Prompt = None,
+    workers: Workers = 0,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "",
+    gpus_per_model: GpusPerModel = None,
 ) -> None:
     """Let models write reports and measure nothing; `run` on the same folder goes on from there.
 
     python -m benchmark generate --models clala --dataset manifest:/data/radiographs --out results/runs/ours
+
+    python -m benchmark generate --models clala,rgrg --dataset chest_imagenome:/data/physionet --engine ray --ray-address auto
     """
     from benchmark import evaluator
 
     options = _with_prompt(options_of(settings, llm, llm_url, dataset, unit), models, prompt)
-    config = _config(models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, 0, grant, context=context, sample=sample)
+    config = _config(
+        models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, workers, grant, context=context, sample=sample
+    )
+    placement, folder = _placement(engine, ray_address, gpus_per_model, device), out or _default_folder(config)
+    how = {"retry_failed": retry_failed, "strict": strict}
     manner = _manner(budget, False, False, False)
-    folder = out or _default_folder(config)
-    outcome = evaluator.run(config, folder, retry_failed=retry_failed, strict=strict, only_generate=True, training=training, manner=manner)
+    outcome = evaluator.run(config, folder, **how, only_generate=True, training=training, manner=manner, placement=placement, patience=patience)
     from benchmark.shows import show_reports
 
     show_reports(outcome)
@@ -292,6 +335,8 @@ def score(
     interval: Interval = "percentile",
     margin: Margin = None,
     page: Page = True,
+    engine: EngineName = "local",
+    ray_address: RayAddress = "",
 ) -> None:
     """Score reports that already exist, matched by id; no model is needed.
 
@@ -303,6 +348,7 @@ def score(
     from benchmark.report_files import read_patients
     from benchmark.stages import Stages
 
+    placement = _placement(engine, ray_address, None, "auto")
     named = [_named(word) for word in predictions]
     if len({name for name, _ in named}) < len(named):
         raise UserError("two prediction files have the same name; name them: --predictions first=a/test.csv --predictions second=b/test.csv")
@@ -334,6 +380,7 @@ def score(
         is_public=public,
         page="none" if page else None,
         stages=stages,
+        placement=placement,
     )
     _show(outcome)
 
@@ -862,6 +909,12 @@ def _with_prompt(options: dict[str, str], models: list[str], prompt: Path | None
     if not asked:
         raise UserError(f"--prompt {prompt} is for models that are asked in words, and none is named; name one: --models api:openai/gpt-4o-mini")
     return {**dict.fromkeys(asked, str(prompt)), **options}
+
+
+def _placement(engine: Literal["local", "ray"], address: str, gpus_per_model: float | None, device: str) -> Placement:
+    from benchmark.engine import Placement
+
+    return Placement(engine, address, gpus_per_model, device)
 
 
 def _manner(budget: float | None, estimate: bool, batch: bool, refresh: bool) -> Manner:

@@ -236,7 +236,7 @@ def measure_all(
             found[name, model] = together[place * len(references) : (place + 1) * len(references)]
             if model in folders:
                 folders[model].write_statistics(name, found[name, model], keys[name, model])
-    return found
+    return {key: found[key] for key in keys}  # not in the order in which workers were done: tables are written in this one
 
 
 def presented(metric: Metric, value_name: str) -> dict[str, Any]:
