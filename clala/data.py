@@ -32,6 +32,7 @@ from clala.crops import BoxXYXY, CropStore
 from clala.encoder import pad_tokens
 from clala.model import Batch
 from clala.regions import LESIONS, REGIONS, regions_of, roi_lesions
+from clala.together import Deal
 from clala.tokens import Tokenizer
 from clala.windows import window
 
@@ -44,6 +45,10 @@ PARTNER_TRIES = 8
 
 class BadIndex(ValueError):
     """A line of the index that cannot be used: names file, line and what is wrong with it."""
+
+
+class TooFewSamples(ValueError):
+    """An epoch is too small for the steps that the recipe and the processes make of it; the message has the numbers."""
 
 
 @dataclass(frozen=True)
@@ -240,17 +245,37 @@ class Samples:
         return sorted_rows
 
     def batch(
-        self, rows: Sequence[int] | np.ndarray, *, crop_px: int, recipe: Recipe | None = None, seed: Sequence[int] = (), llcl: bool = True
+        self,
+        rows: Sequence[int] | np.ndarray,
+        *,
+        crop_px: int,
+        recipe: Recipe | None = None,
+        seed: Sequence[int] = (),
+        llcl: bool = True,
+        shard: tuple[int, int] = (0, 1),
     ) -> Batch:
-        """These rows as tensors; with a recipe, jittered as it says. The same seed gives the same batch."""
+        """These rows as tensors; with a recipe, jittered as it says. The same seed gives the same batch.
+
+        Process ``shard[0]`` of ``shard[1]`` gets its share of it: partners and jitter are drawn for all rows in every process, so that a row has the
+        same whoever is dealt it.
+        """
         rng = np.random.default_rng(list(seed) or [0])
         rows = np.asarray(rows)
         partners = np.array([self.partner(int(row), rng) for row in rows]) if llcl and self.config.llcl else np.full(len(rows), -1)
         noise = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        number, (rank, world) = len(rows), shard
+        deal = None
+        if world > 1:
+            words = sum(len(self._tokens[row]) - 1 for row in rows if self._sentence_ids[row] >= 0)
+            deal = Deal(rank, tuple(len(rows[each::world]) for each in range(world)), words)
+        own = np.arange(number)[rank::world]
+        rows, partners = rows[own], partners[own]
         # An anchor without a partner is compared with itself and masked: the batch keeps its shape.
         drawn = np.where(partners >= 0, partners, rows)
-        both = np.concatenate([rows, drawn]) if self.config.llcl and llcl else rows
-        pixels = self._pixels(both, crop_px, recipe, noise)
+        both, among = rows, (number, own)
+        if self.config.llcl and llcl:
+            both, among = np.concatenate([rows, drawn]), (2 * number, np.concatenate([own, number + own]))
+        pixels = self._pixels(both, crop_px, recipe, noise, among)
         tokens, padding = pad_tokens([self._tokens[row] for row in rows], self.tokenizer)
         text_tokens, _ = pad_tokens([self._text_tokens[row] for row in rows], self.tokenizer)
         return Batch(
@@ -265,25 +290,35 @@ class Samples:
             comparisons=pixels[len(rows) :],
             comparison_lesions=torch.from_numpy(self.carried[drawn]),
             has_partner=torch.from_numpy(partners >= 0),
+            deal=deal,
         )
 
-    def _pixels(self, rows: np.ndarray, crop_px: int, recipe: Recipe | None, noise: torch.Generator) -> Tensor:
+    def _pixels(self, rows: np.ndarray, crop_px: int, recipe: Recipe | None, noise: torch.Generator, among: tuple[int, np.ndarray]) -> Tensor:
         stored = torch.from_numpy(self.store.read(self.crop_rows[rows].tolist()))
         jitter, brightness = (recipe.jitter, recipe.brightness) if recipe else (0.0, 0.0)
-        return window(stored, crop_px, self.config.crop_margin, jitter=jitter, brightness=brightness, generator=noise)
+        return window(stored, crop_px, self.config.crop_margin, jitter=jitter, brightness=brightness, generator=noise, among=among)
 
     def batches(
         self, recipe: Recipe, *, seed: int, epoch: int, crop_px: int, llcl: bool, shard: tuple[int, int] = (0, 1), start: int = 0
     ) -> Iterator[Batch]:
-        """The batches of one epoch from number ``start`` on; process ``shard[0]`` of ``shard[1]`` gets its share of each."""
+        """The batches of one epoch from number ``start`` on; process ``shard[0]`` of ``shard[1]`` gets its share of each.
+
+        What a step sees follows from recipe, seed and epoch, and from batch x processes: two processes with half the batch share what one would see.
+        Raises TooFewSamples.
+        """
         order = self.epoch(recipe, seed=seed, epoch=epoch)
-        rank, world = shard
+        world = shard[1]
         per_step = recipe.batch * world
         if recipe.by_length:
             order = self._alike_in_length(order, per_step, np.random.default_rng((seed, epoch, 1)))
         for number in range(start, self.steps(recipe, seed=seed, epoch=epoch, world=world)):
-            rows = order[number * per_step : (number + 1) * per_step][rank::world]
-            yield self.batch(rows, crop_px=crop_px, recipe=recipe, seed=(seed, epoch, number, rank), llcl=llcl)
+            rows = order[number * per_step : (number + 1) * per_step]
+            if len(rows) < world:
+                raise TooFewSamples(
+                    f"{recipe.accumulate} x {recipe.batch} region samples for each of {world} processes make one step, but an epoch has {len(order)} "
+                    "of them in all, and some process would get none; lower accumulate or batch, or start fewer processes"
+                )
+            yield self.batch(rows, crop_px=crop_px, recipe=recipe, seed=(seed, epoch, number, 0), llcl=llcl, shard=shard)
 
     def steps(self, recipe: Recipe, *, seed: int, epoch: int, world: int = 1) -> int:
         """Batches in that epoch, a multiple of ``recipe.accumulate``; what is left over has its turn in another epoch."""

@@ -114,15 +114,18 @@ def _longer(kept: Tensor, more: int) -> Tensor:
     return functional.pad(kept, (0, 0, 0, more))
 
 
-def cross_entropy(logits: Tensor, tokens: Tensor, counted: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, tokens: Tensor, counted: Tensor, *, of: int | None = None) -> Tensor:
     """E7: how surprised the decoder is by the reference sentences.
 
     logits   (M, T, W)  at every place
     tokens   (M, T)     the sentences; place t is to predict token t + 1
     counted  (M, T)     True for tokens that are to be predicted: not padding, not of a region without a sentence
-    returns  scalar     mean over tokens; 0 if there is none
+    of       tokens to be predicted in all processes together, where these rows are the share of one of them
+    returns  scalar     mean over tokens, or this share's part of it; 0 if there is none
     """
     targets, wanted = tokens[:, 1:], counted[:, 1:]
     if not bool(wanted.any()):
         return logits.sum() * 0.0
-    return functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted])
+    if of is None:
+        return functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted])
+    return functional.cross_entropy(logits[:, :-1][wanted].float(), targets[wanted], reduction="sum") / of

@@ -10,6 +10,7 @@ The model predicts and its losses judge; ``generate`` writes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -21,6 +22,7 @@ from clala.decoder import ReportDecoder, cross_entropy
 from clala.encoder import ROIEncoder, TextEncoder, pad_tokens
 from clala.lca import LesionCrossAttention, lesion_weights
 from clala.regions import LESIONS
+from clala.together import Deal, Gather, all_rows, all_shares, gather_rows
 from clala.tokens import Tokenizer
 
 WRITES = ("lca.", "decoder.")
@@ -53,14 +55,20 @@ class Batch:
     """(M, C + 1) bool: what the partner carries"""
     has_partner: Tensor
     """(M,) False where none was found"""
+    deal: Deal | None = None
+    """how the rows of the step were dealt out, where these are the share of one process among several"""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        return Batch(**{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)})
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """The same in page-locked memory, from which a GPU copies while it computes."""
-        return Batch(**{field.name: getattr(self, field.name).pin_memory() for field in fields(self)})
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in values.items()})
 
 
 class CLALA(nn.Module):
@@ -113,15 +121,19 @@ class CLALA(nn.Module):
         refined: Tensor = self.lca(features, self.lesion_vectors() if vectors is None else vectors, weights)
         return refined
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """The losses by name: ``loss`` is what is minimised, the others are its parts."""
+    def forward(self, batch: Batch, gather: Gather = gather_rows) -> dict[str, Tensor]:
+        """The losses by name: ``loss`` is what is minimised, the others are its parts.
+
+        Of a batch that was dealt out they are those of all rows of the step, in every process alike; ``gather`` fetches what the others have.
+        """
         memory = self.memory(self.encoder(batch.crops), batch.lesions)
         counted = ~batch.padding & (batch.sentence_ids >= 0).unsqueeze(1)
-        ce = cross_entropy(self.decoder(self._some_forgotten(batch.tokens), memory), batch.tokens, counted)
+        logits = self.decoder(self._some_forgotten(batch.tokens), memory)
+        ce = all_shares(cross_entropy(logits, batch.tokens, counted, of=batch.deal.words if batch.deal else None), batch.deal, gather)
         if self.stage == 2:
             return {"loss": ce, "ce": ce}  # LCA and decoder alone are trained, on the sentence alone (D10)
-        itcl_loss = self._itcl(memory[:, 0], batch)
-        llcl_loss = self._llcl(memory[:, 0], batch) if self.config.llcl else torch.zeros_like(ce)
+        itcl_loss = self._itcl(memory[:, 0], batch, gather)
+        llcl_loss = self._llcl(memory[:, 0], batch, gather) if self.config.llcl else torch.zeros_like(ce)
         return {"loss": ce + itcl_loss + llcl_loss, "ce": ce, "itcl": itcl_loss, "llcl": llcl_loss}  # E8
 
     def _some_forgotten(self, tokens: Tensor) -> Tensor:
@@ -131,21 +143,18 @@ class CLALA(nn.Module):
         lost = torch.rand(tokens.shape, device=tokens.device) < share
         return tokens.masked_fill(lost & (tokens != self.tokenizer.begin), self.tokenizer.unknown)
 
-    def _itcl(self, anchors: Tensor, batch: Batch) -> Tensor:
+    def _itcl(self, anchors: Tensor, batch: Batch, gather: Gather) -> Tensor:
         texts = self.text_encoder(batch.text_tokens, batch.padding)
-        return itcl(
-            self.image_head(anchors),
-            self.text_head(texts),
-            batch.sentence_ids,
-            batch.sentence_ids >= 0,
-            self.config.temperature,
-            symmetric=self.config.itcl_symmetric,
-        )
+        images, texts, ids = (all_rows(x, batch.deal, gather) for x in (self.image_head(anchors), self.text_head(texts), batch.sentence_ids))
+        return itcl(images, texts, ids, ids >= 0, self.config.temperature, symmetric=self.config.itcl_symmetric)
 
-    def _llcl(self, anchors: Tensor, batch: Batch) -> Tensor:
+    def _llcl(self, anchors: Tensor, batch: Batch, gather: Gather) -> Tensor:
         raw = self.encoder(batch.comparisons)[:, 0]  # no LCA on this side, but the same weights and a gradient (D5)
-        candidates = llcl_candidates(batch.regions, batch.roi_lesions, batch.comparison_lesions, by_region=self.config.llcl_by_region)
-        return llcl(self.llcl_head(anchors), self.llcl_head(raw), candidates, batch.has_partner, self.config.temperature)
+        known = (batch.regions, batch.roi_lesions, batch.comparison_lesions, batch.has_partner)
+        regions, carried, compared, has_partner = (all_rows(x, batch.deal, gather) for x in known)
+        candidates = llcl_candidates(regions, carried, compared, by_region=self.config.llcl_by_region)
+        anchors, raw = (all_rows(self.llcl_head(x), batch.deal, gather) for x in (anchors, raw))
+        return llcl(anchors, raw, candidates, has_partner, self.config.temperature)
 
     def enter_stage(self, stage: int) -> None:
         """1: everything learns. 2: LCA and decoder learn, the rest is frozen and stands in ``eval`` (dropout off, norms fixed)."""

@@ -86,7 +86,9 @@ class TrainingState:
             # both in the order in which they lie.
             self.optimiser.state[p] = {key: value if key == "step" else torch.empty_like(p).copy_(value) for key, value in found.items()}
         states = at / f"random-{rank}.safetensors"
-        if states.exists():  # another number of processes than before: then the new ones draw their own
+        if not states.exists():  # more processes than before: each of the new ones draws dropout of its own
+            torch.manual_seed(hash((torch.initial_seed(), int(note["number"]), rank)) % 2**31)
+        else:
             random = load_file(states)
             torch.set_rng_state(random["cpu"])
             if torch.cuda.is_available() and "cuda" in random:

@@ -6,8 +6,8 @@
 
 Stage 1 trains all modules on L = L_CE + L_ITCL + L_LLCL; stage 2 trains LCA and decoder alone, on larger crops, on L_CE. ``log.jsonl`` in the
 folder has one JSON object per step that was logged and one per epoch. Killed, the same command goes on where the last state was saved, with the
-loss curve that it would have had. Several processes share each step: every one draws ``batch`` regions of its own, and the contrastive losses
-look within a process, as in-batch losses do (spec 2.3).
+loss curve that it would have had. Several processes share each step: it is drawn once, each is dealt ``batch`` regions of it, and the losses go over
+all of them, so that the curve is that of one process with the whole batch, and another number of processes with the same product goes on from it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from clala.crops import ReadImage, read_image
 from clala.data import IndexLine, Samples, read_index
 from clala.log import TrainingLog
 from clala.model import WRITES
+from clala.norms import share_norms
 from clala.parts import Part, Progress, cut_parts, fit_detector, silent
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
@@ -87,6 +88,8 @@ class Job:
     """where crops are cut to, so that several trainings share them; None = ``work`` of this one"""
     save_every: int = 0
     """steps between two saved states within an epoch; 0 = after each epoch alone"""
+    log_every: int = LOG_EVERY
+    """steps between two that are written to ``log.jsonl``"""
     start: Path | None = None
     """folder of weights of this same configuration with stage 1 done, stored in full precision; None = begin with stage 1"""
 
@@ -189,15 +192,27 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
 
 def _claim(job: Job, accelerator: Any) -> None:
     """Make ``work/`` that of this training, before any state is in it. Raises OtherTraining if it is that of another one."""
-    path, key = job.out / "work" / "key.json", json.loads(json.dumps(_key(job)))
+    path, key = job.out / "work" / "key.json", json.loads(json.dumps(_key(job, accelerator.num_processes)))
     if accelerator.is_main_process and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_whole(path, json.dumps(key))
     accelerator.wait_for_everyone()
-    if json.loads(path.read_text(encoding="utf-8")) != key:
+    if (theirs := json.loads(path.read_text(encoding="utf-8"))) != key:
         raise OtherTraining(
             f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
+            + _batches_told(theirs, key, accelerator.num_processes)
         )
+
+
+def _batches_told(theirs: Mapping[str, Any], ours: Mapping[str, Any], processes: int) -> str:
+    """What is to be done where it is the number of processes that makes another training of it; else nothing."""
+    told = ""
+    for name, noun in (("batch", "regions"), ("classifier_batch", "images")):
+        there, here = theirs["recipe"][name], ours["recipe"][name]
+        if there != here:
+            share = f"--set {name}={there // processes} goes on" if there % processes == 0 else f"{processes} processes cannot share it equally"
+            told += f". A step there sees {there} {noun}, and here {here // processes} x {processes} processes = {here}; {share}"
+    return told
 
 
 def _learns_beside(job: Job, images: int, accelerator: Any) -> bool:
@@ -283,12 +298,14 @@ def _thresholds(about: Mapping[str, Any]) -> Tensor:
     return torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
 
 
-def _key(job: Job) -> dict[str, Any]:
-    """What must agree for a training to go on where another one stopped."""
+def _key(job: Job, processes: int) -> dict[str, Any]:
+    """What must agree for a training to go on where another one stopped: of the batch, what it is over all processes."""
     index = hashlib.sha256(job.index.read_bytes()).hexdigest()
     given = {part: checkpoint.sha256(folder) for part, folder in (("classifier", job.classifier), ("detector", job.detector)) if folder is not None}
     start = {} if job.start is None else {"start": checkpoint.sha256(job.start)}
-    return {"index": index, "config": to_json(job.config), "recipe": to_json(job.recipe), "seed": job.seed, "given": given, **start}
+    r = job.recipe
+    shared = replace(r, batch=r.batch * processes, classifier_batch=r.classifier_batch * processes)
+    return {"index": index, "config": to_json(job.config), "recipe": to_json(shared), "seed": job.seed, "given": given, **start}
 
 
 def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Samples], log: TrainingLog, progress: Progress, accelerator: Any) -> None:
@@ -306,8 +323,10 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     draw = partial(samples["train"].batches, r, seed=job.seed + stage, crop_px=crop_px, llcl=stage == 1, shard=(rank, world))
     rate = Rate(r, stage, samples["train"].steps(r, seed=job.seed + stage, epoch=0, world=world) // r.accumulate)
     inner = torch.optim.AdamW(_groups(model, r, stage), lr=rate(0), weight_decay=r.weight_decay, fused=True)
+    share_norms(model, accelerator)
     state = TrainingState(job.out / "work" / f"stage{stage}", {"model": model}, inner)
     at = state.load(rank) or {"step": 0, "epoch": 0, "batch": 0, "best": math.inf, "at_best": {}, "scaler": None}
+    shared_by = shared_since(at, world, r.batch)
     model.hold_lesion_vectors()
     wrapped, optimiser = accelerator.prepare(model, inner)
     if at["scaler"] and accelerator.scaler is not None:
@@ -316,7 +335,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
 
     def save(epoch: int, batch: int, *, is_best: bool) -> None:
         scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else None
-        counters = {"step": step, "epoch": epoch, "batch": batch, "best": best, "at_best": at_best, "scaler": scaler}
+        counters = {"step": step, "epoch": epoch, "batch": batch, "best": best, "at_best": at_best, "scaler": scaler, "shared_by": shared_by}
         state.save(counters, is_best=is_best, is_main=is_main, rank=rank)
 
     def measured(stage: int) -> dict[str, float]:
@@ -350,7 +369,7 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
                     optimiser.zero_grad()
                 if accelerator.sync_gradients:
                     step += 1
-                    if step % LOG_EVERY == 0:
+                    if step % job.log_every == 0:
                         parts = {name: float(x.detach()) for name, x in losses.items()}
                         log.write(event="step", stage=stage, epoch=epoch, step=step, rate=rate(step), **parts)
                     if job.save_every and step % job.save_every == 0 and number < total:
@@ -368,6 +387,14 @@ def fit_stage(bundle: Bundle, job: Job, stage: int, samples: Mapping[str, Sample
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)  # else every later call would go on in half precision
     model.__dict__.pop("_is_accelerate_prepared", None)  # else stage 2 would be taken for prepared, and run in full precision whatever was asked for
     accelerator.free_memory()
+
+
+def shared_since(at: Mapping[str, Any], processes: int, batch: int) -> list[dict[str, int]]:
+    """Who shared the steps so far: from which step on how many processes with which batch each. One line more where it is others now."""
+    before: list[dict[str, int]] = at.get("shared_by", [])
+    now = {"processes": processes, "batch": batch}
+    is_same = bool(before) and all(before[-1][name] == value for name, value in now.items())
+    return before if is_same else [*before, {"from_step": at["step"], **now}]
 
 
 def _groups(model: Any, r: Recipe, stage: int) -> list[dict[str, Any]]:
@@ -414,11 +441,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--detector", type=Path, help="folder of a trained detector (`train detector`); else that of --start, or one is trained too")
     parser.add_argument("--crops", type=Path, help="folder for the crops, to be shared by several trainings")
+    parser.add_argument("--log-every", type=int, default=LOG_EVERY, help="steps between two that are written to log.jsonl")
     parser.add_argument("--start", type=Path, help="folder of weights with stage 1 done (trained with epochs_stage2=0); needs epochs_stage1=0")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
     options = parser.parse_args(arguments)
     config, how = chosen_settings(options)
-    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops", "start")}
+    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops", "log_every", "start")}
     train(Job(options.index, options.out, config, how, command=as_typed("clala.train", arguments), **taken))
     return 0
 

@@ -5,7 +5,8 @@
 
 Binary cross-entropy with log-scaled weights on positives, as RaDialog's findings classifier has it, AdamW, and a rate that rises and falls once. The
 epoch with the best macro F1 on the validation images stays, each lesion at its own best threshold; the folder is what ``--classifier`` takes. Killed,
-the same command goes on where the last state was saved. Several processes share each step: every one sees ``classifier_batch`` images of its own.
+the same command goes on where the last state was saved. Several processes share each step: it is drawn once and each is dealt ``classifier_batch``
+images of it, so that the curve is that of one process with the whole batch, and another number of processes with the same product may go on.
 
 At 448 px a batch of 64 does not fit 24 GB without ``--precision bf16``; ``--set classifier_batch=32 --set accumulate=2`` takes half the memory.
 """
@@ -35,6 +36,7 @@ from clala.crops import Gray, ReadImage, centre_crop, cut_all, read_image
 from clala.data import IndexLine, read_index
 from clala.lesion_scores import auroc_by_lesion, f1_by_lesion
 from clala.log import TrainingLog
+from clala.norms import share_norms
 from clala.parts import Progress, silent
 from clala.processes import ahead, new_accelerator
 from clala.regions import LESIONS
@@ -196,13 +198,18 @@ def fit(
         return np.full(len(LESIONS), 0.5)
     rank, world, device = accelerator.process_index, accelerator.num_processes, accelerator.device
     classifier.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # a quarter faster on a CPU, the same numbers
-    key = _key(classifier, parts, r, seed)
+    key = _key(classifier, parts, r, seed, world)
     learning = [parameter for parameter in classifier.parameters() if parameter.requires_grad]
     inner = torch.optim.AdamW(learning, lr=r.classifier_learning_rate, weight_decay=r.weight_decay, fused=True)
+    share_norms(classifier, accelerator)
     state = TrainingState(folder, {"classifier": classifier}, inner)
     at = state.load(rank) or {"key": key, "epoch": 0, "images": 0, "loss": 0.0, "best": -math.inf, "best_epoch": 0, "scaler": None}
     if at["key"] != key:
-        raise OtherTraining(f"{folder}: holds the states of a training with other images, settings or weights; give another folder, or delete it")
+        there, here = at["key"].get("batch"), key["batch"]
+        told = "" if there == here else f". A step there sees {there} images, and here {r.classifier_batch} x {world} processes = {here}"
+        raise OtherTraining(
+            f"{folder}: holds the states of a training with other images, settings or weights; give another folder, or delete it{told}"
+        )
     wrapped, optimiser = accelerator.prepare(classifier, inner)
     if at["scaler"] and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(at["scaler"])
@@ -240,12 +247,12 @@ def fit(
                     accelerator.backward(loss)
                     optimiser.step()
                     optimiser.zero_grad()
-                total += value
+                total += value / world
                 done = number + 1
                 if save_every and done % (save_every * accumulate) == 0 and done < steps:
                     save(epoch, done * per_step, _sum(total, accelerator), is_best=False)
                 advance(1)
-        loss_mean = _sum(total, accelerator) / (steps * world)
+        loss_mean = _sum(total, accelerator) / steps
         seconds = time.monotonic() - began
         first = 0
         total.zero_()
@@ -330,9 +337,11 @@ def _batches(images: Images, batch: int, steps: int, first: int, *, seed: int, e
     order = np.resize(np.random.default_rng((seed, epoch)).permutation(len(images.ids)), steps * batch * world)
     for number in range(first, steps):
         rows = order[number * batch * world : (number + 1) * batch * world][rank::world]
-        noise = torch.Generator().manual_seed(int(np.random.default_rng((seed, epoch, number, rank)).integers(2**31)))
+        # Drawn for all images of the step in every process: an image is moved and lit alike whoever is dealt it.
+        noise = torch.Generator().manual_seed(int(np.random.default_rng((seed, epoch, number, 0)).integers(2**31)))
+        how = Variation(*(drawn[rank::world] for drawn in vary(batch * world, noise)))
         squares, truth = torch.from_numpy(np.array(images.squares[rows])), torch.from_numpy(images.labels[rows].astype(np.float32))
-        yield Batch(rows.tolist(), squares.pin_memory() if pin else squares, truth, vary(batch, noise))
+        yield Batch(rows.tolist(), squares.pin_memory() if pin else squares, truth, how)
 
 
 def shared_predict(classifier: nn.Module, squares: np.ndarray, accelerator: Any, batch: int) -> np.ndarray:
@@ -377,16 +386,16 @@ def _named(values: np.ndarray) -> dict[str, float]:
 
 
 def _sum(total: Tensor, accelerator: Any) -> float:
-    return float(accelerator.reduce(total.to(accelerator.device, torch.float32)) if accelerator.num_processes > 1 else total)
+    return float(accelerator.reduce(total.to(accelerator.device)) if accelerator.num_processes > 1 else total)
 
 
-def _key(classifier: nn.Module, parts: Mapping[str, Images], r: Recipe, seed: int) -> dict[str, Any]:
-    """What must agree for a training to go on where another one stopped."""
+def _key(classifier: nn.Module, parts: Mapping[str, Images], r: Recipe, seed: int, processes: int) -> dict[str, Any]:
+    """What must agree for a training to go on where another one stopped: of the batch, what it is over all processes."""
     start = hashlib.sha256()
     for value in classifier.state_dict().values():
         start.update(value.detach().cpu().contiguous().numpy())
     data = {split: hashlib.sha256("\n".join(part.ids).encode() + part.labels.astype(np.uint8).tobytes()).hexdigest() for split, part in parts.items()}
-    sizes = {"px": int(parts["train"].squares.shape[1]), "batch": r.classifier_batch, "accumulate": r.accumulate}
+    sizes = {"px": int(parts["train"].squares.shape[1]), "batch": r.classifier_batch * processes, "accumulate": r.accumulate}
     how = {"epochs": r.classifier_epochs, "learning_rate": r.classifier_learning_rate, "weight_decay": r.weight_decay}
     return {"start": start.hexdigest(), "data": data, "seed": seed, **sizes, **how}
 

@@ -74,5 +74,5 @@ def _added(values: Tensor, accelerator: Any) -> Tensor:
     """The sum over all processes, on the CPU."""
     if accelerator.num_processes == 1:
         return values
-    added: Tensor = accelerator.reduce(values.to(accelerator.device, torch.float32)).cpu()
+    added: Tensor = accelerator.reduce(values.to(accelerator.device)).cpu()
     return added
