@@ -46,6 +46,8 @@ class Annotation(TypedDict):
 
 def fault_of(annotation: Any) -> str:
     """Why this is no annotation, in a few words; empty if it is one. What does not enter a score is not looked at."""
+    if _is_plainly_one(annotation):
+        return ""
     if not isinstance(annotation, Mapping) or not isinstance(annotation.get("entities"), Mapping):
         return "not an object with entities (an object: key -> entity)"
     entities = annotation["entities"]
@@ -62,3 +64,22 @@ def fault_of(annotation: Any) -> str:
             if not isinstance(relation[1], str) or relation[1] not in entities:
                 return f"entity {key!r} has the relation {relation!r}, and there is no entity {relation[1]!r}"
     return ""
+
+
+def _is_plainly_one(annotation: Any) -> bool:
+    """True for what JSON makes of a sound annotation: most are, and millions of entities are looked at."""
+    entities = annotation.get("entities") if type(annotation) is dict else None
+    if type(entities) is not dict:
+        return False
+    for entity in entities.values():
+        if type(entity) is not dict or type(entity.get("tokens")) is not str or type(entity.get("label")) is not str:
+            return False
+        relations = entity.get("relations")
+        if type(relations) is not list:
+            return False
+        for relation in relations:
+            if type(relation) is not list or len(relation) != 2 or type(relation[0]) is not str or type(relation[1]) is not str:
+                return False
+            if relation[0] not in RELATIONS or relation[1] not in entities:
+                return False
+    return True

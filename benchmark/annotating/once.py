@@ -26,7 +26,8 @@ TASK = "annotate"
 def annotate_once(annotator: Annotator, reports: Sequence[str]) -> Iterator[tuple[str, Annotation]]:
     """(report, annotation) of each of the reports, which are distinct; those that were kept first, then the longest."""
     if not getattr(annotator, "is_kept", True):
-        yield from zip(reports, annotator.annotate(reports), strict=True)
+        # One after the other where the annotator can: all annotations of ten models are gigabytes.
+        yield from zip(reports, getattr(annotator, "each", annotator.annotate)(reports), strict=True)
         return
     signature = annotator.signature()
     cache: AnswerCache | None = AnswerCache(cache_folder() / "annotations" / "annotations.sqlite")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ from benchmark.shares import SHARE, share
 VERSION = 1
 REMEMBERED = 10_000
 """texts whose entities are kept for evidence; their sets are kept for all"""
+READ_TOGETHER = 2_000
+"""annotations that are held at a time: of each no more than its sets is kept"""
 
 
 class RadGraph:
@@ -152,13 +155,12 @@ class RadGraph:
     def _read(self, reports: Sequence[str]) -> None:
         """Find the sets of those reports that are new."""
         new = [text for text in dict.fromkeys(reports) if text not in self._places]
-        texts, annotations = [], []
-        for text, annotation in self._annotated(new):
-            texts.append(text)
-            annotations.append(annotation)
-        found = self._levels.sets(annotations)
-        self._sets = tuple(joined(parts) for parts in zip(self._sets, found, strict=True))
-        self._places.update((text, place) for place, text in enumerate(texts, start=len(self._places)))
+        annotated = self._annotated(new)
+        parts = [self._sets]
+        while held := list(islice(annotated, READ_TOGETHER)):
+            parts.append(self._levels.sets([annotation for _, annotation in held]))
+            self._places.update((text, place) for place, (text, _) in enumerate(held, start=len(self._places)))
+        self._sets = tuple(joined(level) for level in zip(*parts, strict=True))
 
     def _names(self) -> list[str]:
         before = "rules." if self._backend == "rules" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -136,6 +137,53 @@ def test_a_missing_file_and_a_report_that_was_not_annotated_are_named(tmp_path: 
     file.write_text(json.dumps({"Edema.": {"entities": {}}}), encoding="utf-8")
     with pytest.raises(NotAnnotated, match=r"has 1 annotations, and none of 1 of 2 reports, the first of which begins 'Mass.'"):
         AnnotationFile(str(file)).annotate(["Edema.", "Mass."])
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("is_ascii", [True, False])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8], ids=["", "with a byte order mark"])
+def test_an_object_is_read_alike_in_parts_of_any_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, indent: int | None, is_ascii: bool, mark: bytes
+) -> None:
+    """Reports with signs of two, three and four bytes, quotes and braces, so that a part ends within each of them."""
+    monkeypatch.setattr("benchmark.annotating.annotation_file.CHUNK", chunk)
+    reports = ["Café: 3\u2009cm {nodule}.", 'The "heart" is \\ large.', "\U0001fac1 clear, }", "x" * 300]
+    said = {report: {"text": report, "entities": {"1": {**ENTITY, "tokens": report}}} for report in reports}
+    file = tmp_path / "annotations.json"
+    file.write_bytes(mark + json.dumps(said, indent=indent, ensure_ascii=is_ascii).encode())
+    assert AnnotationFile(str(file)).annotate(reports[::-1]) == [said[report] for report in reports[::-1]]
+    file.write_bytes(mark + "\n\n".join(json.dumps({"report": r, **a}, ensure_ascii=is_ascii) for r, a in said.items()).encode())
+    assert [one["text"] for one in AnnotationFile(str(file)).annotate(reports)] == reports
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": {"entities": {}}, "b": {"enti', r"not JSON \(the object breaks off, or is none\)"),
+        (b'{"a": {"entities": {}}, "a": {"entities": {"1": %s}}}' % json.dumps(ENTITY).encode(), "annotates the report that begins 'a' otherwise"),
+        (b'{"a": {"entities": {}}} {"b": {"entities": {}}}', r"not JSON \(there is more behind the object\)"),
+        (b'{"a": {"entities": {}}; "b": {"entities": {}}}', "not JSON"),
+        (b'{"a": {"entities": {}}, "caf\xe9": {"entities": {}}}', "not UTF-8"),
+        (b'{"report": "caf\xe9", "entities": {}}', "not UTF-8"),
+        (b'{"report": "a", "entities": ' + b"[" * 100_000, "line 1: not JSON"),
+        (b"[1, 2]", "line 1: says of no report what it annotates"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "annotations.json"
+    file.write_bytes(content)
+    with pytest.raises(UnreadableAnnotations, match=message):
+        AnnotationFile(str(file))
+
+
+def test_a_file_that_changed_after_it_was_looked_through_is_not_read_from(tmp_path: Path) -> None:
+    file = tmp_path / "annotations.json"
+    file.write_text(json.dumps({"Edema.": {"entities": {}}}), encoding="utf-8")
+    found = AnnotationFile(str(file))
+    file.write_text(json.dumps({"Clear.": {}, "Edema.": {"entities": {"1": ENTITY}}}), encoding="utf-8")
+    with pytest.raises(UnreadableAnnotations, match="was changed since this command began to read it"):
+        found.annotate(["Edema."])
 
 
 class Slow:
