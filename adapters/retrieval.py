@@ -54,6 +54,9 @@ class NothingToRetrieve(UserError):
 class Retrieval:
     """Answers each case with the report of its nearest neighbour among the training cases."""
 
+    cases_together = QUERIES_AT_ONCE
+    """a matrix product of as many rows"""
+
     def __init__(self, training: TrainingData, *, neighbours: int = 1, cache: Path | None = None) -> None:
         """``neighbours`` to choose a report from; ``cache`` is a folder. Raises ``NothingToRetrieve``."""
         if neighbours < 1:

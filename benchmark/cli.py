@@ -291,9 +291,18 @@ def generate(
         models, dataset, split, limit, METRICS, "rules", options, 1000, 0.95, seed, device, workers, grant, context=context, sample=sample
     )
     placement, folder = _placement(engine, ray_address, gpus_per_model, device), out or _default_folder(config)
-    how = {"retry_failed": retry_failed, "strict": strict}
     manner = _manner(budget, False, False, False)
-    outcome = evaluator.run(config, folder, **how, only_generate=True, training=training, manner=manner, placement=placement, patience=patience)
+    outcome = evaluator.run(
+        config,
+        folder,
+        retry_failed=retry_failed,
+        strict=strict,
+        only_generate=True,
+        training=training,
+        manner=manner,
+        placement=placement,
+        patience=patience,
+    )
     from benchmark.shows import show_reports
 
     show_reports(outcome)

@@ -3,7 +3,7 @@
 A case that the model cannot answer is written down as failed, and counted. A model that breaks the contract (raises, answers too few, too many or
 other cases) is stopped there; what it wrote before stays, and the other models go on.
 
-A model that writes about several cases together (``batch_size``) is asked again for whole batches, counted from the first case: the last digit of
+A model that writes about several cases together is asked again for whole batches, counted from the first case: the last digit of
 what it computes may depend on the company, and a run that was interrupted is to end in the same bytes. What the folder has of them already stays.
 """
 
@@ -68,7 +68,7 @@ def _in_order(reports: dict[str, Report], cases: Sequence[Case]) -> list[Report]
 
 def batch_size_of(model: object) -> int:
     """How many cases the model writes about together, by its own word; 1 if it says nothing."""
-    said = getattr(model, "batch_size", 1)
+    said = getattr(model, "cases_together", getattr(model, "batch_size", 1))
     return said if isinstance(said, int) and said > 0 else 1
 
 

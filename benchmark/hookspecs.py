@@ -82,6 +82,16 @@ class Model(Protocol):
     ``card() -> ProtocolCard`` what it was trained to write, from what, with which decoding, and whether it has learnt from the cases that it is
                                measured on (``benchmark.records.ProtocolCard``): kept in ``run.json``, printed under the tables. Without it the
                                tables say that nothing is known. It depends on the weights that were loaded, so it is a method of the instance
+
+    and two attributes, which say how its cases may be shared out among workers (``--engine ray``), and taken up again after an interruption:
+
+    ``cases_together: int``    cases that it writes about together, counted from the first that it is given; ``batch_size`` where this is not there, 1
+                               where neither is. A matrix product of sixteen rows may differ from sixteen of one row in the last digit, so
+                               whoever shares out cases breaks none of these
+    ``is_independent_by_case: bool``  False if a report depends on more than its case (and the batch): on the cases before it, on their number, on a
+                               generator that is drawn from as they go by. Such a model writes all cases in one worker, from the first again if that
+                               is lost. True if it is not there, for that is what the tables take for granted: each case is resampled as if its
+                               report would have been the same in other company. A model that draws makes its seed of the run's and the case's id
     """
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:

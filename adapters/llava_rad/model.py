@@ -131,6 +131,11 @@ class LLaVARad:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
         return needs_of("llava_rad", (WEIGHTS, BASE), PUBLISHED_SIZES)
 
+    @property
+    def cases_together(self) -> int:
+        """A report's last digits may depend on these."""
+        return self.writer.cases_together
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order."""
         return reports(self.writer, cases, self.ask, finish)

@@ -76,6 +76,11 @@ class R2Gen:
             (False, "their vocabulary, which is not in them: the annotation.json of the same page, --set r2gen.vocab=PATH"),
         ]
 
+    @property
+    def cases_together(self) -> int:
+        """A report's last digits may depend on these."""
+        return self.writer.cases_together
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, handed out batch by batch."""
         return self.writer.generate(cases)

@@ -61,6 +61,7 @@ class Writer:
                 f"{who}: max_length is {self.steps} and beams {beams}; these weights have {sizes.places} places and {sizes.words} words: take less"
             )
         self.loaded, self.beams, self.batch_size = loaded, beams, batch_size
+        self.cases_together = batch_size
         self.block_trigrams = block_trigrams and beams == 1
         self.device = device_named(device, who)
         self.network: Writes = loaded.network.to(self.device)

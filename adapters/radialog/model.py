@@ -162,6 +162,11 @@ class RaDialog:
         """For ``doctor``: whether a thing is there, what it is, and how to get it."""
         return needs_of("radialog", (WEIGHTS, BASE), PUBLISHED_SIZES)
 
+    @property
+    def cases_together(self) -> int:
+        """A report's last digits may depend on these."""
+        return self.writer.cases_together
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order."""
         self._labels.clear()

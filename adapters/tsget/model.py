@@ -75,6 +75,11 @@ class TSGET:
             ),
         ]
 
+    @property
+    def cases_together(self) -> int:
+        """A report's last digits may depend on these."""
+        return self.writer.cases_together
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, handed out batch by batch."""
         return self.writer.generate(cases)

@@ -121,6 +121,7 @@ class Writer:
         self.longest = longest or int(getattr(language.config, "max_position_embeddings", sys.maxsize))
         language.generation_config = GenerationConfig()  # of the files there may come a temperature, or another end
         self.rate = Rate()
+        self.cases_together = WINDOW * batch_size  # sorted by length among themselves, then batched
 
     def write(self, asked: Sequence[Asked]) -> Iterator[Written | str]:
         """Of each, in order, what was written, or why nothing was."""

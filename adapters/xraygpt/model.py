@@ -176,6 +176,11 @@ class XrayGPT:
             memory_line(PUBLISHED_SIZES),
         ]
 
+    @property
+    def cases_together(self) -> int:
+        """A report's last digits may depend on these."""
+        return self.writer.cases_together
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order."""
         return reports(self.writer, cases, self.ask, self.finish)

@@ -119,7 +119,7 @@ class _Piece:
     start: int
     stop: int
     losses: int = field(default=0, compare=False)
-    """of workers that had it, or that it is a part of"""
+    """of workers that came to its first batch, and no further"""
     got: int = field(default=0, compare=False)
     """reports of it that the present worker has given"""
 
@@ -256,7 +256,7 @@ class Placed:
     def _again(self, piece: _Piece, lost: Lost, unit: int, cases: Sequence[Case], there: dict[int, Report]) -> list[_Piece]:
         """The pieces in which what a lost worker owed is given out again; a case that nobody can write about has its failure in ``there``."""
         start = piece.start + (piece.got // unit * unit if self.ready.is_independent else 0)  # batches stay the same
-        left, losses = piece.stop - start, piece.losses + 1
+        left, losses = piece.stop - start, 1 if start > piece.start else piece.losses + 1  # whoever got further met another batch
         said = f"{self._label}: a worker was lost ({lost.why}); {'its case is' if left == 1 else f'its {left} cases are'} done again"
         if not left:  # it was lost between its last report and its word that this was all
             self._say(f"{self._label}: a worker was lost ({lost.why}); its cases were done")
@@ -270,7 +270,8 @@ class Placed:
             return []
         half = left // 2 if left <= unit else math.ceil(left / unit / 2) * unit
         self._say(f"{said}, in two parts")
-        return [_Piece(start, start + half, losses), _Piece(start + half, piece.stop, losses)]
+        # To the second part nobody has come yet; and a case is to be alone when it is blamed, twice.
+        return [_Piece(start, start + half, losses if half > 1 else 0), _Piece(start + half, piece.stop)]
 
 
 def _on_stderr(words: str) -> None:

@@ -140,3 +140,30 @@ def test_reports_about_other_cases_are_refused(tmp_path: Path) -> None:
     generate(Fake(), CASES, folder, "fake")
     with pytest.raises(OtherRun, match="reports about other cases"):
         generate(Fake(), CASES[:3], folder, "fake")
+
+
+class InBatches(Fake):
+    """A model whose words depend on the company in which a case is written about."""
+
+    batch_size = 4
+
+    def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+        for start in range(0, len(cases), self.batch_size):
+            batch = cases[start : start + self.batch_size]
+            for case in batch:
+                self.asked.append(case.id)
+                yield Report(case.id, f"written with {' '.join(other.id for other in batch)}")
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 2, 3, 4, 5], [0, 1], [9], [0, 1, 2, 3]], ids=str)
+def test_a_resumed_run_asks_for_whole_batches_and_ends_in_the_same_bytes(tmp_path: Path, kept: list[int]) -> None:
+    undisturbed, interrupted = ModelFolder(tmp_path / "a"), ModelFolder(tmp_path / "b")
+    for folder in (undisturbed, interrupted):
+        folder.begin({})
+    reports = generate(InBatches(), CASES, undisturbed, "fake")
+    interrupted.rewrite([reports[number] for number in kept])
+    again = InBatches()
+    generate(again, CASES, interrupted, "fake")
+    assert interrupted.reports_file.read_bytes() == undisturbed.reports_file.read_bytes()
+    whole = {number // 4 for number in range(10) if number not in kept}
+    assert again.asked == [case.id for number, case in enumerate(CASES) if number // 4 in whole], "a batch that is there is not asked again"
