@@ -17,8 +17,7 @@ def log(
     to: Annotated[Literal["mlflow", "wandb"], typer.Option(help="Which tracker: mlflow or wandb.")],
     models: Annotated[list[str] | None, typer.Option("--models", "-m", metavar="NAMES", help="Comma list of models; all if not given.")] = None,
     uri: Annotated[
-        str,
-        typer.Option(metavar="STORE", envvar="MLFLOW_TRACKING_URI", help="MLflow: a folder, sqlite:///FILE or http://..."),
+        str, typer.Option(metavar="STORE", help="MLflow: a folder, sqlite:///FILE or http://...; MLFLOW_TRACKING_URI is not asked.")
     ] = "mlruns",
     experiment: Annotated[str, typer.Option(metavar="NAME", help="MLflow: the experiment; made if it is not there.")] = "clala-benchmark",
     project: Annotated[str, typer.Option(metavar="NAME", help="W&B: the project.")] = "clala-benchmark",
@@ -27,9 +26,11 @@ def log(
         Literal["offline", "online"], typer.Option(help="W&B: offline writes a folder to be sent later; online sends it now.")
     ] = "offline",
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="W&B: its folder wandb is made here.")] = Path(),
-    with_text: Annotated[bool, typer.Option("--with-text", help="Reports and references too; credentialed ones only to approved hosts.")] = False,
+    with_text: Annotated[bool, typer.Option("--with-text", help="Reports and references too.")] = False,
 ) -> None:
     """Log a run to an experiment tracker: settings, numbers with intervals, tables and figures of each model. Logged twice, it is there once.
+
+    Without --uri http://... or --mode online all of it stays on this machine. A run on credentialed data goes to approved hosts alone.
 
     python -m benchmark log results/runs/demo --to mlflow
 
@@ -53,5 +54,11 @@ def log(
         found = wandb.log_run(loaded, project, out, entity=entity, mode=mode, models=chosen, with_text=with_text)
     for one in found:
         typer.echo(f"{one.model}: {'logged as' if one.is_new else 'is there already,'} {one.where}")
+    if left_out := sorted({name for one in found for name in one.left_out}):
+        typer.echo(
+            f"left out: {', '.join(left_out)}, which hold a place on this machine or a command line; give models and metrics a name of their own to "
+            "have them logged: --models ours=command:..."
+        )
     if to == "wandb" and mode == "offline" and any(one.is_new for one in found):
-        typer.echo("nothing was sent; wandb sync FOLDER sends one of them")
+        is_private = loaded.record["dataset"].get("is_private", True)
+        typer.echo(f"nothing was sent; wandb sync FOLDER sends one of them{', which your data use agreement may forbid' if is_private else ''}")

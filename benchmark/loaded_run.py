@@ -322,7 +322,9 @@ class LoadedRun:
 
     @property
     def _measured_on(self) -> str:
-        return self._given.measured_on.partition("@")[0]
+        from benchmark.figures.of_runs import said_data
+
+        return said_data(self._given.measured_on)
 
     def _said_of_data(self) -> str:
         """``phantom/test, 300 cases of 176 patients``."""

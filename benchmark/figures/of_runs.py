@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.figures.forest import Entry, Estimate, Forest, Group, Panel
 from benchmark.figures.said import notes_of
+from benchmark.places import registered_name
 from benchmark.records import Row
 from benchmark.tables.differences import DIGITS
 from benchmark.tables.material import Footnotes, Material, Wanted, headlines
@@ -61,4 +62,11 @@ def _estimate(row: Row | None) -> Estimate | None:
 
 
 def _titled(title: str, given: Material) -> str:
-    return f"{title}, {given.measured_on.partition('@')[0]}" if given.measured_on else title
+    where = said_data(given.measured_on)
+    return f"{title}, {where}" if where else title
+
+
+def said_data(measured_on: str) -> str:
+    """``phantom/test`` of ``phantom:.../test@...``: a figure travels further than its run, and need not say where data lie. Empty for files."""
+    dataset, _, rest = measured_on.rpartition("/")
+    return f"{registered_name(dataset)}/{rest.partition('@')[0]}" if dataset else ""

@@ -6,6 +6,6 @@ reports and looks at the machine are off.
 
 from __future__ import annotations
 
-from benchmark.trackers.what_is_logged import LoggedRun, NoTracker, TextMayNotTravel, TrackerRefused
+from benchmark.trackers.what_is_logged import LoggedRun, NoTracker, RunMayNotTravel, TrackerRefused
 
-__all__ = ["LoggedRun", "NoTracker", "TextMayNotTravel", "TrackerRefused"]
+__all__ = ["LoggedRun", "NoTracker", "RunMayNotTravel", "TrackerRefused"]

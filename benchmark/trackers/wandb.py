@@ -7,6 +7,7 @@ https://docs.wandb.ai/support/run_wandb_offline describes it.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmark.trackers.what_is_logged import (
     NoTracker,
     TrackerRefused,
     WhatIsLogged,
-    check_text_may_go,
+    check_may_go,
     draw_pictures,
     environment,
     keep_from_commits,
@@ -60,13 +61,13 @@ def log_run(
 ) -> list[LoggedRun]:
     """Log each model, and say where it lies; offline one that is in ``out`` already is left as it is, online it is written over.
 
-    Raises ``NoTracker``, ``TrackerRefused``, ``TextMayNotTravel``, ``UnknownName``, ``EditedRun``.
+    Raises ``NoTracker``, ``TrackerRefused``, ``RunMayNotTravel``, ``UnknownName``, ``EditedRun``.
     """
     logged = what_is_logged(run, models, with_text=with_text)
     server = os.environ.get("WANDB_BASE_URL") or SERVER
-    if with_text and not is_this_machine(host_of(server)):
-        # Offline too: such a folder is written to be sent, by a command that asks nothing.
-        check_text_may_go(run, host_of(server), f"Weights & Biases at {host_of(server)}")
+    if (with_text or mode == "online") and not is_this_machine(host_of(server)):
+        # With texts offline too: such a folder is written to be sent, by a command that asks nothing.
+        check_may_go(run, host_of(server) or server, f"Weights & Biases at {host_of(server) or server}")
     out = out.resolve()  # the package's own process, which writes, may have begun in another folder
     kept = out / "wandb"
     if with_text:
@@ -81,38 +82,40 @@ def log_run(
         try:
             with tempfile.TemporaryDirectory() as folder:
                 pictures = draw_pictures(run, Path(folder))
-                return [_log(wandb, one, run, project, entity, mode, out, pictures) for one in logged]
+                return [_log(wandb, one, run, project, entity, mode, server, out, pictures) for one in logged]
         except wandb.errors.Error as error:
             said = " ".join(str(error).split())
             raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases ({mode}), and it said: {said[:400]}") from error
 
 
-def _log(wandb: Any, one: WhatIsLogged, run: LoadedRun, project: str, entity: str, mode: str, out: Path, pictures: Sequence[Path]) -> LoggedRun:
+def _log(
+    wandb: Any, one: WhatIsLogged, run: LoadedRun, project: str, entity: str, mode: str, server: str, out: Path, pictures: Sequence[Path]
+) -> LoggedRun:
     identity = one.id[:16]
     if mode == "offline":
         for there in sorted((out / "wandb").glob(f"offline-run-*-{identity}")):
             if (there / DONE).exists():
-                return LoggedRun(one.model, str(there), is_new=False)
+                return LoggedRun(one.model, str(there), is_new=False, left_out=one.left_out)
     out.mkdir(parents=True, exist_ok=True)
     logged = wandb.init(
         project=project,
         entity=entity or None,
         id=identity,
         resume="allow" if mode == "online" else None,
-        name=f"{one.model} {run.path.resolve().name}",
+        name=one.title,
         notes=one.note or None,
-        tags=["clala-benchmark", (run.record["dataset"].get("name") or "files")[:64]],
+        tags=["clala-benchmark", one.parameters["dataset"][:64]],
         config={**one.parameters, **one.tags},
         dir=str(out),
         mode=mode,
         reinit="finish_previous",
-        settings=wandb.Settings(**NO_LOOK_AT_THE_MACHINE),
+        settings=wandb.Settings(**NO_LOOK_AT_THE_MACHINE, base_url=server),
     )
     try:
         logged.summary.update(dict(one.numbers))
         for kind, files in (("tables", one.tables), ("figures", pictures), ("texts", one.texts)):
             if files:
-                artifact = wandb.Artifact(f"{folder_name(one.model)}-{identity}-{kind}", kind)
+                artifact = wandb.Artifact(f"{folder_name(one.name)}-{identity}-{kind}", kind)
                 for file in files:
                     artifact.add_file(str(file))
                 logged.log_artifact(artifact)
@@ -124,7 +127,9 @@ def _log(wandb: Any, one: WhatIsLogged, run: LoadedRun, project: str, entity: st
         if not any(file.stat().st_size for file in where.glob("*.wandb")):
             raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases, and it wrote nothing to {where}; {where / 'logs'} says why")
         (where / DONE).touch()
-    return LoggedRun(one.model, url or str(where), is_new=True)
+    # Its own log repeats settings and places, and nobody reads it after a success.
+    shutil.rmtree(where / "logs", ignore_errors=True)
+    return LoggedRun(one.model, url or str(where), is_new=True, left_out=one.left_out)
 
 
 DONE = "clala-logged"

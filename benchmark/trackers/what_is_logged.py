@@ -1,8 +1,11 @@
 """What a tracker gets of a run: for each model its settings, headline numbers and tables. Texts go along only when that is said.
 
 Every number keeps its interval, as two numbers of their own: ``rouge_l.f1``, ``rouge_l.f1_low``, ``rouge_l.f1_high``. One that is undefined is left
-out, for nothing is not zero. The identity of what is logged is made of what the numbers rest on, so that the same run is known again when it is
-logged twice, also where a page was written beside it since.
+out, for nothing is not zero. Places on this machine and command lines are not logged: an argument or a setting that may be one goes as a digest or
+not at all, and a table or a figure that holds one is left out.
+
+The identity of what is logged is made of what the numbers rest on, so that the same run is known again when it is logged twice, also where a page was
+written beside it since.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ from benchmark.figures import NoMatplotlib
 from benchmark.gate.sealed import EditedRun
 from benchmark.llm.data_use import DataUse, MayNotTravel, approved_hosts
 from benchmark.loaded_run import LoadedRun
+from benchmark.places import is_place, registered_name
 from benchmark.records import UserError
-from benchmark.registry import UnknownName
+from benchmark.registry import UnknownName, parse_spec
 from benchmark.runs import folder_name, sha256, writing
 from benchmark.vocabulary import LESIONS
 
@@ -33,6 +37,17 @@ if TYPE_CHECKING:
 
 ALWAYS = ("rows.csv", "strata.csv", "cards.csv")
 """tables without a page of their own; every other file beside ``run.json`` is logged only if it is a table: ``NAME.md`` and ``NAME.csv``"""
+
+COMMAND = "command"
+"""registered name of models in programs of their own, behind whose colon is a command line"""
+NAMES_MODELS = ("api",)
+"""registered names behind whose colon is never a place"""
+PLAIN = ("yes", "no", "true", "false", "on", "off", "none", "auto", "cpu", "cuda")
+"""settings that are logged as typed, beside numbers; every other word might be a name, a place or a key"""
+LONGEST_NUMBER = 12
+"""a longer one may be a key"""
+SHORTEST_WORD = 4
+"""shorter ones stand in every text by chance: ``a.b``"""
 
 
 class NoTracker(UserError):
@@ -43,8 +58,8 @@ class TrackerRefused(UserError):
     """The tracker would not take the run; the message is its own."""
 
 
-class TextMayNotTravel(UserError):
-    """Texts of credentialed data were to be logged where nobody approved it."""
+class RunMayNotTravel(UserError):
+    """A run on credentialed data, or on data of unknown right, was to be logged where nobody approved it."""
 
 
 class LoggedRun(NamedTuple):
@@ -55,6 +70,8 @@ class LoggedRun(NamedTuple):
     """its id or folder, for whoever looks for it"""
     is_new: bool
     """False if the tracker had it already"""
+    left_out: Sequence[str] = ()
+    """tables, or ``figures``, that hold a place on this machine or a command line"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,10 @@ class WhatIsLogged:
     """Of one model."""
 
     model: str
+    name: str
+    """as the tracker calls it: without what stands behind a colon, where that may be a place or is a command line"""
+    title: str
+    """of its run in the tracker"""
     id: str
     """the same for the same model of the same run"""
     parameters: Mapping[str, str]
@@ -73,6 +94,8 @@ class WhatIsLogged:
     note: str
     """of the data; empty if there is none"""
     tables: Sequence[Path]
+    left_out: Sequence[str]
+    """tables, or ``figures``, that hold what may not be logged"""
     texts: Sequence[Path]
     """reports and references, only if they were asked for"""
     started: datetime
@@ -84,50 +107,82 @@ def what_is_logged(run: LoadedRun, models: Sequence[str] = (), *, with_text: boo
     for model in models:
         if model not in run.models:
             raise UnknownName(f"no model {model!r} came to the end in {run.path}; known: {', '.join(run.models) or 'none'}")
-    tables = _tables(run)
+    unsaid = _unsaid(run)
+    tables, left_out = _tables(run, unsaid)
+    left_out += [] if _may_draw(run, unsaid) else ["figures"]
     identity = _identity(run)
     started = datetime.fromisoformat(run.record["started"])
     provenance = run.record.get("provenance", {})
+    note = _without(unsaid, run.note)
     found = []
     for model in dict.fromkeys(models or run.models):
+        name, itself = name_in_tracker(run, model), hashlib.sha256(f"{identity}\0{model}".encode()).hexdigest()[:32]
         tags = {
-            "clala.id": hashlib.sha256(f"{identity}\0{model}".encode()).hexdigest()[:32],
+            "clala.id": itself,
             "clala.run": identity[:32],
-            "clala.model": model,
+            "clala.model": name,
             "clala.benchmark": str(provenance.get("benchmark", "")),
             "clala.commit": str(provenance.get("commit") or ""),
             "clala.dirty": str(provenance.get("dirty") or False).lower(),
-            "clala.note": run.note,
+            "clala.note": note,
         }
         texts = [run.path / folder_name(model) / "reports.jsonl", run.path / "references.jsonl"] if with_text else []
-        numbers = _numbers(run, model)
-        about = (_parameters(run, model), numbers, {name: value for name, value in tags.items() if value}, run.note)
-        found.append(WhatIsLogged(model, tags["clala.id"], *about, tables, texts, started, float(run.record.get("seconds", 0.0))))
+        found.append(
+            WhatIsLogged(
+                model,
+                name,
+                f"{name} {identity[:12] if is_private(run) else run.path.resolve().name}",
+                itself,
+                {key: said for key, value in _parameters(run, model).items() if (said := _without(unsaid, value))},
+                _numbers(run, model),
+                {key: value for key, value in tags.items() if value},
+                note,
+                tables,
+                tuple(left_out),
+                texts,
+                started,
+                float(run.record.get("seconds", 0.0)),
+            )
+        )
     return found
 
 
-def check_text_may_go(run: LoadedRun, host: str, where: str) -> None:
-    """Raises ``TextMayNotTravel`` if texts of credentialed data, or of unknown right, would go to a host that nobody approved.
+def is_private(run: LoadedRun) -> bool:
+    """True unless somebody said that the data may travel."""
+    return bool(run.record["dataset"].get("is_private", True))
+
+
+def check_may_go(run: LoadedRun, host: str, where: str) -> None:
+    """Raises ``RunMayNotTravel`` if anything of a run on credentialed data, or on data of unknown right, would go to a host that nobody approved.
+
+    Numbers too: those of three patients, or of a lesion that one of them has, tell of a patient.
 
     host   empty or ``localhost`` for this machine
     """
     if not host:
         return
-    dataset = run.record["dataset"]
-    use = DataUse(bool(dataset.get("is_private", True)), f"the text of {dataset.get('name') or run.path}", approved_hosts())
+    use = DataUse(is_private(run), "a run", approved_hosts())
     try:
         use.check(host)
     except MayNotTravel as error:
-        raise TextMayNotTravel(
-            f"reports and references of {run.path} were to be logged to {where} (--with-text), and their text may not leave this machine or is of "
-            f"unknown right; nothing was logged. Leave --with-text out, or, if your agreement allows it, add to benchmark.toml under [data_use]: "
-            f'approved = ["{host}"]'
+        raise RunMayNotTravel(
+            f"{run.path} was to be logged to {where}, and its data may not leave this machine or are of unknown right; nothing was logged, for "
+            "numbers of few patients tell of patients too. Log it on this machine (--uri mlruns), or, if your agreement allows it, add to "
+            f'benchmark.toml under [data_use]: approved = ["{host}"]'
         ) from error
+
+
+def name_in_tracker(run: LoadedRun, model: str) -> str:
+    """The model's label; of one that was given none, and is called by a command line or a place, its registered name and a digest."""
+    about = run.record["models"][model]
+    registered = about.get("model") or ""
+    is_as_typed = bool(registered) and model.startswith(f"{registered}:")
+    return f"{registered}-{_digest(model)}" if is_as_typed and _is_unsaid(registered, about.get("argument") or "") else model
 
 
 def keep_from_commits(run: LoadedRun, folder: Path) -> None:
     """Close a folder for git and for other users of the machine before texts come into it that may not travel."""
-    if not run.record["dataset"].get("is_private", True):
+    if not is_private(run):
         return
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +191,9 @@ def keep_from_commits(run: LoadedRun, folder: Path) -> None:
 
 
 def draw_pictures(run: LoadedRun, folder: Path) -> list[Path]:
-    """The forest plots and the heat map as PNG; none where the package for pictures is not there."""
+    """The forest plots and the heat map as PNG; none where the package for pictures is not there, or what they say may not be logged."""
+    if not _may_draw(run, _unsaid(run)):
+        return []
     plots: dict[str, Callable[[], Figure]] = {"summary": run.plot_forest} if run.models else {}
     plots |= {} if run.differences.empty else {"differences": run.plot_differences}
     plots |= {} if run.lesions.empty else {"lesions": run.plot_lesions}
@@ -183,11 +240,11 @@ def _identity(run: LoadedRun) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _tables(run: LoadedRun) -> list[Path]:
-    """Tables as they were sealed. Raises ``EditedRun``."""
+def _tables(run: LoadedRun, unsaid: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Tables as they were sealed, and the names of those that hold what may not be logged. Raises ``EditedRun``."""
     files: Mapping[str, str] = run.record["files"]
     wanted = [name for name in files if "/" not in name and (name in ALWAYS or (name.endswith((".md", ".csv")) and f"{Path(name).stem}.md" in files))]
-    found = []
+    found, left_out = [], []
     for name in wanted:
         file = run.path / name
         if not file.is_file():
@@ -196,21 +253,25 @@ def _tables(run: LoadedRun) -> list[Path]:
             raise EditedRun(
                 f"{run.path} is to be logged, and {name} was edited since it was sealed (another checksum); delete it, or measure it anew"
             )
-        found.append(file)
-    return found
+        if _without(unsaid, file.read_text(encoding="utf-8", errors="replace")):
+            found.append(file)
+        else:
+            left_out.append(name)
+    return found, left_out
 
 
 def _parameters(run: LoadedRun, model: str) -> dict[str, str]:
     config, dataset, about = run.config, run.record["dataset"], run.record["models"][model]
+    registered, argument = about.get("model") or "", about.get("argument") or ""
     said = {
-        "model": about.get("model") or model,
-        "argument": about.get("argument", ""),
-        "dataset": config.dataset or "reports from files",
+        "model": registered or name_in_tracker(run, model),
+        "argument": "" if registered == COMMAND else _digest(argument) if _is_unsaid(registered, argument) else argument,
+        "dataset": registered_name(config.dataset) or "reports from files",
         "split": config.split if config.dataset else "",
         "fingerprint": dataset.get("fingerprint", ""),
         "cases": dataset.get("cases", ""),
         "patients": dataset.get("patients") or "",
-        "labeller": config.labeller,
+        "labeller": registered_name(config.labeller),
         "judge": config.judge,
         "context": config.context,
         "seed": config.seed,
@@ -220,10 +281,60 @@ def _parameters(run: LoadedRun, model: str) -> dict[str, str]:
         "limit": config.limit or "",
         "sample": config.sample or "",
         "grant": ",".join(config.grant),
-        **{f"option.{name}": value for name, value in (about.get("options") or {}).items()},
-        **{f"signature.{metric}": signature for metric, signature in run.signatures.items()},
+        **{f"option.{name}": value for name, value in (about.get("options") or {}).items() if _is_plain(str(value))},
+        **{f"signature.{_metric(metric)}": signature for metric, signature in run.signatures.items()},
     }
     return {name_of(name): str(value) for name, value in said.items() if value != ""}
+
+
+def _is_unsaid(registered: str, argument: str) -> bool:
+    """True for what stands behind a colon and is a command line, or may be a place; behind ``api:`` stands a model's name at its provider."""
+    return registered == COMMAND or (registered not in NAMES_MODELS and is_place(argument))
+
+
+def _is_plain(value: str) -> bool:
+    """True for a setting that can be neither a place nor a secret: a number, or one of a few words."""
+    try:
+        float(value)
+    except ValueError:
+        return value.lower() in PLAIN
+    return len(value) <= LONGEST_NUMBER
+
+
+def _metric(label: str) -> str:
+    """A metric's label; by a digest where what it was given may be a place."""
+    spec = parse_spec(label)
+    return f"{spec.name}-{_digest(label)}" if spec.label == label and is_place(spec.argument) else label
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _unsaid(run: LoadedRun) -> list[str]:
+    """Every word of the run's settings that may be a place, a command line or a secret, and so stands in nothing that is logged."""
+    config = run.config
+    words = {str(run.path.resolve())}
+    for spec in (config.dataset, config.labeller, *config.metrics):
+        _, _, argument = spec.partition(":")
+        words |= {spec, argument} if is_place(argument) else set()
+    for model, about in run.record["models"].items():
+        argument = about.get("argument") or ""
+        if _is_unsaid(about.get("model") or "", argument):
+            words |= {argument, *([model] if ":" in model else [])}
+    words |= {value for value in map(str, config.options.values()) if not _is_plain(value) and is_place(value)}
+    return sorted(word for word in words if len(word) >= SHORTEST_WORD)
+
+
+def _without(unsaid: Sequence[str], text: str) -> str:
+    """The text, or nothing if it holds one of these, also as Markdown writes it."""
+    bare = text.replace("\\", "")
+    return "" if any(word in text or word.replace("\\", "") in bare for word in unsaid) else text
+
+
+def _may_draw(run: LoadedRun, unsaid: Sequence[str]) -> bool:
+    """True if names of models and the note, which stand in every figure, hold nothing that may not be logged."""
+    return all(_without(unsaid, text) == text for text in (*run.record["models"], run.note))
 
 
 def _numbers(run: LoadedRun, model: str) -> dict[str, float]:
@@ -233,7 +344,7 @@ def _numbers(run: LoadedRun, model: str) -> dict[str, float]:
     is_lesion = (frame["metric"].str.partition(":")[0] == "lesions") & frame["name"].isin([f"{lesion}.f1" for lesion in LESIONS])
     found: dict[str, float] = {}
     for line in frame[frame["is_headline"] | is_lesion].to_dict("records"):
-        name = name_of(f"{line['metric']}.{line['name']}")
+        name = name_of(f"{_metric(line['metric'])}.{line['name']}")
         found |= {name: line["value"], f"{name}_low": line["low"], f"{name}_high": line["high"]}
     about = run.record["models"][model]
     found |= {name: float(about[name]) for name in ("reports", "failures", "empty") if about.get(name) is not None}

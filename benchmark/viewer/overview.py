@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.context import IN_WORDS
+from benchmark.places import without_place
 from benchmark.records import Report, Row
 from benchmark.tables import ENDINGS
 from benchmark.tables.cards import parts_of
@@ -84,12 +85,6 @@ def title(shown: Shown) -> str:
     return f"{without_place(config.dataset)}, {config.split} split{part}"
 
 
-def without_place(dataset: str) -> str:
-    """A dataset as typed, without its argument where that is a place on this machine."""
-    name, _, argument = dataset.partition(":")
-    return name if "/" in argument or "\\" in argument or "." in argument else dataset
-
-
 def settings(shown: Shown) -> list[list[str]]:
     """How the run was measured, name and words, in the order of reading. No option as typed: it may name places on this machine."""
     config, record = shown.config, shown.run.record
@@ -114,7 +109,7 @@ def settings(shown: Shown) -> list[list[str]]:
 
 def _labelled_by(shown: Shown) -> str:
     asked = [one["model"] for one in shown.run.record.get("language_models", ()) if one["task"] == "label"]
-    return shown.config.labeller.replace("_", " ") + (f" ({', '.join(asked)})" if asked else "")
+    return without_place(shown.config.labeller).replace("_", " ") + (f" ({', '.join(asked)})" if asked else "")
 
 
 def _model(model: str, shown: Shown, given: Material) -> dict[str, Any]:

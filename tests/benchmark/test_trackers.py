@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import socket
 import struct
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ from benchmark.gate.sealed import EditedRun
 from benchmark.loaded_run import LoadedRun, load_run
 from benchmark.records import RunConfig
 from benchmark.registry import UnknownName
-from benchmark.trackers import TextMayNotTravel, TrackerRefused
+from benchmark.trackers import RunMayNotTravel, TrackerRefused
 from benchmark.trackers import mlflow as to_mlflow
 from benchmark.trackers import wandb as to_wandb
 from benchmark.trackers.what_is_logged import name_of, what_is_logged
@@ -29,6 +34,13 @@ REFERENCES = {"1": SECRET, "2": "The lungs are clear.", "3": "Right pneumothorax
 GOOD = {"1": SECRET, "2": "Clear lungs.", "3": "Right pneumothorax."}
 POOR = {"1": "The lungs are clear.", "2": "Large effusion.", "3": ""}
 NOWHERE = "http://127.0.0.1:9"
+MARKS = ("dr.smith", "hunter2secret", "mrn-4711")
+"""in the dataset's path, in a command line, in the run folder's name"""
+PROGRAM = """
+import json, sys
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "report": "The lungs are clear."}), flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +54,64 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> LoadedRun:
     return load_run(folder)
+
+
+def private_run(home: Path, models: str) -> Path:
+    """A run on a table of somebody's own, by a model in a program that is called with a key; all of them have marked names."""
+    from PIL import Image
+
+    place = home / "dr.smith"
+    place.mkdir()
+    Image.new("L", (32, 32), 90).save(place / "a.png")
+    (place / "program.py").write_text(PROGRAM)
+    lines = [f'{case},a.png,"{text}",p{case}' for case, text in REFERENCES.items()]
+    (place / "cases.csv").write_text("\n".join(["id,image,report,patient", *lines]))
+    words = ["run", "--models", models.replace("PROGRAM", f"'{sys.executable} {place / 'program.py'} --token hunter2secret'")]
+    words += ["--dataset", f"manifest:{place / 'cases.csv'}", "--metrics", "lesions,rouge_l", "--draws", "20", "--no-page"]
+    words += ["--set", f"command.log={place / 'log.txt'}", "--set", "command.window=2", "--out", str(home / "mrn-4711")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return home / "mrn-4711"
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The private run, of a program that was given a name."""
+    return private_run(tmp_path_factory.mktemp("named"), "constant,ours=command:PROGRAM")
+
+
+@pytest.fixture(scope="module")
+def unnamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The private run, of a program that is called by its command line."""
+    return private_run(tmp_path_factory.mktemp("unnamed"), "constant,command:PROGRAM")
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[bytes]]]:
+    """The address of a server on this machine that has nothing for anybody, and the first bytes of everybody who came."""
+    came: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def listen() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(1)
+                try:
+                    came.append(connection.recv(4096))
+                    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                except OSError:
+                    came.append(b"")
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join(5)
 
 
 @pytest.fixture
@@ -167,16 +237,32 @@ def test_what_was_killed_half_way_is_logged_anew(run: LoadedRun, stays: Path) ->
         assert [found.info.run_id for found in client.search_runs([experiment])] == [made.where] != [half]
 
 
-def test_texts_go_to_no_tracker_elsewhere_unless_its_host_is_approved(run: LoadedRun, stays: Path, no_network: list[Any]) -> None:
-    """Refused before anything is asked of anybody; offline too, for what Weights & Biases writes there is written to be sent."""
-    for log in (
-        lambda: to_mlflow.log_run(run, "https://tracker.example.org", "reports", with_text=True),
-        lambda: to_wandb.log_run(run, "reports", stays, with_text=True),
-        lambda: to_wandb.log_run(run, "reports", stays, mode="online", with_text=True),
-    ):
-        with pytest.raises(TextMayNotTravel, match=r"nothing was logged\. Leave --with-text out, or, .* \[data_use\]: approved = \["):
+@pytest.mark.parametrize("with_text", [False, True])
+def test_a_private_run_goes_to_no_tracker_elsewhere_unless_its_host_is_approved(
+    run: LoadedRun, stays: Path, no_network: list[Any], with_text: bool
+) -> None:
+    """Numbers alone neither: those of three patients tell of patients. Refused before anything is asked of anybody.
+
+    With texts offline too, for what Weights & Biases writes there is written to be sent.
+    """
+    logs = [
+        lambda: to_mlflow.log_run(run, "https://tracker.example.org", "reports", with_text=with_text),
+        lambda: to_mlflow.log_run(run, "databricks://localhost", "reports", with_text=with_text),
+        lambda: to_wandb.log_run(run, "reports", stays, mode="online", with_text=with_text),
+        *([lambda: to_wandb.log_run(run, "reports", stays, with_text=True)] if with_text else []),
+    ]
+    for log in logs:
+        with pytest.raises(RunMayNotTravel, match=r"nothing was logged, .* \(--uri mlruns\), or, .* \[data_use\]: approved = \["):
             log()
     assert everything_under(stays) == b""
+
+
+def test_tables_of_a_private_run_go_to_no_store_elsewhere_behind_an_experiment_that_lies_here(run: LoadedRun, stays: Path) -> None:
+    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    with to_mlflow.environment({**to_mlflow.QUIET, **to_mlflow.FOLDERS}):
+        mlflow.MlflowClient(tracking_uri=(stays / "store").as_uri()).create_experiment("reports", "s3://bucket/runs")
+    with pytest.raises(RunMayNotTravel, match=r"to be logged to s3://bucket/runs.*approved = \[\"bucket\"\]"):
+        to_mlflow.log_run(run, "store", "reports")
 
 
 def test_an_approved_host_may_have_the_texts(run: LoadedRun, stays: Path) -> None:
@@ -188,13 +274,31 @@ def test_an_approved_host_may_have_the_texts(run: LoadedRun, stays: Path) -> Non
 
 
 def test_places_on_this_machine_are_told_from_hosts() -> None:
-    for place in ("mlruns", "file:///data/mlruns", "sqlite:///mlflow.db", "http://127.0.0.1:5000", "http://localhost:5000", "mlflow-artifacts:/1"):
+    for place in (
+        "mlruns",
+        "file:///data/mlruns",
+        "sqlite:///mlflow.db",
+        "sqlite:////srv/mlflow.db",
+        r"C:\runs",
+        "http://127.0.0.1:5000",
+        "http://localhost:5000",
+        "mlflow-artifacts:/1",
+    ):
         assert to_mlflow.host_away(place) == "", place
     for place, host in {
         "s3://bucket/runs": "bucket",
         "https://tracker.example.org/x": "tracker.example.org",
         "file://filer/runs": "filer",
         "databricks://team": "team",
+        "databricks": "databricks",
+        "databricks://localhost": "databricks",
+        "s3://localhost/runs": "s3",
+        "postgresql://user@localhost/runs": "postgresql",
+        "mlflow-artifacts://127.0.0.1:5000/1": "mlflow-artifacts",
+        "//filer/runs": "filer",
+        r"\\filer\runs": "filer",
+        "file:////filer/runs": "filer",
+        r"sqlite:///\\filer\runs.db": "filer",
     }.items():
         assert to_mlflow.host_away(place) == host, place
 
@@ -209,7 +313,7 @@ def test_an_offline_run_of_weights_and_biases_holds_the_numbers_and_is_written_o
     pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
     first = command("log", folder, "--to", "wandb", "--project", "reports", "--models", "good")
     assert first.exit_code == 0, first.output
-    assert "nothing was sent" in first.output
+    assert "nothing was sent; wandb sync FOLDER sends one of them, which your data use agreement may forbid" in first.output
     again = command("log", folder, "--to", "wandb", "--project", "reports", "--models", "good")
     assert "good: is there already" in again.output
     made = list((stays / "wandb").glob("offline-run-*"))
@@ -259,3 +363,99 @@ def read_offline(file: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
         if record.HasField("summary"):
             summary |= {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update}
     return summary, settings, project
+
+
+@pytest.mark.parametrize("to", ["mlflow", "wandb"])
+def test_no_place_no_command_line_and_no_folder_of_a_private_run_is_in_any_byte_that_is_logged(named: Path, stays: Path, to: str) -> None:
+    """Of a program that was given a name; so its tables and figures go along."""
+    pytest.importorskip(to, reason=f"{to} is not installed: pip install 'clala-benchmark[trackers]'")
+    done = command("log", named, "--to", to)
+    assert done.exit_code == 0, done.output
+    assert "left out" not in done.output
+    held, ours = everything_under(stays), what_is_logged(load_run(named), ["ours"])[0]
+    names = b"\n".join(str(path.relative_to(stays)).encode() for path in stays.rglob("*"))
+    for mark in MARKS:
+        assert (named.parent / mark).exists() or mark == "hunter2secret"
+        assert mark.encode() not in held, mark
+        assert mark.encode() not in names, mark
+    assert ours.parameters["dataset"] == "manifest"
+    assert ours.parameters["split"] == "test"
+    assert len(ours.parameters["fingerprint"]) == 64
+    assert "argument" not in ours.parameters
+    assert {name: value for name, value in ours.parameters.items() if name.startswith("option.")} == {"option.window": "2"}
+    assert ours.title == f"ours {ours.tags['clala.run'][:12]}"
+    assert b"summary.md" in (names if to == "mlflow" else held)
+
+
+@pytest.mark.parametrize("to", ["mlflow", "wandb"])
+def test_a_model_called_by_its_command_line_has_a_digest_for_a_name_and_tables_with_it_stay_here(unnamed: Path, stays: Path, to: str) -> None:
+    pytest.importorskip(to, reason=f"{to} is not installed: pip install 'clala-benchmark[trackers]'")
+    done = command("log", unnamed, "--to", to)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"left out: cards\.csv, .*, figures, .*rows\.csv.*give models and metrics a name of their own", done.output)
+    held = everything_under(stays)
+    for mark in MARKS:
+        assert mark.encode() not in held, mark
+    _, program = what_is_logged(load_run(unnamed))
+    assert re.fullmatch(r"command-[0-9a-f]{12}", program.name)
+    assert program.name.encode() in held
+
+
+def test_a_title_of_a_figure_names_the_dataset_and_not_where_it_lies(named: Path) -> None:
+    run = load_run(named)
+    for figure in (run.plot_forest(), run.plot_differences(), run.plot_lesions(), run.plot_per_case("rouge_l.f1", "lesions.micro_f1")):
+        words = " ".join(text.get_text() for text in figure.texts)
+        assert "manifest/test" in words
+        assert not any(mark in words for mark in (*MARKS, "cases.csv"))
+    assert "manifest/test" in repr(run)
+    assert "dr.smith" not in repr(run) + run._repr_html_()
+
+
+def test_a_server_that_the_environment_names_is_not_asked(folder: Path, stays: Path, listener: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been set for another project, and ``log`` says that it writes to this machine; with ``--uri`` the same server is asked."""
+    pytest.importorskip("mlflow", reason="MLflow is not installed: pip install 'clala-benchmark[trackers]'")
+    address, came = listener
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", address)
+    done = command("log", folder, "--to", "mlflow", "--models", "good")
+    assert done.exit_code == 0, done.output
+    assert (stays / "mlruns").is_dir()
+    assert came == []
+    assert command("log", folder, "--to", "mlflow", "--models", "good", "--uri", address).exit_code != 0
+    assert b"/api/2.0/mlflow/experiments/get-by-name" in came[0]
+
+
+def test_an_offline_run_of_weights_and_biases_opens_no_connection(folder: Path, stays: Path, listener: Any) -> None:
+    """Its writing is done by a process of its own, so the whole family is watched by ``strace``, and a proxy stands where its requests would pass."""
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    strace = shutil.which("strace")
+    if not strace:
+        pytest.skip("needs strace, which watches other processes")
+    address, came = listener
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_PROXY", "no_proxy")}
+    words = [strace, "-f", "-qq", "-e", "trace=connect,sendto", "-o", str(stays / "calls"), sys.executable, "-m", "benchmark", "log", str(folder)]
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run(
+        [*words, "--to", "wandb", "--models", "good"], env={**kept, **proxies, "PYTHONPATH": root}, capture_output=True, text=True, timeout=120
+    )
+    if "ptrace" in done.stderr:
+        pytest.skip("strace may not watch processes here")
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = (stays / "calls").read_text()
+    assert re.search(r"connect\(.*AF_UNIX.*wandb", calls), "the tracker's own process was not watched"
+    assert re.findall(r".*AF_INET.*", calls) == []
+    assert came == []
+
+
+def test_an_online_run_asks_the_server_that_was_checked_and_no_other(folder: Path, stays: Path, listener: Any) -> None:
+    """The same proxy, to show that it would have seen a connection: a server on this machine is named, and it is asked."""
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    address, came = listener
+    words = [sys.executable, "-m", "benchmark", "log", str(folder), "--to", "wandb", "--models", "good", "--mode", "online"]
+    variables = {**os.environ, "WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40, "WANDB_INIT_TIMEOUT": "5", "WANDB__GRAPHQL_RETRY_MAX": "0"}
+    done = subprocess.run(
+        words, env={**variables, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert b"/graphql" in came[0]
