@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from benchmark.annotating import lexicon
@@ -86,7 +87,8 @@ def annotate(report: str) -> Annotation:
 def _read(tokens: tuple[str, ...]) -> list[tuple[Word, list[tuple[str, int]]]]:
     """The words of the lexicon in one sentence, each with what it is related to; places are counted from the sentence's first token."""
     found = _words_of(tokens, 0, len(tokens))
-    return [(word, list(_relations_of(word, found, tokens))) for word in found]
+    sentence = _Sentence(tokens, found)
+    return [(word, list(_relations_of(word, number, sentence))) for number, word in enumerate(found)]
 
 
 def sentences(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -109,7 +111,7 @@ def _is_number(tokens: Sequence[str], place: int) -> bool:
     return 0 <= place < len(tokens) and tokens[place].isdigit()
 
 
-def _words_of(tokens: Sequence[str], start: int, stop: int) -> list[Word]:
+def _words_of(tokens: tuple[str, ...], start: int, stop: int) -> list[Word]:
     """The words of the lexicon in one sentence."""
     found: list[Word] = []
     for first, last in _clauses(tokens, start, stop):
@@ -136,45 +138,82 @@ def _clauses(tokens: Sequence[str], start: int, stop: int) -> Iterator[tuple[int
     yield first, stop
 
 
-def _has(tokens: Sequence[str], phrases: Sequence[tuple[str, ...]]) -> bool:
-    return any(tuple(tokens[place : place + len(phrase)]) == phrase for phrase in phrases for place in range(len(tokens) - len(phrase) + 1))
+def _has(tokens: tuple[str, ...], phrases: Sequence[tuple[str, ...]]) -> bool:
+    openings = {phrase[0] for phrase in phrases}
+    if openings.isdisjoint(tokens):
+        return False
+    return any(tokens[place : place + len(phrase)] == phrase for place, token in enumerate(tokens) if token in openings for phrase in phrases)
 
 
-def _relations_of(word: Word, sentence: Sequence[Word], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
+class _Sentence:
+    """What is asked of a sentence again and again, looked up once: a sentence of a hundred thousand words is read in time that grows with it alone.
+
+    Words are called by their number among ``words``; one of them, or the number behind the last, is always the answer.
+    """
+
+    def __init__(self, tokens: Sequence[str], words: Sequence[Word]) -> None:
+        self.tokens, self.words = tokens, words
+        self._others = list(accumulate((token not in lexicon.BETWEEN for token in tokens), initial=0))
+        self._suggesting = list(accumulate((token in lexicon.SUGGESTING for token in tokens), initial=0))
+        count = len(words)
+        self._phrase_ends = [count] * (count + 1)  # of a phrase that this word stands in
+        self._next = {kind: [count] * (count + 1) for kind, _ in _KINDS}  # from this word on
+        for number in range(count - 1, -1, -1):
+            goes_on = number + 1 < count and self._is_bridged(words[number].place, words[number + 1].place)
+            self._phrase_ends[number] = self._phrase_ends[number + 1] if goes_on else number + 1
+            for kind, following in self._next.items():
+                following[number] = number if words[number].kind == kind else following[number + 1]
+        self._last: dict[str, list[int | None]] = {kind: [None] for kind, _ in _KINDS}  # before this word
+        for number, word in enumerate(words):
+            for kind, before in self._last.items():
+                before.append(number if word.kind == kind else before[-1])
+
+    def next(self, kind: str, start: int, end: int | None = None) -> Word | None:
+        """The first word of a kind from number ``start`` on, before number ``end``."""
+        number = self._next[kind][start]
+        return self.words[number] if number < (len(self.words) if end is None else end) else None
+
+    def last(self, kind: str, end: int) -> Word | None:
+        """The last word of a kind before number ``end``."""
+        number = self._last[kind][end]
+        return None if number is None else self.words[number]
+
+    def phrase(self, place: int, number: int) -> tuple[int, int]:
+        """The words, from that number on, that follow a place in one phrase: nothing between them but what may stand there."""
+        if number == len(self.words) or not self._is_bridged(*sorted((place, self.words[number].place))):
+            return number, number
+        return number, self._phrase_ends[number]
+
+    def is_suggested(self, word: Word, other: Word) -> bool:
+        """Whether a word such as "suggesting" stands between them."""
+        return self._suggesting[other.place] > self._suggesting[word.place + 1]
+
+    def _is_bridged(self, low: int, high: int) -> bool:
+        return high <= low + 1 or self._others[high] == self._others[low + 1]
+
+
+def _relations_of(word: Word, number: int, sentence: _Sentence) -> Iterator[tuple[str, int]]:
     """(kind, place of the other word) of everything that the word is related to, in the order of the report."""
-    after = [other for other in sentence if other.place > word.place]
-    before = [other for other in reversed(sentence) if other.place < word.place]
     if word.kind in ("place", "degree"):
         wanted = "anatomy" if word.kind == "place" else "observation"
-        other = next((other for other in _phrase(word, after, tokens) if other.kind == wanted), None)
-        other = other or next((other for other in before if other.kind == wanted), None)
+        other = sentence.next(wanted, *sentence.phrase(word.place, number + 1)) or sentence.last(wanted, number)
         if other is not None:
             yield "modify", other.place
     elif word.kind == "observation":
-        where = {other.place for other in (_own_anatomy(word, before, tokens), _anatomy_behind(word, after, tokens)) if other}
-        if not where:
-            where = {other.place for other in [other for other in before if other.kind == "anatomy"][:1]}
+        where = {other.place for other in (_own_anatomy(word, number, sentence), _anatomy_behind(word, number, sentence)) if other}
+        if not where and (before := sentence.last("anatomy", number)):
+            where = {before.place}
         yield from (("located_at", place) for place in sorted(where))
-        target = next((other for other in after if other.kind == "observation"), None)
-        if target and any(token in lexicon.SUGGESTING for token in tokens[word.place + 1 : target.place]):
+        target = sentence.next("observation", number + 1)
+        if target and sentence.is_suggested(word, target):
             yield "suggestive_of", target.place
 
 
-def _phrase(word: Word, others: Sequence[Word], tokens: Sequence[str]) -> Iterator[Word]:
-    """The words that follow without anything between them but what may stand there."""
-    last = word.place
-    for other in others:
-        low, high = sorted((last, other.place))
-        if any(token not in lexicon.BETWEEN for token in tokens[low + 1 : high]):
-            return
-        yield other
-        last = other.place
-
-
-def _own_anatomy(word: Word, before: Sequence[Word], tokens: Sequence[str]) -> Word | None:
+def _own_anatomy(word: Word, number: int, sentence: _Sentence) -> Word | None:
     """The anatomy of the observation's own phrase: ``pleural`` of ``pleural effusion``, ``left`` of ``left effusion``."""
     last = word.place
-    for other in before:
+    for before in range(number - 1, -1, -1):  # past degrees alone, which the observation before this one did not pass
+        other = sentence.words[before]
         if other.place != last - 1 or other.kind == "observation":
             return None
         if other.kind in ("anatomy", "place"):
@@ -183,10 +222,10 @@ def _own_anatomy(word: Word, before: Sequence[Word], tokens: Sequence[str]) -> W
     return None
 
 
-def _anatomy_behind(word: Word, after: Sequence[Word], tokens: Sequence[str]) -> Word | None:
+def _anatomy_behind(word: Word, number: int, sentence: _Sentence) -> Word | None:
     """The anatomy behind a preposition: ``lung`` of ``opacity in the left lung``, ``base`` of ``atelectasis at the right base``."""
     start = word.place + 1
-    if not (start < len(tokens) and tokens[start] in lexicon.PREPOSITIONS):
+    if not (start < len(sentence.tokens) and sentence.tokens[start] in lexicon.PREPOSITIONS):
         return None
-    phrase = list(_phrase(Word(start, "", ""), after, tokens))
-    return next((other for other in phrase if other.kind == "anatomy"), next((other for other in phrase if other.kind == "place"), None))
+    phrase = sentence.phrase(start, number + 1)
+    return sentence.next("anatomy", *phrase) or sentence.next("place", *phrase)

@@ -31,7 +31,8 @@ _BARE = (
 HEADING = re.compile(
     # What stands behind EXAMINATION: in upper case is the order that was typed there.
     r"(?<![A-Za-z])(?:EXAMINATION:\s*(?:[A-Z0-9/()#-]+\s+)*[A-Z0-9/()#-]{2,}(?=\s|$)|"
-    rf"(?:{_SECTIONS})\s*:|(?:(?:{_OF_THE_FILMS})(?:[,/]\s*|\s+))*(?:{_OF_THE_FILMS})\s*:|(?:^|(?<=[.:]\s))AP,|(?:{_BARE})(?![A-Za-z]):?)",
+    # At most so many words of the films: else a text of nothing but such words is read to its end from each of them.
+    rf"(?:{_SECTIONS})\s*:|(?:(?:{_OF_THE_FILMS})(?:[,/]\s*|\s+)){{0,40}}(?:{_OF_THE_FILMS})\s*:|(?:^|(?<=[.:]\s))AP,|(?:{_BARE})(?![A-Za-z]):?)",
     re.MULTILINE,
 )
 UNDERSCORE_LINE = re.compile(r"_{10,}")  # divides an addendum from the report; de-identification blanks are three long
@@ -79,19 +80,22 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _goes_on(text: str, start: int, stop: re.Match[str]) -> bool:
-    """Whether the sentence that began at ``start`` runs on past this full stop."""
+    """Whether the sentence that began at ``start`` runs on past this full stop. Looks at the words around it alone: what is before may be long."""
     if stop.group()[0] != ".":
         return False
-    word = re.split(r"[\s(]", text[start : stop.start()])[-1]
-    following = text[stop.end() :].lstrip()[:1]
+    end = stop.start()
+    begin = max(text.rfind(" ", start, end) + 1, start)
+    word = text[begin:end].rpartition("(")[2]
+    following = text[stop.end() : stop.end() + 2].lstrip()[:1]
     if not following:
         return False
-    if word.isdigit() and text[start : stop.start()].strip() == word:  # "1." at the head of a list item
+    if word.isdigit() and text[begin:end] == word and begin <= start + 1:  # "1." at the head of a list item
         return True
     if len(word) == 1 and word.isalpha() and word.isupper() and following.isupper():
         # An initial stands after another name or a title; "lobe of segment B. The" ends a sentence.
-        before = text[start : stop.start() - 1].rstrip()
-        return not before or before.endswith(".") or before.rsplit(" ", 1)[-1][:1].isupper()
+        end -= 2 if text[end - 2 : end - 1] == " " else 1
+        before = text[max(text.rfind(" ", start, end) + 1, start) : end] if end > start else ""
+        return not before or before.endswith(".") or before[:1].isupper()
     if _ABBREVIATION.fullmatch(word):
         if word.lower() in ("no", "nos"):  # a number's sign before a digit, else somebody's answer
             return following.isdigit()

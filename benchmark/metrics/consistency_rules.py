@@ -200,7 +200,9 @@ def _why_written(candidate: Read) -> str:
 
 def _why_built(candidate: Read, reference: Read) -> str:
     ours, theirs = (", ".join(text.subjects) or "no known subject" for text in (candidate, reference))
-    return f"Subjects in order: {ours}. Reference: {theirs}. Words: {candidate.words:,}, reference {reference.words:,}."
+    headed, also = (", ".join(sorted(text.headings)) or "none" for text in (candidate, reference))
+    headings = f" Headings: {headed}; reference: {also}." if candidate.headings | reference.headings else ""
+    return f"Subjects in order: {ours}. Reference: {theirs}. Words: {candidate.words:,}, reference {reference.words:,}.{headings}"
 
 
 def _sentences(parts: Sequence[tuple[str, Sequence[str]]]) -> str:
@@ -250,13 +252,16 @@ def structure(candidate: Read, reference: Read) -> float:
 
 @lru_cache(maxsize=REMEMBERED)
 def _common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
-    """Length of the longest common subsequence."""
-    row = [0] * (len(second) + 1)
-    for one in first:
-        above = 0  # of the column to the left, in the row before
-        for column, other in enumerate(second, start=1):
-            above, row[column] = row[column], above + 1 if one == other else max(row[column], row[column - 1])
-    return row[-1]
+    """Length of the longest common subsequence: a row of the table as the bits of one number, whose zeros mark the steps up (Hyyrö 2004).
+
+    Cell by cell, two reports of a megabyte would take hours.
+    """
+    places = {one: int("".join("1" if other == one else "0" for other in reversed(first)), 2) for one in set(first)}
+    whole = row = (1 << len(first)) - 1
+    for other in second:
+        match = row & places.get(other, 0)
+        row = (row + match | row - match) & whole
+    return len(first) - row.bit_count()
 
 
 def read(text: str, lesions: Lesions) -> Read:

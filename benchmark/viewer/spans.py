@@ -7,8 +7,10 @@ sections that state no finding (indication, technique) too.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from benchmark.labelling.rules import RuleLabeller
 from benchmark.labelling.scope import Mention
@@ -23,6 +25,8 @@ REMEMBERED = 20_000
 _CLOSING = ".!?;:,)]}\"'\u201d\u2019"
 _OPENING = re.compile(r"(?:[^\n]{0,80}:|\W{0,3}|\d{1,3}[.)]?)\s*")
 """what belongs to the sentence behind it: a header, a bullet, a number"""
+_PARTS_OF_WORDS = 1000
+"""so many places within other words are passed over before the first of them is taken: "aa" is half a million times in a megabyte of "aaa..."."""
 _QUOTES = " \t\n\"'\u201c\u201d\u2018\u2019"
 
 
@@ -120,15 +124,18 @@ def _mentions(lesion: Lesion, text: str, said: Said, rules: RuleLabeller) -> lis
     """Where the text says of the lesion what the labels say, the words that decided first."""
     found: list[Span] = []
     deciding: Span | None = None
+    known: set[Span] = set()
     for (start, end), mentions in said:
+        after = start
         for mention in mentions:
             if mention.lesion != lesion.name or rules.status_of(mention) != lesion.status:
                 continue
-            after = max((last for first, last in found if start <= first), default=start)
             place = _find_in(mention.words, text, after, end) or _find_in(mention.words, text, start, end)
-            if place is None or place in found:
+            if place is None or place in known:
                 continue
             found.append(place)
+            known.add(place)
+            after = max(after, place[1])
             if deciding is None and mention.words == lesion.rationale:
                 deciding = place
     return [deciding, *(place for place in found if place != deciding)] if deciding else found
@@ -147,16 +154,61 @@ def find(words: str, text: str, first: Sequence[Span] = ()) -> Span | None:
         for start, end in places:
             if (found := _find_in(words, text, start, end)) is not None:
                 return found
-    folded = re.compile(r"\s+".join(re.escape(word) for word in words.split()), re.IGNORECASE)
-    matches = (folded.search(text, start, end) for start, end in places)
-    return next((match.span() for match in matches if match), None)
+    text_folded = _folded(text)
+    words = _folded(words).text
+    if words not in text_folded.text:
+        return None
+    return next((found for start, end in places if (found := text_folded.find(words, start, end)) is not None), None)
+
+
+class _Folded(NamedTuple):
+    """A text in lower case, one blank between words."""
+
+    text: str
+    starts: list[int]
+    """of each word in it"""
+    sources: list[int]
+    """of each word in the text that it was made of"""
+
+    def find(self, words: str, start: int, end: int) -> Span | None:
+        """Where they stand between two places of that text. In time that grows with the text alone, which a pattern's does not: both may be long."""
+        at = self.text.find(words, self._place(start), self._place(end))
+        return None if at < 0 else (self._origin(at), self._origin(at + len(words) - 1) + 1)
+
+    def _place(self, source: int) -> int:
+        """Where a place of that text is in this one."""
+        number = bisect_right(self.sources, source) - 1
+        if number < 0:
+            return 0
+        word_end = self.starts[number + 1] - 1 if number + 1 < len(self.starts) else len(self.text)
+        return min(self.starts[number] + source - self.sources[number], word_end)
+
+    def _origin(self, place: int) -> int:
+        number = bisect_right(self.starts, place) - 1
+        return self.sources[number] + place - self.starts[number]
+
+
+@lru_cache(maxsize=4)
+def _folded(text: str) -> _Folded:
+    words, starts, sources, filled = [], [], [], 0
+    for match in re.finditer(r"\S+", text):
+        word = match[0].lower()
+        if len(word) != len(match[0]):  # a capital I with a dot is two characters in lower case
+            word = "".join(one.lower() if len(one.lower()) == 1 else one for one in match[0])
+        words.append(word)
+        starts.append(filled)
+        sources.append(match.start())
+        filled += len(word) + 1
+    return _Folded(" ".join(words), starts, sources)
 
 
 def _find_in(words: str, text: str, start: int, end: int) -> Span | None:
     """The first place where they stand as whole words, or else the first at all."""
     part = None
     at = text.find(words, start, end)
-    while at >= 0:
+    for _ in range(_PARTS_OF_WORDS):
+        if at < 0:
+            break
         span = (at, at + len(words))
         if not (_is_letter(text, at - 1) and _is_letter(text, at)) and not (_is_letter(text, span[1] - 1) and _is_letter(text, span[1])):
             return span
