@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -21,4 +20,4 @@ def show_page(page: Opened) -> None:
     if page.absent:
         out.print(escape(absent_in_words(page.absent)), style="yellow")
     # Not folded: it is to be copied.
-    out.print(f"page{', written now' if page.is_new else ''}: [bold]{escape(os.path.relpath(page.file))}[/]", soft_wrap=True)
+    out.print(f"page{', written now' if page.is_new else ''}: [bold]{escape(str(page.file))}[/]", soft_wrap=True)

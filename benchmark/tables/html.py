@@ -5,12 +5,14 @@ Nothing is fetched and nothing runs. Every text is escaped: a model named ``<scr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby, pairwise
 
 from benchmark.tables.table import NOT_RUN, UNDEFINED, Block, Cell, Column, Line, Note, Quoted, Table
 
+_BIDI_CONTROLS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 WIDE = 10
 """columns from which a page is printed across"""
 _FRAME = """
@@ -90,8 +92,8 @@ STYLE = "\n".join((_FRAME.strip(), TABLES_STYLE, _REST.strip()))
 
 def html(table: Table) -> str:
     """The whole file."""
-    number = f'<span class="number">{escape(table.number)}.</span> ' if table.number else ""
-    body = [f"<h1>{number}{escape(table.title)}</h1>", *html_lines(table)]
+    number = f'<span class="number">{_text(table.number)}.</span> ' if table.number else ""
+    body = [f"<h1>{number}{_text(table.title)}</h1>", *html_lines(table)]
     is_wide = any(len(block.columns) > WIDE for block in table.blocks)
     return page(table.heading, body, "@page { size: landscape; }" if is_wide else "")
 
@@ -107,10 +109,10 @@ def html_index(tables: Sequence[Table], title: str, lead: str = "") -> str:
     items = []
     for table in tables:
         data, others = ([note.text for note in table.notes if note.is_of_data == of_data] for of_data in (True, False))
-        said = f"<p>{escape(' '.join([*data, *others[:1]]))}</p>" if table.notes else ""
-        items.append(f'<li><a href="{escape(table.name)}.html">{escape(table.heading)}</a>{said}</li>')
-    before = [f'<p class="lead">{escape(lead)}</p>'] if lead else []
-    return page(title, [f"<h1>{escape(title)}</h1>", *before, '<ul class="list">', *items, "</ul>"])
+        said = f"<p>{_text(' '.join([*data, *others[:1]]))}</p>" if table.notes else ""
+        items.append(f'<li><a href="{_text(table.name)}.html">{_text(table.heading)}</a>{said}</li>')
+    before = [f'<p class="lead">{_text(lead)}</p>'] if lead else []
+    return page(title, [f"<h1>{_text(title)}</h1>", *before, '<ul class="list">', *items, "</ul>"])
 
 
 def page(title: str, body: Sequence[str], more_style: str = "") -> str:
@@ -122,7 +124,7 @@ def page(title: str, body: Sequence[str], more_style: str = "") -> str:
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         '<meta name="color-scheme" content="light dark">',
-        f"<title>{escape(title)}</title>",
+        f"<title>{_text(title)}</title>",
         f"<style>\n{STYLE}\n{more_style}</style>" if more_style else f"<style>\n{STYLE}\n</style>",
         "</head>",
         "<body>",
@@ -135,9 +137,9 @@ def _block(block: Block, heading: str) -> list[str]:
     name = block.title or heading
     lines = [
         # a table wider than the window is scrolled within its sheet, by keys as well
-        f'<div class="sheet{" quoted" if block.is_quoted else ""}" tabindex="0" role="region" aria-label="{escape(name)}">',
+        f'<div class="sheet{" quoted" if block.is_quoted else ""}" tabindex="0" role="region" aria-label="{_text(name)}">',
         "<table>",
-        f"<caption{_class('' if block.title else 'unseen')}>{escape(name)}</caption>",  # the heading says it already, but not to who hears the table
+        f"<caption{_class('' if block.title else 'unseen')}>{_text(name)}</caption>",  # the heading says it already, but not to who hears the table
         "<thead>",
     ]
     opens = _opens(block.columns)
@@ -161,7 +163,7 @@ def _groups(columns: Sequence[Column], opens: Sequence[bool]) -> list[str]:
     for group, together in groupby(columns, key=lambda column: column.group):
         count = len(list(together))
         look = ' class="opens"' if opens[place] else ""
-        cells.append(f'<th scope="colgroup" colspan="{count}"{look}><span>{escape(group)}</span></th>' if group else f'<td colspan="{count}"></td>')
+        cells.append(f'<th scope="colgroup" colspan="{count}"{look}><span>{_text(group)}</span></th>' if group else f'<td colspan="{count}"></td>')
         place += count
     return ["<tr>", *cells, "</tr>"]
 
@@ -176,11 +178,11 @@ def _quoted_columns(block: Block) -> list[bool]:
 
 def _head(column: Column, is_quoted: bool, is_open: bool) -> str:
     look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "")))
-    arrow = f' <span title="the lower the better">{escape(column.arrow.strip())}</span>' if column.arrow else ""
+    arrow = f' <span title="the lower the better">{_text(column.arrow.strip())}</span>' if column.arrow else ""
     mark = f"<sup>{column.footnote}</sup>" if column.footnote else ""
     *words, last = column.title.split() or [""]
     # no line breaks within ROUGE-L, nor between the last word and its marks
-    title = " ".join([*(_unbroken(escape(word)) for word in words), _unbroken(escape(last) + arrow + mark)])
+    title = " ".join([*(_unbroken(_text(word)) for word in words), _unbroken(_text(last) + arrow + mark)])
     return f'<th scope="col"{_class(look)}>{f"<i>{title}</i>" if is_quoted else title}</th>'
 
 
@@ -189,9 +191,9 @@ def _unbroken(word: str) -> str:
 
 
 def _line(line: Line, block: Block, opens: Sequence[bool]) -> str:
-    label = f'<th scope="row" class="words">{escape(line.label)}</th>'
+    label = f'<th scope="row" class="words">{_text(line.label)}</th>'
     if line.reason:
-        return f'<tr>{label}<td class="reason" colspan="{len(block.columns) - 1}">{escape(line.reason)}</td></tr>'
+        return f'<tr>{label}<td class="reason" colspan="{len(block.columns) - 1}">{_text(line.reason)}</td></tr>'
     columns = zip(line.cells, block.columns[1:], opens[1:], strict=True)
     cells = "".join(_cell(cell, column, is_open) for cell, column, is_open in columns)
     return f"<tr{_class('summary' if line.is_summary else '')}>{label}{cells}</tr>"
@@ -201,9 +203,9 @@ def _cell(cell: Cell, column: Column, is_open: bool) -> str:
     is_absent = (cell if isinstance(cell, str) else cell.text) in (NOT_RUN, UNDEFINED)
     look = " ".join(filter(None, ("words" if column.is_words else "", "opens" if is_open else "", "absent" if is_absent else "")))
     if isinstance(cell, str):
-        return f"<td{_class(look)}>{escape(cell)}</td>"
+        return f"<td{_class(look)}>{_text(cell)}</td>"
     if isinstance(cell, Quoted):
-        text = _ranked(escape(cell.text), cell.rank)
+        text = _ranked(_text(cell.text), cell.rank)
         return f"<td{_class(look)}><i>{text}</i>{f'<sup>{cell.footnote}</sup>' if cell.footnote else ''}</td>"
     text = _ranked(_signed(cell.text), cell.rank)
     interval = f" <small>{_signed(cell.interval)}</small>" if cell.interval else ""
@@ -212,7 +214,7 @@ def _cell(cell: Cell, column: Column, is_open: bool) -> str:
 
 def _signed(number: str) -> str:
     """With a minus as wide as the plus."""
-    return escape(number).replace("-", "−")
+    return _text(number).replace("-", "−")
 
 
 def _ranked(text: str, rank: int) -> str:
@@ -220,10 +222,15 @@ def _ranked(text: str, rank: int) -> str:
 
 
 def _note(note: Note) -> str:
-    label = f"<b>{escape(note.label)}</b> " if note.label else ""
-    signature = f" <code>{escape(note.signature).replace('|', '|<wbr>')}</code>" if note.signature else ""
+    label = f"<b>{_text(note.label)}</b> " if note.label else ""
+    signature = f" <code>{_text(note.signature).replace('|', '|<wbr>')}</code>" if note.signature else ""
     look = f' class="footnote" data-number="{note.footnote}"' if note.footnote else ""
-    return f"<li{look}>{label}{escape(note.text)}{signature}</li>"
+    return f"<li{look}>{label}{_text(note.text)}{signature}</li>"
+
+
+def _text(text: str) -> str:
+    """Escaped; marks that would turn round the words after them (of a model's name, say) stand as what they are."""
+    return _BIDI_CONTROLS.sub(lambda mark: f"\u27e8U+{ord(mark[0]):04X}\u27e9", escape(text))
 
 
 def _class(names: str) -> str:

@@ -1,5 +1,7 @@
 // One case: the radiograph and the reference on one side, every model's report on the other, and under them the case in two tables.
 
+const FIXED_REPORT = "constant"; // one text for every case
+
 let current = null; // the case on the page: its record, elements and radiograph
 
 /** Shows the case that the hash names. `index` is its place in the list, or -1 where the filters leave it out. */
@@ -41,7 +43,7 @@ function sayUnknown(desk) {
       "div",
       { class: "trouble", role: "alert" },
       el("h1", {}, "No such case"),
-      el("p", {}, `This run has no case "${state.case}".`),
+      el("p", {}, `This run has no case "${named(state.case)}".`),
       el("p", {}, el("a", { href: "#cases" }, "All cases")),
     ),
   );
@@ -74,11 +76,11 @@ function buildCase(built, record, images, index) {
     (report, place) =>
       report?.boxes &&
       Object.keys(report.boxes).length &&
-      sources.push({ name: run.models[place].label, title: run.models[place].label, boxes: report.boxes }),
+      sources.push({ name: run.models[place].label, title: named(run.models[place].label), boxes: report.boxes }),
   );
   const head = el("header", { class: "case-head" });
   const reading = el("div", { class: "reading" });
-  const reference = el("section", { class: "card reference", "aria-labelledby": "reference-title" });
+  const reference = el("section", { class: "card reference", id: "reference", "aria-labelledby": "reference-title" });
   const after = el("div", { class: "case-after" });
   const radiograph = buildRadiograph(
     record,
@@ -97,19 +99,21 @@ function buildCase(built, record, images, index) {
   element.addEventListener("pointerover", followPointer);
   element.addEventListener("focusin", followPointer);
   element.addEventListener("pointerleave", () => lightRegion(""));
-  desk.replaceChildren(element);
+  const show = () => {
+    desk.replaceChildren(element);
+    drawHead();
+    drawReading();
+  };
+  keepFocus(desk, show, "case-title"); // who leafs with a button leafs on with it
   desk.scrollTop = 0;
-  drawHead();
-  drawReading();
   fitStage(radiograph);
-  document.title = `${record.id} · ${run.title}`;
+  document.title = `${named(record.id)} · ${named(run.title)}`;
   announceCase();
 }
 
 function drawHead() {
   const { built, record, index, head } = current;
   const { order } = built.found;
-  const held = document.activeElement?.id;
   const where =
     index < 0 ? el("span", { class: "soft" }, " not among the filtered cases") : el("span", { class: "soft" }, ` of ${grouped(order.length)}`);
   const step = (id, words, label, by) =>
@@ -120,13 +124,13 @@ function drawHead() {
         id,
         title: label,
         "aria-label": label,
-        disabled: index >= 0 && (index + by < 0 || index + by >= order.length),
+        disabled: index < 0 ? !order.length : index + by < 0 || index + by >= order.length,
         onclick: () => stepCase(by),
       },
       words,
     );
   const views = record.images.map((image) => image.view).filter(Boolean);
-  head.replaceChildren(
+  const parts = [
     el("button", { type: "button", id: "back-to-list", class: "quiet", onclick: backToList }, "‹ List"),
     el(
       "div",
@@ -142,7 +146,7 @@ function drawHead() {
           ["Views", views.join(", ")],
         ]
           .filter(([, words]) => words)
-          .map(([name, words]) => [el("span", { class: "pair" }, `${name} `, el("code", {}, words)), " "]),
+          .map(([name, words]) => [el("span", { class: "pair" }, `${name} `, el("code", {}, named(words))), " "]),
       ),
     ),
     el(
@@ -158,8 +162,8 @@ function drawHead() {
       el("button", { type: "button", id: "copy-link", title: "Copy a link to what is shown (c)", onclick: copyLink }, "Copy link"),
       el("button", { type: "button", id: "print-case", onclick: () => window.print() }, "Print"),
     ),
-  );
-  if (held) document.getElementById(held)?.focus();
+  ];
+  keepFocus(head, () => head.replaceChildren(...parts), "case-title");
 }
 
 function buildContext(record) {
@@ -178,34 +182,41 @@ function buildContext(record) {
 
 /** Everything that depends on which models are shown and which is in focus. */
 function drawReading() {
+  keepFocus(current.element, rebuildReading, "case-title");
+}
+
+function rebuildReading() {
   const { run, record, reading, reference, after } = current;
-  const held = document.activeElement?.id;
   const focus = focusedModel(run);
   const shown = shownModels(run);
   reading.replaceChildren(
-    buildChips(run, record, shown, focus),
-    buildLegend(run),
-    el(
-      "div",
-      { class: shown.length > 4 ? "cards many" : "cards" },
-      shown.map((place) => buildCard(run, record, place, place === focus)),
-    ),
-    shown.length ? "" : el("p", { class: "nothing" }, "No model is shown. Choose one above."),
+    ...[
+      buildChips(run, record, shown, focus),
+      buildLegend(run),
+      el(
+        "div",
+        { class: shown.length > 4 ? "cards many" : "cards" },
+        shown.map((place) => buildCard(run, record, place, place === focus)),
+      ),
+      shown.length ? null : el("p", { class: "nothing" }, "No model is shown. Choose one above."),
+      el("p", { class: "soft small print-only", id: "left-out" }),
+    ].filter(Boolean),
   );
   reference.replaceChildren(...buildReference(run, record, focus).filter(Boolean));
   after.replaceChildren(...[buildLesionTable(run, record, shown, focus), buildNumberTable(run, record, shown, focus)].filter(Boolean));
-  if (held && document.activeElement?.id !== held) document.getElementById(held)?.focus();
 }
 
 function announceCase() {
   const { built, run, record, index } = current;
   const focus = focusedModel(run);
-  const where = index < 0 ? `Case ${record.id}` : `Case ${index + 1} of ${built.found.order.length}`;
-  announce(focus < 0 ? where : `${where}: ${outcomeWords(record.reports[focus])} by ${run.models[focus].label}`);
+  const where = index < 0 ? `Case ${named(record.id)}` : `Case ${index + 1} of ${built.found.order.length}`;
+  announce(focus < 0 ? where : `${where}: ${outcomeWords(run, record, record.reports[focus])} by ${named(run.models[focus].label)}`);
 }
 
-function outcomeWords(report) {
+function outcomeWords(run, record, report) {
   if (!report || "failure" in report) return "no report";
+  if (!run.has_lesions) return report.text ? "a report" : "empty report";
+  if (!isScored(report)) return whyUnscored(record);
   const counts = countFound(report);
   const words = ["missed", "invented", "wrong side", "hit"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`);
   return words.join(", ") || (report.text ? "nothing missed or invented" : "empty report");
@@ -229,26 +240,36 @@ function shownModels(run) {
   return run.models.map((_, place) => place).filter((place) => !hidden.has(place));
 }
 
-/** The model whose errors the reference shows: the one asked for, the one filtered by, or the first with reports. */
+let lastFocus = ""; // kept from case to case, also where a link does not say it
+
+/** The model whose errors the reference shows: the one asked for, the one filtered by, the one looked at last, or else the best. */
 function focusedModel(run) {
   const place = (label) => run.models.findIndex((model) => model.label === label);
-  const asked = [state.focus, state.model]
+  const asked = [state.focus, state.model, lastFocus]
     .filter(Boolean)
     .map(place)
     .find((found) => found >= 0);
-  return (
-    asked ??
-    Math.max(
-      0,
-      run.models.findIndex((model) => !model.failed),
-    )
-  );
+  return asked ?? leadingModel(run);
+}
+
+/** The best by the first headline, or the first with reports; the fixed report, whose errors say nothing of a model, where it is alone. */
+function leadingModel(run) {
+  const places = run.models.map((_, place) => place).filter((place) => !run.models[place].failed);
+  const free = places.filter((place) => run.models[place].label.split(":")[0] !== FIXED_REPORT);
+  const models = free.length ? free : places;
+  const first = run.rows.find((row) => row.headline && row.better);
+  const value = (place) =>
+    run.rows.find((row) => row.model === run.models[place].label && row.metric === first?.metric && row.name === first?.name)?.value ?? null;
+  const known = models.filter((place) => value(place) !== null);
+  const isBetter = (one, other) => (first.better === "lower" ? value(one) < value(other) : value(one) > value(other));
+  return known.length ? known.reduce((best, place) => (isBetter(place, best) ? place : best)) : Math.max(0, models[0] ?? 0);
 }
 
 function focusModel(place) {
-  if (!current || !current.run.models[place]) return;
+  if (!current || !current.run.models[place]) return false;
   const hidden = hiddenModels(current.run);
   hidden.delete(place);
+  lastFocus = current.run.models[place].label;
   go({ focus: current.run.models[place].label, hide: [...hidden].join(",") }, { replace: true });
   announceCase();
   document.getElementById(`card-${place}`)?.scrollIntoView({ block: "nearest" });
@@ -274,7 +295,7 @@ function buildChips(run, record, shown, focus) {
         title: "Show or hide this report",
         onclick: () => turn(place),
       },
-      model.label,
+      named(model.label),
     ),
   );
   return el(
@@ -314,6 +335,13 @@ function buildLegend(run) {
     ),
   );
 }
+
+/** Paper has no drawers to open: it says what the closed ones hold back. */
+window.addEventListener("beforeprint", () => {
+  const closed = [...document.querySelectorAll(".case .card .drawer:not([open]) > summary")].map((summary) => summary.firstChild.textContent.trim());
+  const place = document.getElementById("left-out");
+  if (place) place.textContent = closed.length ? `Closed on the page, and not printed: ${[...new Set(closed)].join(", ")}.` : "";
+});
 
 // ---- what belongs together lights up together
 

@@ -1,16 +1,17 @@
 // A case in two tables: which lesions each model found, and the numbers of each report.
 
 function buildLesionTable(run, record, shown, focus) {
-  if (!run.has_lesions) return null;
+  if (!run.has_lesions || !record.reference.text.trim()) return null; // without a reference nothing of it was missed
   const affirms = (said, name) => said?.lesions?.find((lesion) => lesion.name === name && lesion.status === "positive");
   const reports = shown.map((place) => [place, record.reports[place]]);
   const names = run.lesions.filter(
     (name) => affirms(record.reference, name) || reports.some(([, report]) => affirms(report, name) || report?.lesions_found?.[name]),
   );
-  const heads = reports.map(([place]) => el("th", { scope: "col", "data-focus": place === focus ? "yes" : null }, run.models[place].label));
+  const heads = reports.map(([place]) => el("th", { scope: "col", "data-focus": place === focus ? "yes" : null }, named(run.models[place].label)));
   const cell = (report, name) => {
     if (!report || "failure" in report)
       return el("td", { class: "soft" }, el("span", { "aria-hidden": "true" }, "✕"), el("span", { class: "unseen" }, "no report"));
+    if (!isScored(report)) return el("td", { class: "soft" }, "not scored");
     const kind = report.lesions_found?.[name];
     const side = sideOf(affirms(report, name));
     if (!kind) return el("td", { class: "soft" }, el("span", { "aria-hidden": "true" }, "·"), el("span", { class: "unseen" }, "not affirmed"));
@@ -41,12 +42,12 @@ function buildLesionTable(run, record, shown, focus) {
         el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Lesion"), el("th", { scope: "col" }, "Reference"), heads)),
         el("tbody", {}, rows),
       )
-    : el("p", { class: "soft" }, "Neither the reference nor a model affirms a lesion here.");
+    : el("p", { class: "soft" }, noneAffirmed(reports.map(([, report]) => report)));
   return el(
     "section",
     { class: "after lesions", "aria-labelledby": "lesions-title" },
     el("h2", { id: "lesions-title" }, "Lesions of this case"),
-    el("div", { class: "sheet scrolls", tabindex: "0", role: "region", "aria-labelledby": "lesions-title" }, body),
+    el("div", { class: "sheet scrolls", id: "lesions-sheet", tabindex: "0", role: "region", "aria-labelledby": "lesions-title" }, body),
     el(
       "p",
       { class: "soft small" },
@@ -55,9 +56,15 @@ function buildLesionTable(run, record, shown, focus) {
   );
 }
 
+function noneAffirmed(reports) {
+  const written = reports.filter((report) => report && !("failure" in report));
+  if (written.some((report) => !isScored(report))) return "Not scored: the lesions of a text could not be read.";
+  return written.length ? "Neither the reference nor a model affirms a lesion here." : "The reference affirms no lesion, and there is no report.";
+}
+
 function buildNumberTable(run, record, shown, focus) {
   if (!run.numbers.length || !shown.length) return null;
-  const heads = shown.map((place) => el("th", { scope: "col", "data-focus": place === focus ? "yes" : null }, run.models[place].label));
+  const heads = shown.map((place) => el("th", { scope: "col", "data-focus": place === focus ? "yes" : null }, named(run.models[place].label)));
   const rows = run.numbers.map((number, at) => {
     const values = shown.map((place) => record.reports[place]?.numbers?.[at] ?? null);
     const known = values.filter((value) => value !== null);
@@ -85,7 +92,7 @@ function buildNumberTable(run, record, shown, focus) {
     el("h2", { id: "numbers-title" }, "Numbers of this case"),
     el(
       "div",
-      { class: "sheet scrolls", tabindex: "0", role: "region", "aria-labelledby": "numbers-title" },
+      { class: "sheet scrolls", id: "numbers-sheet", tabindex: "0", role: "region", "aria-labelledby": "numbers-title" },
       el("table", {}, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Number"), heads)), el("tbody", {}, rows)),
     ),
     el("p", { class: "soft small" }, "One case says little: these numbers explain a report, they do not rank models."),

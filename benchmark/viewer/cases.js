@@ -2,6 +2,7 @@
 
 const ROW_PX = 54; // of style.css, .row
 const OVERSCAN = 8; // rows drawn beyond the window, so that a quick scroll shows no gap
+const STATE_WORDS = { failed: "failed", empty: "empty", unscored: "not scored" };
 const ERRORS = [
   ["any", "Any error"],
   ["hit", "✓ Hit"],
@@ -11,6 +12,7 @@ const ERRORS = [
   ["failed", "Failed"],
   ["empty", "Empty report"],
   ["right", "All right"],
+  ["unscored", "Not scored"],
 ];
 
 let bench = null; // the view while it stands: its elements, the data, and which cases the filters leave
@@ -60,11 +62,13 @@ async function readNumber(run, data, key) {
 // ---- the view
 
 function buildBench(root, run, data) {
-  const filters = buildFilters(run);
+  const outcomes = outcomesOf(run, data);
+  const filters = buildFilters(run, outcomes);
+  const unknown = el("p", { class: "unknown" });
   const tally = el("p", { class: "tally" });
   const runway = el("div", { class: "runway", role: "presentation" });
   const list = el("div", { class: "list", id: "list", role: "listbox", tabindex: "0", "aria-label": "Cases" }, runway);
-  const finder = el("section", { class: "finder", "aria-label": "Find cases" }, filters.element, tally, list);
+  const finder = el("section", { class: "finder", "aria-label": "Find cases" }, filters.element, unknown, tally, list);
   const desk = el("section", { class: "desk", id: "desk", "aria-label": "Case" });
   const element = el("div", { class: "bench" }, finder, desk);
   const built = {
@@ -74,11 +78,15 @@ function buildBench(root, run, data) {
     element,
     finder,
     filters,
+    outcomes,
+    unknown,
     tally,
     runway,
     list,
     desk,
-    found: { order: [], key: null },
+    found: { order: [], key: null, sort: "" },
+    ranged: null,
+    filter: state,
     active: 0,
     opened: -1,
     asked: "",
@@ -90,12 +98,26 @@ function buildBench(root, run, data) {
     if (row) openCase(Number(row.dataset.index));
   });
   list.addEventListener("keydown", walkList);
-  new ResizeObserver(() => bench === built && drawRows()).observe(list);
+  built.observer = new ResizeObserver(() => bench === built && drawRows());
+  built.observer.observe(list);
   root.replaceChildren(element);
   return built;
 }
 
-function buildFilters(run) {
+/** The view is left: nothing of it draws any more. */
+function leaveCases() {
+  bench?.observer.disconnect();
+  bench = null;
+  closeCase();
+}
+
+/** The outcomes that this run can have: of lesions if they were measured, and those of reports that occur. */
+function outcomesOf(run, data) {
+  const occurs = (error) => data.models.some((model) => model?.state.some(STATES[error]));
+  return ERRORS.filter(([error]) => (error in STATES ? (run.has_lesions && error !== "unscored") || occurs(error) : run.has_lesions));
+}
+
+function buildFilters(run, outcomes) {
   const choose = (name, label, options) => {
     const select = el("select", { id: `filter-${name}`, onchange: () => go({ [name]: select.value }) }, options);
     return el("div", { class: "field" }, el("label", { for: select.id }, label), select);
@@ -137,11 +159,11 @@ function buildFilters(run) {
       { class: "fields" },
       choose("model", "Model", [
         option("", "Any model"),
-        run.models.filter((model) => !model.failed).map((model) => option(model.label, model.label)),
+        run.models.filter((model) => !model.failed).map((model) => option(model.label, named(model.label))),
       ]),
-      choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]),
-      choose("error", "Outcome", [option("", "Any outcome"), ERRORS.map(([value, words]) => option(value, words))]),
-      choose("sort", "Sorted by", [option("", "Order of the run"), option("errors", "Number of errors"), numbers()]),
+      run.has_lesions ? choose("lesion", "Lesion", [option("", "Any lesion"), run.lesions.map((lesion) => option(lesion, lesion))]) : null,
+      outcomes.length ? choose("error", "Outcome", [option("", "Any outcome"), outcomes.map(([value, words]) => option(value, words))]) : null,
+      choose("sort", "Sorted by", [option("", "Order of the run"), run.has_lesions ? option("errors", "Number of errors") : null, numbers()]),
     ),
     run.numbers.length ? range : null,
   );
@@ -156,7 +178,32 @@ function fillFilters() {
     control.value = state[name];
     if (control.selectedIndex < 0) control.selectedIndex = 0; // a word of an old link that this run does not know
   }
+  const { known, unknown } = readFilters(bench.run, bench.outcomes);
+  bench.filter = known;
+  bench.unknown.textContent = unknown.length ? `The link asks for what this run does not have, which is left out: ${unknown.join(", ")}.` : "";
   if (state.number || state.from || state.to) bench.filters.range.open = true;
+}
+
+/** The filters of the link that name something of this run, and words about those that do not: they are left out, and all is shown. */
+function readFilters(run, outcomes) {
+  const isNumber = (key) => run.numbers.some((number) => number.key === key);
+  const isBound = (bound) => !Number.isNaN(Number(bound));
+  const isKnown = {
+    model: (label) => run.models.some((model) => model.label === label && !model.failed),
+    lesion: (name) => run.has_lesions && run.lesions.includes(name),
+    error: (error) => outcomes.some(([value]) => value === error),
+    number: isNumber,
+    from: isBound,
+    to: isBound,
+    sort: (key) => (key === "errors" && run.has_lesions) || isNumber(key),
+    focus: (label) => run.models.some((model) => model.label === label),
+  };
+  const titles = { error: "outcome", from: "lower bound", to: "upper bound", sort: "order by", focus: "model in focus" };
+  const unknown = Object.keys(isKnown).filter((name) => state[name] && !isKnown[name](state[name]));
+  return {
+    known: { ...state, ...Object.fromEntries(unknown.map((name) => [name, ""])) },
+    unknown: unknown.map((name) => `${titles[name] ?? name} "${named(state[name])}"`),
+  };
 }
 
 async function findAndShow() {
@@ -165,11 +212,13 @@ async function findAndShow() {
   const ticket = (built.ticket += 1);
   fillFilters();
   const asked = JSON.stringify(FILTERS.filter((name) => name !== "focus" && name !== "hide").map((name) => state[name]));
+  const isAskedAnew = asked !== built.asked && built.asked !== "";
   if (asked !== built.asked) {
-    const [sorted, ranged] = await Promise.all([readNumber(run, data, state.sort), readNumber(run, data, state.number)]);
+    const [sorted, ranged] = await Promise.all([readNumber(run, data, built.filter.sort), readNumber(run, data, built.filter.number)]);
     if (ticket !== built.ticket) return; // a later move has overtaken this one
     const before = performance.now();
-    built.found = findCases(run, data, state, sorted, ranged);
+    built.found = findCases(run, data, built.filter, sorted, ranged);
+    built.ranged = ranged;
     built.finder.dataset.milliseconds = (performance.now() - before).toFixed(1);
     built.asked = asked;
     built.active = 0;
@@ -181,7 +230,9 @@ async function findAndShow() {
     if (index >= 0) built.active = index;
     bench.element.dataset.open = "case";
     showActive();
+    const shown = current?.record.place;
     await showCase(built, index);
+    if (isAskedAnew && shown !== undefined && current?.record.place === shown) announce(filteredWords(index));
   } else {
     bench.element.dataset.open = "";
     bench.element.dataset.list = "";
@@ -189,19 +240,27 @@ async function findAndShow() {
     closeCase();
     showSummary();
     const { order } = built.found;
-    document.title = `${bench.run.title}: cases`;
+    document.title = `${named(bench.run.title)}: cases`;
     announce(`${grouped(order.length)} of ${counted(run.cases, "case")}`);
   }
 }
 
+/** What filters leave while a case stays open. */
+function filteredWords(index) {
+  const { order } = bench.found;
+  const open = index < 0 ? "the open case is not among them" : `the open case is number ${grouped(index + 1)}`;
+  return `${grouped(order.length)} of ${counted(bench.run.cases, "case")}; ${open}`;
+}
+
 function drawTally() {
+  keepFocus(bench.tally, rebuildTally, "list");
+}
+
+function rebuildTally() {
   const { run, found, tally } = bench;
   const isFiltered = ["model", "lesion", "error", "number", "from", "to", "q", "sort"].some((name) => state[name]);
   const isUp = state.order === "up";
-  const turn = () => {
-    go({ order: isUp ? "" : "up" });
-    document.getElementById("filter-order").focus();
-  };
+  const turn = () => go({ order: isUp ? "" : "up" });
   tally.replaceChildren(
     el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
     state.sort
@@ -227,8 +286,8 @@ function drawRows() {
   const { run, data, list, runway, found } = bench;
   const first = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - OVERSCAN);
   const last = Math.min(found.order.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + OVERSCAN);
-  const models = chosenModels(run, data, state.model);
-  const lesion = run.lesions.indexOf(state.lesion);
+  const models = chosenModels(run, data, bench.filter.model);
+  const lesion = run.lesions.indexOf(bench.filter.lesion);
   const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
   const rows = [];
   for (let index = first; index < last; index += 1) rows.push(drawRow(index, models, wanted));
@@ -248,16 +307,10 @@ function drawRow(index, models, wanted) {
   const kinds = run.has_lesions ? Object.keys(KINDS) : [];
   const words = [
     ...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`),
-    ...["failed", "empty"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`),
+    ...["failed", "empty", ...(run.has_lesions ? ["unscored"] : [])].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${STATE_WORDS[kind]}`),
   ];
-  const key = found.key
-    ? state.sort === "errors"
-      ? counted(found.key[place], "error")
-      : numberWords(
-          run.numbers.find((number) => number.key === state.sort),
-          found.key[place],
-        )
-    : "";
+  const nothing = run.has_lesions ? "no lesion said" : "";
+  const key = found.key ? keyWords(run, found.sort, found.key[place]) : "";
   return el(
     "div",
     {
@@ -269,11 +322,11 @@ function drawRow(index, models, wanted) {
       "aria-selected": String(state.view === "case" && state.case === id),
       "aria-setsize": found.order.length,
       "aria-posinset": index + 1,
-      "aria-label": [id, view, words.join(", ") || "no lesion said", key].filter(Boolean).join(". "),
+      "aria-label": [named(id), view, words.join(", ") || nothing, key].filter(Boolean).join(". "),
       "data-active": index === active ? "yes" : null,
       style: { top: `${index * ROW_PX}px` },
     },
-    el("span", { class: "row-id", title: id }, id),
+    el("span", { class: "row-id", title: named(id) }, named(id)),
     el("span", { class: "row-view" }, view),
     el(
       "span",
@@ -284,15 +337,24 @@ function drawRow(index, models, wanted) {
           {
             class: `count-${kind.replace(" ", "-")}`,
             "data-none": counts[kind] ? null : "yes",
-            title: `${counts[kind]} ${KINDS[kind].words}, ${state.model || "all models together"}`,
+            title: `${counts[kind]} ${KINDS[kind].words}, ${named(state.model) || "all models together"}`,
           },
           `${KINDS[kind].sign}${counts[kind]}`,
         ),
       ),
       counts.failed ? el("span", { class: "count-failed" }, `${counts.failed} failed`) : null,
       counts.empty ? el("span", { class: "count-failed" }, `${counts.empty} empty`) : null,
+      counts.unscored && run.has_lesions ? el("span", { class: "count-failed" }, `${counts.unscored} not scored`) : null,
     ),
     el("span", { class: "row-key" }, key),
+  );
+}
+
+function keyWords(run, sort, value) {
+  if (sort === "errors") return counted(value, "error");
+  return numberWords(
+    run.numbers.find((number) => number.key === sort),
+    value,
   );
 }
 
@@ -323,12 +385,13 @@ function moveActive(by) {
 
 function openCase(index) {
   const place = bench.found.order[index];
-  if (place !== undefined) go({ view: "case", case: bench.data.ids[place] });
+  if (place === undefined) return false;
+  go({ view: "case", case: bench.data.ids[place] });
 }
 
 /** The next or the former case: opens it where one is open, and only marks it in the list otherwise. */
 function stepCase(by) {
-  if (!bench || state.view === "overview") return;
+  if (!bench || state.view === "overview" || !bench.found.order.length) return false;
   if (state.view === "cases") return void moveActive(by);
   const { order } = bench.found;
   const now = order.indexOf(bench.data.places.get(state.case) ?? -1);
@@ -339,7 +402,7 @@ function stepCase(by) {
 
 /** Gives the room of the list to the reports, and takes it back. */
 function toggleList() {
-  if (!bench || state.view !== "case") return;
+  if (!bench || state.view !== "case") return false;
   const isAway = bench.element.dataset.list !== "away";
   bench.element.dataset.list = isAway ? "away" : "";
   drawHead();
@@ -355,44 +418,50 @@ function backToList() {
 // ---- beside the list while no case is open: what the models did in the cases that are left
 
 function showSummary() {
-  const { run, data, desk, found } = bench;
-  const lesion = run.lesions.indexOf(state.lesion);
+  keepFocus(bench.desk, buildSummary, "summary-title");
+}
+
+function buildSummary() {
+  const { run, data, desk, found, outcomes, filter } = bench;
+  const lesion = run.lesions.indexOf(filter.lesion);
   const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
-  const kinds = ERRORS.filter(([value]) => value !== "any" && (run.has_lesions || value === "failed" || value === "empty"));
+  const kinds = outcomes.filter(([value]) => value !== "any");
   const rows = run.models.map((model, place) => {
     if (!data.models[place])
       return el(
         "tr",
         {},
-        el("th", { scope: "row" }, model.label),
-        el("td", { class: "reason", colspan: kinds.length }, `no reports: ${model.failed}`),
+        el("th", { scope: "row" }, named(model.label)),
+        el("td", { class: "reason", colspan: Math.max(1, kinds.length) }, `no reports: ${model.failed}`),
       );
-    const counts = countCases(run, data, place, found.order, wanted);
+    const counts = countCases(run, data, place, wanted);
     const cells = kinds.map(([kind]) =>
       el(
         "td",
         {},
         counts[kind]
-          ? el("a", { href: hashOf({ view: "cases", model: model.label, error: kind }) }, grouped(counts[kind]))
+          ? el("a", { id: `count-${place}-${kind}`, href: hashOf({ view: "cases", case: "", model: model.label, error: kind }) }, grouped(counts[kind]))
           : el("span", { class: "soft" }, "0"),
       ),
     );
-    return el("tr", {}, el("th", { scope: "row" }, model.label), cells);
+    return el("tr", {}, el("th", { scope: "row" }, named(model.label)), cells);
   });
-  const about = lesion < 0 ? "" : `, of ${state.lesion} alone`;
+  const about = lesion < 0 ? "" : `, of ${filter.lesion} alone`;
+  const others = filter.model || filter.error ? " The filters of model and outcome are left aside here: a number says what its own would find." : "";
+  const said = kinds.length ? `How many cases have one or more of each${about}, by model. A number leads to its cases.${others}` : "No report failed, and none is empty.";
   desk.replaceChildren(
     el(
       "div",
       { class: "summary" },
       el(
         "h1",
-        {},
+        { id: "summary-title", tabindex: "-1" },
         found.order.length === run.cases ? `All ${counted(run.cases, "case")}` : `${grouped(found.order.length)} of ${counted(run.cases, "case")}`,
       ),
-      el("p", { class: "soft" }, `How many of these cases have one or more of each${about}, by model. A number leads to its cases.`),
+      el("p", { class: "soft" }, said, run.has_lesions ? "" : " Lesions were not measured in this run."),
       el(
         "div",
-        { class: "sheet scrolls", tabindex: "0", role: "region", "aria-label": "Cases by model and outcome" },
+        { class: "sheet scrolls", id: "summary-sheet", tabindex: "0", role: "region", "aria-label": "Cases by model and outcome" },
         el(
           "table",
           {},
@@ -424,14 +493,17 @@ function showSummary() {
   );
 }
 
-function countCases(run, data, model, order, wanted) {
+/** How many cases each outcome would leave, asked of one model with the other filters as they are. */
+function countCases(run, data, model, wanted) {
   const columns = data.models[model];
-  const counts = { hit: 0, missed: 0, invented: 0, "wrong-side": 0, failed: 0, empty: 0, right: 0 };
-  for (const at of order) {
+  const counts = { hit: 0, missed: 0, invented: 0, "wrong-side": 0, failed: 0, empty: 0, right: 0, unscored: 0 };
+  const keeps = new Uint8Array(run.cases).fill(1);
+  keepAskedFor(keeps, run, data, [model], bench.filter, bench.ranged);
+  for (let at = 0; at < run.cases; at += 1) {
+    if (!keeps[at]) continue;
     const found = columns.state[at];
-    counts.failed += found === FAILED;
-    counts.empty += found === EMPTY;
-    if (!columns.missed || found === FAILED || found === UNLABELLED) continue;
+    for (const [kind, is] of Object.entries(STATES)) counts[kind] += is(found);
+    if (!columns.missed || found === FAILED || isUnscoredState(found)) continue;
     for (const kind of ["hit", "missed", "invented", "wrong-side"]) counts[kind] += (columns[ERROR_MASKS[kind][0]][at] & wanted) > 0;
     counts.right += !((columns.missed[at] | columns.invented[at] | columns.wrongSide[at]) & wanted);
   }

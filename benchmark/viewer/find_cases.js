@@ -16,8 +16,17 @@ const ERROR_MASKS = {
 };
 const FAILED = 1;
 const EMPTY = 2;
-const UNLABELLED = 3; // a report whose lesions could not be read
+const UNSCORED = 3; // its lesions were not compared: the reference is empty, or nobody could read them
+const EMPTY_UNSCORED = 4;
 let bitCounts = null;
+
+function isEmptyState(found) {
+  return found === EMPTY || found === EMPTY_UNSCORED;
+}
+
+function isUnscoredState(found) {
+  return found === UNSCORED || found === EMPTY_UNSCORED;
+}
 
 /** How many bits are set in each of 65,536 masks: counting lesions becomes one look. */
 function bitTable() {
@@ -41,13 +50,19 @@ function findCases(run, data, filter, sorted, ranged) {
   const lesion = run.lesions.indexOf(filter.lesion);
   const wanted = lesion < 0 ? ALL_LESIONS : 1 << lesion;
   const keeps = whichCases(run, data, models, filter.error, wanted, lesion >= 0);
-  const query = filter.q.trim().toLowerCase();
-  if (query) for (let place = 0; place < run.cases; place += 1) if (keeps[place] && !data.searched[place].includes(query)) keeps[place] = 0;
-  if (ranged) keepInRange(keeps, models, ranged, filter);
+  keepAskedFor(keeps, run, data, models, filter, ranged);
   const key = sorted ? meanOver(run.cases, models, sorted) : filter.sort === "errors" ? errorCounts(run.cases, data, models, wanted) : null;
   const order = [];
   for (let place = 0; place < run.cases; place += 1) if (keeps[place]) order.push(place);
-  return { order: key ? sortBy(order, key, filter.order === "up" ? 1 : -1) : order, key };
+  return { order: key ? sortBy(order, key, filter.order === "up" ? 1 : -1) : order, key, sort: key ? filter.sort : "" };
+}
+
+/** By what has nothing to do with lesions: the search, and the range of a number. */
+function keepAskedFor(keeps, run, data, models, filter, ranged) {
+  const query = filter.q.trim().toLowerCase();
+  if (query) for (let place = 0; place < run.cases; place += 1) if (keeps[place] && !data.searched[place].includes(query)) keeps[place] = 0;
+  const number = run.numbers.find((one) => one.key === filter.number);
+  if (ranged) keepInRange(keeps, models, ranged, filter, numberPlaces(number));
 }
 
 function whichCases(run, data, models, error, wanted, isOneLesion) {
@@ -55,9 +70,8 @@ function whichCases(run, data, models, error, wanted, isOneLesion) {
   if (error === "right") {
     keeps.fill(models.length ? 1 : 0);
     for (const place of models) keepWithout(keeps, data.models[place], wanted);
-  } else if (error === "failed" || error === "empty") {
-    const looked = error === "failed" ? FAILED : EMPTY;
-    for (const place of models) data.models[place].state.forEach((found, at) => found === looked && (keeps[at] = 1));
+  } else if (STATES[error]) {
+    for (const place of models) data.models[place].state.forEach((found, at) => STATES[error](found) && (keeps[at] = 1));
   } else if (ERROR_MASKS[error] || isOneLesion) {
     // a lesion without an error kind: the cases in which the reference or a chosen model affirms it
     for (const place of models) keepWith(keeps, data.models[place], ERROR_MASKS[error] ?? ["hit", "missed", "invented", "wrongSide"], wanted);
@@ -78,18 +92,24 @@ function keepWith(keeps, model, kinds, wanted) {
 /** "All right" is said of reports that were scored; with several models, of all of them. */
 function keepWithout(keeps, model, wanted) {
   for (let at = 0; at < keeps.length; at += 1) {
-    const isScored = model.missed !== null && model.state[at] !== FAILED && model.state[at] !== UNLABELLED;
+    const isScored = model.missed !== null && model.state[at] !== FAILED && !isUnscoredState(model.state[at]);
     if (!isScored || (model.missed[at] | model.invented[at] | model.wrongSide[at]) & wanted) keeps[at] = 0;
   }
 }
 
-function keepInRange(keeps, models, values, filter) {
-  const from = filter.from === "" ? -Infinity : Number(filter.from);
-  const to = filter.to === "" ? Infinity : Number(filter.to);
+/** A number lies in a range if what is shown of it does: 0.3998 stands there as 0.400. Bounds that are no numbers bound nothing. */
+function keepInRange(keeps, models, values, filter, places) {
+  const bound = (typed, none) => (typed === "" || Number.isNaN(Number(typed)) ? none : Number(typed));
+  const slack = (typed) => ((typed.split(".")[1] ?? "").length > places ? SINGLE_STEP : 0.5 * 10 ** -places + SINGLE_STEP);
+  const from = bound(filter.from, -Infinity) - slack(filter.from);
+  const to = bound(filter.to, Infinity) + slack(filter.to);
   for (let at = 0; at < keeps.length; at += 1) {
     if (keeps[at] && !models.some((model) => values[model] && values[model][at] >= from && values[model][at] <= to)) keeps[at] = 0;
   }
 }
+
+const SINGLE_STEP = 1e-6; // numbers are kept in single precision
+const STATES = { failed: (found) => found === FAILED, empty: isEmptyState, unscored: isUnscoredState };
 
 /** A case's number: of the chosen model, or the mean of the models that have one. */
 function meanOver(count, models, values) {
@@ -137,11 +157,12 @@ function sortBy(order, key, direction) {
 
 /** How many lesions of each kind the chosen models have in a case, and how many of the models failed or wrote nothing. */
 function countsOf(data, models, place, wanted) {
-  const counts = { hit: 0, missed: 0, invented: 0, "wrong side": 0, failed: 0, empty: 0 };
+  const counts = { hit: 0, missed: 0, invented: 0, "wrong side": 0, failed: 0, empty: 0, unscored: 0 };
   for (const model of models) {
     const columns = data.models[model];
     counts.failed += columns.state[place] === FAILED;
-    counts.empty += columns.state[place] === EMPTY;
+    counts.empty += isEmptyState(columns.state[place]);
+    counts.unscored += isUnscoredState(columns.state[place]);
     for (const [kind, { of }] of Object.entries(KINDS)) if (columns[of]) counts[kind] += bitTable()[columns[of][place] & wanted];
   }
   return counts;

@@ -105,7 +105,9 @@ function forestPlot(rows, asked) {
   }
   if (asked.reference !== null && asked.reference !== undefined) {
     const x = placeOn(axis, asked.reference);
-    plot.append(svg("line", { class: "reference", x1: x, x2: x, y1: top, y2: bottom }));
+    // where figures stand above their line, it runs only beside the marks
+    const parts = isStacked ? rows.map((_, place) => top + place * rowPx).map((y) => [y + 20, y + 38]) : [[top, bottom]];
+    for (const [y1, y2] of parts) plot.append(svg("line", { class: "reference", x1: x, x2: x, y1, y2 }));
   }
   rows.forEach((row, place) => plot.append(forestRow(row, axis, top + place * rowPx, { isStacked, labelPx, width: asked.width })));
   return plot;

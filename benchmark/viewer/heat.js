@@ -27,6 +27,7 @@ function lesionCounts(run, numbers, model) {
     return {
       lesion,
       support,
+      scored,
       f1: row("f1"),
       missed,
       hit: support === null ? 0 : support - missed,
@@ -59,6 +60,12 @@ function heatMap(run, numbers) {
     place.replaceChildren(el("p", { class: "remark", id: "measure-words" }, measure.words), heatTable(run, numbers, models, counts, measure, told), heatLegend(measure), told);
   }
   draw();
+  followers.push(() => {
+    const wanted = MEASURES.some((measure) => measure.name === state.measure) ? state.measure : MEASURES[0].name;
+    if (select.value === wanted) return;
+    select.value = wanted;
+    draw();
+  });
   return [el("div", { class: "controls" }, el("label", {}, "Measure ", select)), place];
 }
 
@@ -88,7 +95,7 @@ function heatTable(run, numbers, models, counts, measure, told) {
     el(
       "thead",
       {},
-      el("tr", {}, el("th", { scope: "col", class: "words" }, "Lesion"), el("th", { scope: "col" }, "In references"), models.map((model) => el("th", { scope: "col" }, model.label))),
+      el("tr", {}, el("th", { scope: "col", class: "words" }, "Lesion"), el("th", { scope: "col" }, "In references"), models.map((model) => el("th", { scope: "col" }, named(model.label)))),
     ),
     el("tbody", {}, body, foot),
   );
@@ -119,7 +126,7 @@ function heatCell(row, measure, told, model, counts = null, lesion = "") {
 
 /** A cell in words, for the line under the map, for a screen reader and for the pointer. */
 function heatWords(row, measure, model, counts, lesion) {
-  const what = `${model}, ${lesion || "all lesions"}`;
+  const what = `${named(model)}, ${lesion || "all lesions"}`;
   const count = counts?.get(model)?.find((one) => one.lesion === lesion);
   if (!row || row.value === null) return `${what}: no ${measure.title.toLowerCase()}, ${nothingToCount(measure, count)}`;
   const interval = row.low === null ? "" : ` ${writtenInterval(row.low, row.high, 3)}`;

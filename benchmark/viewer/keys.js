@@ -1,6 +1,6 @@
 // Keys: one table says what each does, and the help dialog prints the same table.
 
-const onCase = (act) => () => state.view === "case" && viewer && act(viewer);
+const onCase = (act) => () => (state.view === "case" && viewer ? act(viewer) : false);
 const KEYS = [
   { keys: ["j", "ArrowRight"], shown: ["j", "→"], words: "Next case", act: () => stepCase(1) },
   { keys: ["k", "ArrowLeft"], shown: ["k", "←"], words: "Previous case", act: () => stepCase(-1) },
@@ -11,7 +11,7 @@ const KEYS = [
     keys: [..."123456789"],
     shown: ["1", "…", "9"],
     words: "Put a model in focus: the reference shows what it missed",
-    act: (key) => state.view === "case" && focusModel(Number(key) - 1),
+    act: (key) => (state.view === "case" ? focusModel(Number(key) - 1) : false),
   },
   { keys: ["l"], shown: ["l"], words: "Hide or show the list beside a case", act: () => toggleList() },
   { keys: ["b"], shown: ["b"], words: "Region boxes on or off", act: onCase(toggleBoxes) },
@@ -26,15 +26,18 @@ const KEYS = [
   { keys: ["Escape"], shown: ["Esc"], words: "Close the help; from a case back to the list", act: stepBack },
 ];
 let helpDialog = null;
+let hasLetters = true; // keys of a single character, which some who speak to their machine must be able to switch off (WCAG 2.2, 2.1.4)
 
+/** Each `act` gives false where there is nothing that it could do: the key is the browser's then. */
 function listenToKeys() {
   const acts = new Map(KEYS.flatMap(({ keys, act }) => keys.map((key) => [key, act])));
+  hasLetters = kept("clala-keys", "on") !== "off";
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || helpDialog?.open) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]")) return; // it has all keys, and Escape closes it
     const act = acts.get(event.key);
-    if (!act || isTaken(event)) return;
-    event.preventDefault();
-    act(event.key);
+    if (!act || isTaken(event) || (event.key.length === 1 && !hasLetters)) return;
+    if (act(event.key) !== false) event.preventDefault();
   });
 }
 
@@ -43,12 +46,21 @@ function isTaken(event) {
   const target = event.target;
   if (target.matches("input[type=search], input[type=number], input[type=text]")) return event.key !== "Escape";
   if (target.matches("select, input[type=range]")) return event.key !== "Escape" && (target.matches("select") || event.key.startsWith("Arrow"));
+  if (event.key.startsWith("Arrow")) return Boolean(target.closest("[role=tablist], [role=grid]")) || scrollsAcross(target);
   if (event.key === "Enter") return target !== document.body && target.id !== "main";
   return false;
 }
 
+/** Whether an arrow scrolls something sideways that holds the focus. */
+function scrollsAcross(target) {
+  for (let part = target; part && part !== document.body; part = part.parentElement)
+    if (part.scrollWidth > part.clientWidth && /auto|scroll/.test(getComputedStyle(part).overflowX)) return true;
+  return false;
+}
+
 function openMarked() {
-  if (state.view === "cases" && bench) openCase(bench.active);
+  if (state.view !== "cases" || !bench) return false;
+  return openCase(bench.active);
 }
 
 function focusSearch(tries = 40) {
@@ -62,8 +74,8 @@ function focusSearch(tries = 40) {
 }
 
 function stepBack() {
-  if (document.activeElement?.matches(".filters *")) document.getElementById("list").focus();
-  else if (state.view === "case") backToList();
+  if (document.activeElement?.matches(".filters *")) return void document.getElementById("list").focus();
+  return state.view === "case" ? backToList() : false;
 }
 
 /** The dialog gives the focus back by itself when it closes. */
@@ -91,11 +103,27 @@ function openHelp() {
         { class: "soft small" },
         "On the radiograph: the wheel zooms, a drag moves, a drag with the right button or Shift sets window (across) and level (along), a double click fits.",
       ),
+      el(
+        "p",
+        {},
+        el(
+          "label",
+          {},
+          el("input", { type: "checkbox", id: "letter-keys", checked: hasLetters, onchange: (event) => switchLetters(event.target.checked) }),
+          "Keys of a single letter, figure or sign are on",
+        ),
+      ),
       el("form", { method: "dialog" }, el("button", { autofocus: true }, "Close")),
     );
     document.body.append(helpDialog);
   }
   helpDialog.showModal();
+}
+
+function switchLetters(isOn) {
+  hasLetters = isOn;
+  keep("clala-keys", isOn ? "on" : "off");
+  announce(isOn ? "Keys of a single character are on" : "Keys of a single character are off");
 }
 
 async function copyLink() {

@@ -12,20 +12,22 @@ const ERROR_KINDS = [
 function lookFirst(run, numbers) {
   const models = run.models.filter((model) => !model.failed).map((model) => model.label);
   const canSort = run.numbers.some((number) => number.key === "disagreement");
-  const head = (title, look, more = {}) => el("th", { scope: "col", class: look, ...more }, title);
+  const headOf = (title, look, more = {}) => el("th", { scope: "col", class: look, ...more }, title);
   const lines = models.map((model) => {
     const lesions = lesionCounts(run, numbers, model);
-    const cells = [...errorCells(model, lesions), el("td", { class: "words opens" }, hardestLesion(model, lesions)), canSort ? el("td", { class: "words opens" }, disputed(model)) : null];
-    return el("tr", {}, el("th", { scope: "row", class: "words" }, model), cells);
+    const head = el("th", { scope: "row", class: "words" }, named(model));
+    if (lesions.every((lesion) => !lesion.scored)) return el("tr", {}, head, el("td", { class: "words soft", colspan: canSort ? 5 : 4 }, "no case was scored"));
+    const cells = [...errorCells(model, lesions), el("td", { class: "words opens", "data-head": "Lowest F1" }, hardestLesion(model, lesions)), canSort ? el("td", { class: "words opens", "data-head": "Metrics disagree" }, disputed(model)) : null];
+    return el("tr", {}, head, cells);
   });
   const groups = el("tr", {}, el("td"), el("th", { scope: "colgroup", colspan: "3" }, el("span", {}, "Lesions")), el("td"), canSort ? el("td") : null);
   const heads = el(
     "tr",
     {},
-    head("Model", "words"),
-    ERROR_KINDS.map(([, title]) => head(title, "")),
-    head("Lowest F1", "words opens"),
-    canSort ? head("Metrics disagree", "words opens") : null,
+    headOf("Model", "words"),
+    ERROR_KINDS.map(([, title]) => headOf(title, "")),
+    headOf("Lowest F1", "words opens"),
+    canSort ? headOf("Metrics disagree", "words opens") : null,
   );
   return el(
     "div",
@@ -46,14 +48,14 @@ function errorCells(model, lesions) {
   const most = Math.max(...counts);
   return counts.map((count, place) => {
     const [error, title] = ERROR_KINDS[place];
-    if (!count) return el("td", { class: "soft" }, "0");
-    const link = el("a", { href: casesLink({ model, error }), "aria-label": `${model}, ${title.toLowerCase()}: ${grouped(count)}, show the cases` }, grouped(count));
-    return el("td", {}, count === most ? el("b", {}, link) : link);
+    if (!count) return el("td", { class: "soft", "data-head": title }, "0");
+    const link = el("a", { href: casesLink({ model, error }), "aria-label": `${named(model)}, ${title.toLowerCase()}: ${grouped(count)}, show the cases` }, grouped(count));
+    return el("td", { "data-head": title }, count === most ? el("b", {}, link) : link);
   });
 }
 
 function disputed(model) {
-  return el("a", { href: casesLink({ model, sort: "disagreement" }), "aria-label": `cases of ${model} where metrics disagree most` }, "most in these cases");
+  return el("a", { href: casesLink({ model, sort: "disagreement" }), "aria-label": `cases of ${named(model)} where metrics disagree most` }, "most in these cases");
 }
 
 /** The lesion with the lowest F1 and its interval, and how many others that interval reaches; what is alike is not ranked. */

@@ -1,11 +1,18 @@
 // The overview: where to look first, the tables, forest plots, the heat map, failures, and how all of it was made.
 
+const followers = []; // what redraws itself where a link has changed while the view stands
+
+function followLink() {
+  for (const follow of followers) follow();
+}
+
 /** Builds the view. Its choices (plot, against, measure) are kept in the link. */
 function overviewView(root, run) {
+  followers.length = 0;
   const numbers = rowsOf(run);
   const sections = [
     ["look", "Where to look first", run.has_lesions ? lookFirst(run, numbers) : null],
-    ["tables", "Tables", tablesWithTabs(run)],
+    ["tables", "Tables", [tablesWithTabs(run), el("p", { class: "remark print-only", id: "tables-left-out" })]],
     ["plots", "Forest plots", run.rows.length ? plotSection(run, numbers) : null],
     ["lesions", "Lesion by lesion", run.has_lesions ? heatMap(run, numbers) : null],
     ["failures", "Failures", failures(run)],
@@ -15,7 +22,7 @@ function overviewView(root, run) {
     el(
       "div",
       { class: "overview", onclick: rememberPlace },
-      el("header", { class: "lead" }, el("h1", {}, run.title), el("p", { class: "facts" }, facts(run).join(" · "))),
+      el("header", { class: "lead" }, el("h1", { id: "overview-title", tabindex: "-1" }, named(run.title)), el("p", { class: "facts" }, facts(run).join(" · "))),
       contents(sections),
       el(
         "div",
@@ -145,15 +152,19 @@ function failures(run) {
   const lost = run.models.filter((model) => model.failed);
   const empty = run.models.filter((model) => model.empty);
   const said = [];
-  if (lost.length) said.push(el("h3", {}, "Models without any report"), el("dl", { class: "told-of" }, lost.map((model) => [el("dt", {}, model.label), el("dd", {}, model.failed)])));
+  if (lost.length) said.push(el("h3", {}, "Models without any report"), el("dl", { class: "told-of" }, lost.map((model) => [el("dt", {}, named(model.label)), el("dd", {}, named(model.failed))])));
   if (run.failure_kinds.length) {
     said.push(el("h3", {}, "Cases that a model failed on"), el("p", { class: "remark" }, "They have no report and no score; the tables say how many each number leaves out."));
     said.push(el("ul", { class: "kinds" }, run.failure_kinds.map((kind) => failureKind(run, kind))));
   }
   if (!lost.length && !run.failure_kinds.length) said.push(el("p", {}, "None: every model wrote a report about every case."));
   if (empty.length) {
-    const links = empty.map((model, place) => [place ? ", " : "", `${model.label} `, el("a", { href: casesLink({ model: model.label, error: "empty" }) }, grouped(model.empty))]);
+    const links = empty.map((model, place) => [place ? ", " : "", `${named(model.label)} `, el("a", { href: casesLink({ model: model.label, error: "empty" }) }, grouped(model.empty))]);
     said.push(el("p", {}, "Empty reports, scored as they are: ", links, "."));
+  }
+  if (run.empty_references) {
+    const have = run.empty_references === 1 ? "has" : "have";
+    said.push(el("p", { id: "empty-references" }, `${counted(run.empty_references, "reference")} ${have} no text: no number is of ${run.empty_references === 1 ? "it" : "them"}.`));
   }
   if (run.problems.length) {
     said.push(el("h3", {}, "What was stepped over while the data were read"));
@@ -166,7 +177,7 @@ function failures(run) {
 function failureKind(run, kind) {
   const { label } = run.models[kind.model];
   const known = run.failed_cases.filter((one) => one.model === kind.model && one.why === kind.why);
-  const head = [el("b", {}, label), `: ${kind.why} `, el("span", { class: "soft" }, `(${counted(kind.count, "case")})`)];
+  const head = [el("b", {}, named(label)), `: ${named(kind.why)} `, el("span", { class: "soft" }, `(${counted(kind.count, "case")})`)];
   if (!known.length) return el("li", {}, head);
   const list = el("p", { class: "links" }, "Reading the names of the cases…");
   let isListed = false;
@@ -175,7 +186,7 @@ function failureKind(run, kind) {
     isListed = true;
     try {
       const { ids } = await loadPart("cases");
-      const links = known.map(({ case: place }, at) => [at ? ", " : "", el("a", { href: hashOf({ view: "case", case: ids[place], model: label }, { fresh: true }) }, ids[place])]);
+      const links = known.map(({ case: place }, at) => [at ? ", " : "", el("a", { href: hashOf({ view: "case", case: ids[place], model: label }, { fresh: true }) }, named(ids[place]))]);
       list.replaceChildren(...links.flat(), ...(known.length < kind.count ? [" and ", el("a", { href: casesLink({ model: label, error: "failed" }) }, `${grouped(kind.count - known.length)} more`)] : []));
     } catch (error) {
       list.replaceChildren(error.message);
@@ -199,7 +210,7 @@ function howItWasMade(run) {
     { class: "sheet made" },
     opened("Settings of the run", pairs([...dataset, ...run.settings, ["Made by", `clala-benchmark ${run.made_by}`]])),
     run.notes.length ? opened(`Notes (${run.notes.length})`, el("ul", { class: "notes" }, run.notes.map((note) => el("li", {}, note)))) : null,
-    cards.length ? opened(`Models (${cards.length})`, cards.map((model) => [el("h3", {}, model.label), pairs(model.card)])) : null,
+    cards.length ? opened(`Models (${cards.length})`, cards.map((model) => [el("h3", {}, named(model.label)), pairs(model.card)])) : null,
     run.signatures.length
       ? opened(
           "Signatures of the metrics",
@@ -210,14 +221,40 @@ function howItWasMade(run) {
   );
 }
 
-// ---- print: everything that is put away is shown on paper
+// ---- print: the plots and the map before the tables, of these the summary and the one that is chosen; what is put away is opened
 
-let openedToPrint = [];
+let afterPrint = [];
 window.addEventListener("beforeprint", () => {
-  openedToPrint = [...document.querySelectorAll(".overview details:not([open], .kinds *)")];
-  for (const details of openedToPrint) details.open = true;
+  const overview = document.querySelector(".overview");
+  if (!overview) return;
+  const tables = document.getElementById("overview-tables");
+  const next = tables?.nextElementSibling;
+  if (tables) {
+    (document.getElementById("overview-lesions") ?? document.getElementById("overview-plots") ?? tables.previousElementSibling ?? tables).after(tables);
+    afterPrint.push(() => next?.before(tables));
+    leaveOutTables(tables);
+  }
+  for (const details of overview.querySelectorAll("details:not([open], .kinds *, .plot *)")) {
+    details.open = true;
+    afterPrint.push(() => (details.open = false));
+  }
 });
 window.addEventListener("afterprint", () => {
-  for (const details of openedToPrint) details.open = false;
-  openedToPrint = [];
+  for (const undo of afterPrint) undo();
+  afterPrint = [];
 });
+
+/** Says which tables are not printed and where they are, and prints a note that stands under several of the others once. */
+function leaveOutTables(section) {
+  const panels = [...section.querySelectorAll("[role=tabpanel]")];
+  panels[0]?.classList.add("printed");
+  const isPrinted = (panel) => panel.matches(".printed, :not(.put-away)");
+  const left = panels.filter((panel) => !isPrinted(panel)).map((panel) => panel.id.replace("panel-", ""));
+  const place = document.getElementById("tables-left-out");
+  place.textContent = left.length ? `Not printed here: ${left.map((name) => `${tabTitle(name)} (${name}.html)`).join(", ")}. Each is a file beside this page.` : "";
+  const seen = new Set();
+  for (const note of panels.filter(isPrinted).flatMap((panel) => [...panel.querySelectorAll(".notes li:not(.footnote)")])) {
+    note.classList.toggle("said-before", seen.has(note.textContent));
+    seen.add(note.textContent);
+  }
+}

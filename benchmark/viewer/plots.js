@@ -35,9 +35,16 @@ function plotSection(run, numbers) {
     "select",
     { id: "plot-against", onchange: () => draw() },
     el("option", { value: "" }, "each model by itself"),
-    el("optgroup", { label: "paired differences" }, labels.map((label) => el("option", { value: label }, `difference from ${label}`))),
+    el("optgroup", { label: "paired differences" }, labels.map((label) => el("option", { value: label }, `difference from ${named(label)}`))),
   );
   against.value = run.differences.length && labels.includes(state.against) ? state.against : "";
+  followers.push(() => {
+    const wanted = all.has(state.plot) ? state.plot : groups[0][1][0].key;
+    const from = run.differences.length && labels.includes(state.against) ? state.against : "";
+    if (number.value === wanted && against.value === from) return;
+    [number.value, against.value] = [wanted, from];
+    draw();
+  });
   const place = el("div", { class: "plots" });
   let width = 0;
   function draw() {
@@ -67,7 +74,7 @@ function valuePlot(run, numbers, chosen, labels, width) {
   const lines = order.map((row) => plotLine(row, digits, ties.includes(row)));
   const words = [
     directionWords(chosen.better),
-    best ? `The dashed line stands at the ${chosen.better === "lower" ? "lowest" : "highest"} value, ${ties.length === 1 ? `that of ${best.model}` : `shared by ${ties.length} models`}.` : "",
+    best ? `The dashed line stands at the ${chosen.better === "lower" ? "lowest" : "highest"} value, ${ties.length === 1 ? `that of ${named(best.model)}` : `shared by ${ties.length} models`}.` : "",
     intervalWords(run),
   ];
   const asked = { title: chosen.title, description: spokenLines(lines), width, reference: best?.value ?? null, isSigned: false, ends: null };
@@ -79,7 +86,7 @@ function valuePlot(run, numbers, chosen, labels, width) {
 
 function plotLine(row, digits, isFirst) {
   const text = `${writtenNumber(row.value, digits)} ${writtenInterval(row.low, row.high, digits)}`.trim();
-  return { label: row.model, value: row.value, low: row.low, high: row.high, text, words: "", look: isFirst ? "first" : "" };
+  return { label: named(row.model), value: row.value, low: row.low, high: row.high, text, words: "", look: isFirst ? "first" : "" };
 }
 
 /** The number in parts of the cases, as small plots on one axis and in one order, so that a model is found at the same height. */
@@ -133,9 +140,9 @@ function differencePlot(run, numbers, chosen, against, width) {
     };
   });
   const ends = { higher: ["worse", "better"], lower: ["better", "worse"], "": ["less", "more"] }[chosen.better || ""];
-  const title = `${chosen.title}: difference from ${against}`;
+  const title = `${chosen.title}: difference from ${named(against)}`;
   const words = [
-    `Each model minus ${against}, which is the line at zero, on the cases that both scored. ${directionWords(chosen.better)}`,
+    `Each model minus ${named(against)}, which is the line at zero, on the cases that both scored. ${directionWords(chosen.better)}`,
     "An open circle: it cannot be told which is better.",
     order.some((row) => row.p_holm !== null) ? "p is corrected by Holm over all pairs of the table of differences." : "p is not corrected: this number is not in the table of differences.",
     intervalWords(run),
@@ -209,6 +216,6 @@ function plotTable(heads, rows, digits, lines = null) {
     "table",
     {},
     el("thead", {}, el("tr", {}, heads.map((head, place) => el("th", { scope: "col", class: place ? "" : "words" }, head)))),
-    el("tbody", {}, rows.map((row, place) => el("tr", {}, el("th", { scope: "row", class: "words" }, row.model), cells(row, place).map((cell) => el("td", {}, cell))))),
+    el("tbody", {}, rows.map((row, place) => el("tr", {}, el("th", { scope: "row", class: "words" }, named(row.model)), cells(row, place).map((cell) => el("td", {}, cell))))),
   );
 }

@@ -5,6 +5,8 @@ const GREYS = 256;
 const MOST_ZOOM = 12;
 const ZOOM_STEP = 1.25;
 const PAN_STEP_PX = 40;
+const FEW_BOXES = 6; // so many can have their names written beside them
+const NAME_SHARE = 1 / 34; // of the longer edge of the image, the height of such a name
 const viewing = { width: GREYS, centre: GREYS / 2, isInverted: false, hasBoxes: false, source: "", off: new Set() }; // kept from case to case
 let viewer = null; // the radiograph on the page, for the keys
 
@@ -33,7 +35,7 @@ function buildRadiograph(record, images, sources, lightRegion) {
   stage.addEventListener("dblclick", () => fitStage(made));
   stage.addEventListener("keydown", (event) => panByKey(made, event));
   made.tools = el("div", { class: "stage-tools" });
-  made.regions = el("div", { class: "stage-regions" });
+  made.regions = el("div", { class: "stage-regions", id: "stage-regions" });
   made.element = el("div", { class: "radiograph" }, stage, el("div", { class: "stage-under" }, made.tools, buildThumbnails(made)), made.regions);
   drawPicture(made);
   drawTools(made);
@@ -67,7 +69,7 @@ function drawPicture(made) {
   const view = image.view ? `${image.view} view` : "view not known";
   const photo = el("img", {
     src: imageAddress(record, place),
-    alt: `Radiograph, ${view}, of case ${record.id}`,
+    alt: `Radiograph, ${view}, of case ${named(record.id)}`,
     draggable: "false",
     decoding: "async",
   });
@@ -94,6 +96,8 @@ function drawPicture(made) {
 /** Boxes are in pixels of the stored file, whatever the size of the copy that is shown. */
 function sizeOverlay(made, width, height) {
   made.overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  made.namePx = Math.max(width, height) * NAME_SHARE;
+  drawBoxes(made);
 }
 
 // ---- boxes
@@ -108,8 +112,15 @@ function drawBoxes(made) {
   const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
   const entries = made.shown === 0 ? Object.entries(boxesShown(made).boxes) : []; // boxes are drawn on the first view
   entries.sort(([, one], [, other]) => area(other) - area(one)); // the small ones on top, or nobody could point at them
-  const rects = viewing.hasBoxes ? entries.filter(([name]) => !viewing.off.has(name)).map(([name, box]) => drawBox(made, name, box)) : [];
-  made.overlay.replaceChildren(...rects);
+  const drawn = viewing.hasBoxes ? entries.filter(([name]) => !viewing.off.has(name)) : [];
+  made.overlay.classList.toggle("many", drawn.length > FEW_BOXES); // then a name is shown when its box is pointed at, and on paper
+  const names = made.namePx ? drawn.map(([name, box]) => boxName(made, name, box)) : [];
+  made.overlay.replaceChildren(...drawn.map(([name, box]) => drawBox(made, name, box)), ...names);
+}
+
+function boxName(made, name, [left, top]) {
+  const px = made.namePx;
+  return svg("text", { x: left + px / 4, y: top + px, "font-size": px.toFixed(1) }, named(name));
 }
 
 function drawBox(made, name, [left, top, right, bottom]) {
@@ -130,7 +141,7 @@ function lightBox(made, name, boxes) {
     if (rect.classList.contains("passing")) rect.remove();
     else rect.classList.toggle("lit", Boolean(name) && rect.dataset.region === name);
   }
-  made.said.textContent = name;
+  made.said.textContent = named(name);
   const box = boxes?.[name] ?? boxesShown(made).boxes[name];
   const isThere = name && made.overlay?.querySelector("rect.lit");
   if (!box || isThere || made.shown !== 0) return;
@@ -151,8 +162,10 @@ function drawRegions(made) {
   };
   const all = (isOn) => () => {
     names.forEach((name) => viewing.off[isOn ? "delete" : "add"](name));
+    if (isOn && !viewing.hasBoxes) toggleBoxes(made);
     drawBoxes(made);
     drawRegions(made);
+    announce(isOn ? `All ${names.length} boxes are chosen` : "No box is chosen: none is drawn");
   };
   const chosen = el(
     "select",
@@ -162,7 +175,6 @@ function drawRegions(made) {
         viewing.source = event.target.value;
         drawBoxes(made);
         drawRegions(made);
-        document.getElementById("box-source").focus();
       },
     },
     made.sources.map((one) => el("option", { value: one.name, selected: one === source }, one.title)),
@@ -172,11 +184,10 @@ function drawRegions(made) {
       "label",
       { onpointerenter: () => made.lightRegion(name), onpointerleave: () => made.lightRegion("") },
       el("input", { type: "checkbox", checked: !viewing.off.has(name), onchange: (event) => turn(name, event.target.checked) }),
-      name,
+      named(name),
     ),
   );
-  made.regions.replaceChildren(
-    el(
+  const drawer = el(
       "details",
       { class: "drawer", open: isOpen },
       el("summary", {}, `Region boxes `, el("span", { class: "soft" }, names.length)),
@@ -184,12 +195,12 @@ function drawRegions(made) {
         "div",
         { class: "region-head" },
         el("div", { class: "field" }, el("label", { for: "box-source" }, "Boxes of"), chosen),
-        el("button", { type: "button", onclick: all(true) }, "All"),
-        el("button", { type: "button", onclick: all(false) }, "None"),
+        el("button", { type: "button", id: "boxes-all", onclick: all(true) }, "All"),
+        el("button", { type: "button", id: "boxes-none", onclick: all(false) }, "None"),
       ),
       el("div", { class: "region-list" }, boxes),
-    ),
   );
+  keepFocus(made.regions, () => made.regions.replaceChildren(drawer));
 }
 
 function toggleBoxes(made) {
@@ -332,7 +343,6 @@ function panByKey(made, event) {
 // ---- tools under the stage
 
 function drawTools(made) {
-  const held = document.activeElement?.id;
   const button = (id, words, label, act, pressed) =>
     el(
       "button",
@@ -354,7 +364,7 @@ function drawTools(made) {
       el("input", { type: "range", id, min: least, max: most, value, oninput: (event) => set(Number(event.target.value)) }),
     );
   const hasBoxes = made.sources.some((source) => Object.keys(source.boxes).length);
-  made.tools.replaceChildren(
+  const rows = [
     el(
       "div",
       { class: "button-row" },
@@ -371,6 +381,6 @@ function drawTools(made) {
       slider("window-width", "Window", 8, 2 * GREYS, viewing.width, (value) => setWindow(value, viewing.centre)),
       button("window-reset", "Reset", "Reset window and level (w)", resetWindow),
     ),
-  );
-  if (held && made.tools.contains(document.getElementById(held))) document.getElementById(held).focus();
+  ];
+  keepFocus(made.tools, () => made.tools.replaceChildren(...rows));
 }

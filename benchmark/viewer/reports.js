@@ -4,6 +4,15 @@ const SIGNS = { hit: "✓", missed: "−", invented: "+", "wrong side": "⇄" };
 const STRENGTH = ["hit", "wrong side", "missed", "invented"]; // of several marks on the same words, the last of these gives the look
 const openDrawers = new Set(); // what a reader opens under one report is open under all of them, and in the next case
 
+/** Whether its lesions were compared with those of the reference. */
+function isScored(report) {
+  return report.scored !== false;
+}
+
+function whyUnscored(record) {
+  return record.reference.text.trim() ? "not scored: the lesions could not be read" : "not scored: the reference is empty";
+}
+
 function className(kind) {
   return kind.replace(" ", "-");
 }
@@ -12,7 +21,7 @@ function className(kind) {
 function buildReference(run, record, focus) {
   const report = record.reports[focus];
   const found = report?.lesions_found ?? {};
-  const label = run.models[focus]?.label ?? "";
+  const label = named(run.models[focus]?.label ?? "");
   const side = (name) => sideOf(report?.lesions?.find((lesion) => lesion.name === name && lesion.status === "positive"));
   const explain = (lesion) => {
     const kind = found[lesion.name] ?? "";
@@ -29,7 +38,7 @@ function buildReference(run, record, focus) {
       "p",
       { class: "under-title" },
       run.has_lesions && label
-        ? ["marked with what ", el("strong", {}, label), report && !("failure" in report) ? " made of it" : " made of it: it wrote no report"]
+        ? ["marked with what ", el("strong", {}, label), ` made of it${reportAbsence(record, report)}`]
         : "",
     ),
     text ? drawText(record.reference, explain) : el("p", { class: "nothing" }, "The reference is empty."),
@@ -38,9 +47,14 @@ function buildReference(run, record, focus) {
   ];
 }
 
+function reportAbsence(record, report) {
+  if (!report || "failure" in report) return ": it wrote no report";
+  return isScored(report) ? "" : `: ${whyUnscored(record)}`;
+}
+
 function buildCard(run, record, place, isFocus) {
   const report = record.reports[place];
-  const model = run.models[place];
+  const model = { ...run.models[place], label: named(run.models[place].label) };
   const key = place < 9 ? el("kbd", { "aria-hidden": "true" }, place + 1) : null;
   const title = el(
     "h2",
@@ -85,10 +99,10 @@ function buildReport(run, record, report, place) {
     if (kind === "hit") return [kind, `${sided(lesion)}: hit, the reference says it too`];
     if (kind === "invented") return [kind, `${sided(lesion)}: invented, the reference does not affirm it`];
     if (kind === "wrong side") return [kind, `${sided(lesion)}: wrong side, the reference says ${sideOf(theirs(lesion.name)) || "another one"}`];
-    return run.has_lesions ? null : ["affirmed", `${sided(lesion)}: affirmed`];
+    return run.has_lesions && isScored(report) ? null : ["affirmed", `${sided(lesion)}: affirmed`];
   };
   return [
-    run.has_lesions ? buildOutcome(found) : null,
+    !run.has_lesions ? null : isScored(report) ? buildOutcome(found) : el("p", { class: "outcome soft" }, whyUnscored(record)),
     report.text ? drawText(report, explain) : el("p", { class: "nothing" }, "The report is empty."),
     unplaced(report, explain),
     report.told?.length ? el("p", { class: "aside" }, el("span", { class: "soft" }, "Hints it was told: "), report.told.join(", ")) : null,
@@ -170,13 +184,13 @@ function drawText(said, explain) {
     .filter((lesion) => lesion.start !== null)
     .map((lesion) => [lesion, explain(lesion)])
     .filter(([, explained]) => explained)
-    .map(([{ start, end }, [kind, words]]) => ({ start, end, kind, words }));
+    .flatMap(([{ start, end, also }, [kind, words]]) => [[start, end], ...(also ?? [])].map(([from, to]) => ({ start: from, end: to, kind, words })));
   const sentences = said.sentences?.length ? said.sentences : [[0, said.text.length]];
   const children = [];
   let at = 0;
   sentences.forEach(([start, end], place) => {
     if (start > at) children.push(...drawPieces(said.text, at, start, marks));
-    children.push(el("span", { class: "sentence", "data-sentence": place }, drawPieces(said.text, start, end, marks)));
+    children.push(el("span", { class: "sentence", "data-sentence": place, "data-number": place + 1 }, drawPieces(said.text, start, end, marks)));
     at = end;
   });
   children.push(...drawPieces(said.text, at, said.text.length, marks));
@@ -234,7 +248,7 @@ function buildRegions(regions, whose) {
     el(
       "li",
       { class: "region", "data-region": region, "data-into": (into ?? []).join(" ") },
-      el("button", { type: "button", class: "plain region-name", onclick: () => announce(intoWords(into, whose)) }, region),
+      el("button", { type: "button", class: "plain region-name", onclick: () => announce(intoWords(into, whose)) }, named(region)),
       el("span", { class: "region-text", dir: "auto" }, ` ${text} `),
       el(
         "span",
@@ -247,9 +261,13 @@ function buildRegions(regions, whose) {
   return buildDrawer(`regions of the ${whose}`, "Sentences by region", regions.length, el("ul", { class: "regions" }, items));
 }
 
-/** Marks out of 20 need no third place, shares in 0..1 do. */
 function numberWords(number, value) {
-  return written(value, number.most > 1 ? 1 : 3);
+  return written(value, numberPlaces(number));
+}
+
+/** Marks out of 20 need no third place, shares in 0..1 do. */
+function numberPlaces(number) {
+  return number?.most > 1 ? 1 : 3;
 }
 
 function intoWords(into, whose) {

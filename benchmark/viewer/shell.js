@@ -3,11 +3,12 @@
 const THEMES = ["auto", "light", "dark"];
 const THEME_WORDS = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" };
 let shownView = "";
+let overviewLink = "#overview"; // with what was last shown there
 
 start();
 
 async function start() {
-  setTheme(keptTheme());
+  setTheme(kept("clala-theme", "auto"));
   document
     .getElementById("tools")
     .append(
@@ -34,9 +35,12 @@ function showView() {
   Object.assign(state, readHash(location.hash));
   const root = document.getElementById("view");
   const view = state.view === "overview" ? "overview" : "cases"; // a case is seen beside the list that it is in
+  if (view === "overview") overviewLink = location.hash || "#overview";
   drawNavigation(view);
   const isNew = view !== shownView;
+  const hasMoved = isNew && shownView !== "";
   if (isNew) {
+    leaveCases();
     root.replaceChildren();
     root.className = `view-${view}`;
     document.body.dataset.view = view;
@@ -44,30 +48,41 @@ function showView() {
     window.scrollTo(0, 0);
   }
   if (view === "cases") {
-    casesView(root, run).catch((error) => sayTrouble(root, error));
+    casesView(root, run).then(
+      () => hasMoved && focusView(state.view === "case" ? "case-title" : "list"),
+      (error) => sayTrouble(root, error),
+    );
   } else if (isNew) {
-    document.title = `${run.title}: overview`;
+    document.title = `${named(run.title)}: overview`;
     try {
       overviewView(root, run);
     } catch (error) {
       sayTrouble(root, error);
     }
-    announce(`Overview of ${run.title}`);
+    announce(`Overview of ${named(run.title)}`);
+    if (hasMoved && !root.contains(document.activeElement)) focusView("overview-title");
+  } else {
+    followLink();
   }
 }
 
+/** After a move of the reader the focus goes with them, unless they are typing in a field by now. */
+function focusView(id) {
+  if (!document.activeElement?.matches("input, select")) document.getElementById(id)?.focus({ preventScroll: true });
+}
+
 function drawNavigation(view) {
-  const link = (name, words, hash) => el("a", { href: hash, "aria-current": view === name ? "page" : null }, words);
-  document
-    .getElementById("views")
-    .replaceChildren(
-      link("overview", "Overview", "#overview"),
-      link(
-        "cases",
-        ["Cases ", el("span", { class: "count" }, grouped(run.cases))],
-        view === "cases" ? hashOf({ view: "cases", case: "" }) : "#cases",
-      ),
-    );
+  const place = document.getElementById("views");
+  if (!place.firstChild) place.append(el("a", {}, "Overview"), el("a", {}, "Cases ", el("span", { class: "count" }, grouped(run.cases))));
+  const [overview, cases] = place.children; // the same two all along: a link that has the focus keeps it
+  overview.setAttribute("href", overviewLink);
+  cases.setAttribute("href", view === "cases" ? hashOf({ view: "cases", case: "" }) : "#cases");
+  for (const [link, name] of [
+    [overview, "overview"],
+    [cases, "cases"],
+  ])
+    if (view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
 }
 
 /** Text that a screen reader says without moving there. */
@@ -90,14 +105,6 @@ function skipToContent(event) {
 
 // ---- theme
 
-function keptTheme() {
-  try {
-    return localStorage.getItem("clala-theme") ?? "auto";
-  } catch {
-    return "auto"; // some browsers keep nothing for pages opened from a file
-  }
-}
-
 function setTheme(theme) {
   document.documentElement.dataset.theme = THEMES.includes(theme) ? theme : "auto";
 }
@@ -105,11 +112,7 @@ function setTheme(theme) {
 function turnTheme() {
   const root = document.documentElement;
   setTheme(THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length]);
-  try {
-    localStorage.setItem("clala-theme", root.dataset.theme);
-  } catch {
-    // it holds for this window then
-  }
+  keep("clala-theme", root.dataset.theme);
   nameTheme();
   announce(`Theme: ${root.dataset.theme}`);
 }

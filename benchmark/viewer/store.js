@@ -128,6 +128,53 @@ function dress(element, attributes, children) {
   return element;
 }
 
+const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // they would turn round the words that follow
+const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** A name of others (model, case, patient, reason) as it stands among our words: it cannot turn round what is beside it. */
+function named(name) {
+  const text = String(name ?? "").replace(BIDI_CONTROLS, (mark) => `\u27e8U+${mark.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
+  return FROM_THE_RIGHT.test(text) ? `\u2068${text}\u2069` : text;
+}
+
+const FOCUSABLE = "a[href], button, input, select, summary, [tabindex]";
+
+/** Which control within `root` has the focus, in words that a rebuilt page understands; null where none has. */
+function focusWithin(root) {
+  const active = document.activeElement;
+  if (!active || active === document.body || !root.contains(active)) return null;
+  if (active.id) return { id: active.id };
+  const owner = active.closest("[id]");
+  return { owner: owner.id, tag: active.tagName, at: [...owner.querySelectorAll(FOCUSABLE)].indexOf(active) };
+}
+
+/** Rebuilds a part of the page and gives the focus back to the control that had it, or to `fallback` where that is gone. */
+function keepFocus(root, rebuild, fallback = "") {
+  const held = focusWithin(root);
+  rebuild();
+  if (!held || root.contains(document.activeElement)) return;
+  const like = held.id ? document.getElementById(held.id) : document.getElementById(held.owner)?.querySelectorAll(FOCUSABLE)[held.at];
+  if (like && (held.id || like.tagName === held.tag)) like.focus({ preventScroll: true });
+  if (!root.contains(document.activeElement)) document.getElementById(fallback)?.focus({ preventScroll: true });
+}
+
+/** What a browser keeps for this page, or `otherwise`. */
+function kept(name, otherwise) {
+  try {
+    return localStorage.getItem(name) ?? otherwise;
+  } catch {
+    return otherwise; // some browsers keep nothing for pages opened from a file
+  }
+}
+
+function keep(name, value) {
+  try {
+    localStorage.setItem(name, value);
+  } catch {
+    // it holds for this window then
+  }
+}
+
 /** A number for people: three places, a true minus, and a dash where there is none. */
 function written(value, places = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";

@@ -107,9 +107,14 @@ def _model(shown: Shown, model: str, errors: Masks | None) -> dict[str, Any]:
     names = ("hit", "missed", "invented", "wrong_side")
     state = np.ones(len(shown.cases), dtype=np.uint8)  # failed, all of them, unless there are reports
     for place, report in enumerate(shown.reports.get(model, ())):
-        is_unknown = errors is not None and not errors.is_scored[place]
-        state[place] = 1 if report.failure else 2 if not report.text.strip() else 3 if is_unknown else 0
+        is_scored = errors.is_scored[place] if errors is not None else bool(shown.references[place].report.strip())
+        state[place] = 1 if report.failure else _state(not report.text.strip(), bool(is_scored))
     return {"state": column(state, "u8"), **{name: None if errors is None else column(getattr(errors, name), "u16") for name in names}}
+
+
+def _state(is_empty: bool, is_scored: bool) -> int:
+    """Of a report that did not fail: an empty one without a score has a state of its own, for it is neither right nor wrong."""
+    return (2 if is_empty else 0) if is_scored else (4 if is_empty else 3)
 
 
 def _write_blocks(place: Path, shown: Shown, errors: dict[str, Masks], numbers: Sequence[CaseNumbers], mode: int) -> None:

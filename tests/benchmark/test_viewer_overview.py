@@ -468,17 +468,27 @@ def test_a_small_window_scrolls_down_only(browser: Any, by_hand: str) -> None:
     page.close()
 
 
-def test_on_paper_everything_is_open_and_no_control_is_left(page: Any, scored: Path) -> None:
-    """All tables and the chosen plots; what had been closed is closed again afterwards."""
+def test_on_paper_the_plots_come_first_then_two_tables_and_no_control_is_left(page: Any, scored: Path) -> None:
+    """The summary and the table that is chosen, the others named with their files; what had been closed is closed again afterwards."""
     opened(page, (scored / "index.html").as_uri())
+    order = "all => all.map(section => section.id.replace('overview-', ''))"
+    on_screen = page.locator(".sections > section").evaluate_all(order)
+    page.get_by_role("tab").nth(2).click()
+    names = page.get_by_role("tab").all_inner_texts()
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert all(panel.is_visible() for panel in page.locator("[role=tabpanel]").all())
-    assert all(details.get_attribute("open") is not None for details in page.locator(".overview details:not(.kinds *)").all())
+    assert page.locator(".sections > section").evaluate_all(order)[:4] == ["look", "plots", "lesions", "tables"]
+    assert [panel.is_visible() for panel in page.locator("[role=tabpanel]").all()] == [place in (0, 2) for place in range(len(names))]
+    left_out = page.locator("#tables-left-out").inner_text()
+    assert [name for name in names if f"{name} (" in left_out] == [name for place, name in enumerate(names) if place not in (0, 2)]
+    notes = [note.inner_text() for note in page.locator(".notes li:not(.footnote)").all() if note.is_visible()]
+    assert len(notes) == len(set(notes)) > 1
+    assert all(details.get_attribute("open") is not None for details in page.locator(".overview details:not(.kinds *, .plot *)").all())
     assert not any(control.is_visible() for control in page.locator(".overview select, .overview button").all())
     assert page.locator(".plot .forest").is_visible()
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator(".overview details[open]").count() == 0
+    assert page.locator(".sections > section").evaluate_all(order) == on_screen
 
 
 def test_a_cell_leads_to_as_many_cases_as_it_counts_and_the_back_button_back_to_it(page: Any, scored: Path) -> None:
