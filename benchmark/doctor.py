@@ -28,9 +28,11 @@ EXTRAS: dict[str, tuple[tuple[str, ...], str]] = {
     "quantised": (("bitsandbytes",), "vision-language models in 8 or 4 bits"),
     "radgraph": (("radgraph",), "the published RadGraph package as a back end"),
     "ray": (("ray",), "generation and scoring on many machines"),
-    "trackers": (("mlflow", "wandb"), "runs logged to MLflow or Weights & Biases"),
+    "trackers": (("mlflow-skinny", "wandb"), "runs logged to MLflow or Weights & Biases"),
     "viewer": (("matplotlib",), "figures"),
 }
+# package -> others that bring the same module
+SAME_MODULE = {"mlflow-skinny": ("mlflow",)}
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,20 @@ def _core() -> list[Finding]:
 def _extras() -> list[Finding]:
     found = []
     for extra, (packages, purpose) in EXTRAS.items():
-        missing = [package for package in packages if version_of(package) is None]
+        versions = {package: installed(package) for package in packages}
+        missing = [package for package, version in versions.items() if version is None]
         if missing:
             what = f"{purpose}; {', '.join(missing)} not installed: pip install 'clala-benchmark[{extra}]'"
             found.append(Finding("extras", extra, "missing", what))
         else:
-            versions = ", ".join(f"{package} {version_of(package)}" for package in packages)
-            found.append(Finding("extras", extra, "ok", f"{purpose}; {versions}"))
+            said = ", ".join(f"{package} {version}" for package, version in versions.items())
+            found.append(Finding("extras", extra, "ok", f"{purpose}; {said}"))
     return found
+
+
+def installed(package: str) -> str | None:
+    """Its version, or that of another distribution with the same module: who has ``mlflow`` has what ``mlflow-skinny`` brings."""
+    return next((version for name in (package, *SAME_MODULE.get(package, ())) if (version := version_of(name))), None)
 
 
 def _device() -> list[Finding]:

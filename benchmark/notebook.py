@@ -15,6 +15,9 @@ from benchmark.report_files import read_reports
 if TYPE_CHECKING:
     import pandas as pd
 
+LONGEST_PATH = 1024
+"""characters; a longer text is a report"""
+
 
 class Texts(NamedTuple):
     """Reports by id."""
@@ -64,6 +67,7 @@ def score_frame(
         raise UserError(f"draws={draws}, level={level}: draws is at least 1, level lies between 0 and 1")
     truth = texts_by_id(references, "references").texts
     models = predictions if _is_several(predictions) else {"predictions": predictions}
+    _check_no_paths(models, truth)
     given = {str(model): texts_by_id(reports, str(model)) for model, reports in models.items()}
     chosen = tuple(metrics.split(",")) if isinstance(metrics, str) else tuple(metrics)
     config = RunConfig(
@@ -123,6 +127,19 @@ def _patients(given: Any, references: Mapping[str, str]) -> dict[str, str]:
     if unknown := [case_id for case_id in references if case_id not in patients]:
         raise UserError(f"patients names no patient for {len(unknown)} references, the first {unknown[0]!r}")
     return patients
+
+
+def _check_no_paths(models: Mapping[str, Any], references: Mapping[str, str]) -> None:
+    """Raises ``UserError`` for {model: "ours.csv"}: strings in a dictionary are reports, and these name files and no case."""
+    for given in models.values():
+        if not isinstance(given, Mapping) or any(str(key) in references for key in given):
+            continue
+        for key, text in given.items():
+            if isinstance(text, str) and 0 < len(text) < LONGEST_PATH and "\n" not in text and Path(text).is_file():
+                raise UserError(
+                    f"predictions: no reference has the id {key!r}, and its text {text!r} is the name of a file here; a dictionary of strings "
+                    f"is read as {{id: text}}. For a file of each model give paths: {{{key!r}: pathlib.Path({text!r})}}"
+                )
 
 
 def _is_several(predictions: Any) -> bool:

@@ -78,7 +78,7 @@ class _Network:
         device: str = "auto",
         runtime: Literal["auto", "torch", "onnx"] = "auto",
         batch_tokens: int | None = None,
-        download: bool = True,
+        download: bool = False,
     ) -> None:
         """Load the network.
 
@@ -108,8 +108,8 @@ class _Network:
         packages = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
         lacking = f"{', '.join(packages)} not installed: pip install 'clala-benchmark[models]'"
         is_there = find_archive(cls.model) is not None
-        on_first_use = f" (not here: fetched from {HUB_NAME} on first use, or name it: --set radgraph.weights=PATH)"
-        return [(not packages, "packages" if not packages else lacking), (is_there, f"weights{'' if is_there else on_first_use}")]
+        how = f" (not here: name them, --set radgraph.weights=PATH, or have them fetched from {HUB_NAME}: --set radgraph.download=yes)"
+        return [(not packages, "packages" if not packages else lacking), (is_there, f"weights{'' if is_there else how}")]
 
     def annotate(self, reports: Sequence[str]) -> list[Annotation]:
         """One annotation for each report, in order."""

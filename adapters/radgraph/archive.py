@@ -54,8 +54,8 @@ class Archive:
     """of config.json, weights.th and vocabulary/, the same for the archive and its folder"""
 
 
-def archive_path(model: str, named: Path | None = None, *, download: bool = True) -> Path:
-    """The archive or folder of a model (``radgraph-xl``): the one ``named``, else the first found on this machine, else it is fetched.
+def archive_path(model: str, named: Path | None = None, *, download: bool = False) -> Path:
+    """The archive or folder of a model (``radgraph-xl``): the one ``named``, else the first found on this machine, else fetched if ``download``.
 
     Raises NotThere, NotFetched.
     """

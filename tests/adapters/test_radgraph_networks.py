@@ -218,11 +218,11 @@ def test_an_archive_is_found_where_this_program_the_package_and_the_hub_keep_it(
 
 def test_what_is_not_there_is_said_with_how_to_get_it(published: Path, tmp_path: Path) -> None:
     with pytest.raises(NotThere, match=r"no weights of radgraph on this machine .*--set radgraph.weights=PATH"):
-        RadGraphV1(download=False)
+        RadGraphV1()  # nothing is fetched unless that is said
     with pytest.raises(NotThere, match=r"there is no such file or folder; name radgraph-xl.tar.gz of StanfordAIMI/RRG_scorers"):
         RadGraphXL(weights=tmp_path / "none.tar.gz")
     with pytest.raises(UserError, match=r"could not be fetched from StanfordAIMI/RRG_scorers \(.*\); get it where there is a network and name it"):
-        ModernRadGraphXL()
+        ModernRadGraphXL(download=True)
     lonely = tmp_path / "lonely" / "radgraph-xl.tar.gz"
     lonely.parent.mkdir()
     shutil.copy(published / XL / "radgraph-xl.tar.gz", lonely)

@@ -360,6 +360,18 @@ def test_doctor_says_what_is_there_and_how_to_get_the_rest(folder: Path) -> None
     assert "phantom" in answer.stdout
 
 
+def test_doctor_knows_a_package_by_whatever_brings_its_module() -> None:
+    """The extra installs ``mlflow-skinny``, whose module is ``mlflow``; the whole of MLflow brings it too."""
+    from importlib.util import find_spec
+
+    from benchmark.doctor import EXTRAS, installed
+
+    trackers, _ = EXTRAS["trackers"]
+    there = [(spec := find_spec(module)) is not None and spec.origin is not None for module in ("mlflow", "wandb")]
+    assert [installed(package) is not None for package in trackers] == there
+    assert installed("no-such-package") is None
+
+
 def test_an_image_that_cannot_be_read_costs_its_case_only(folder: Path) -> None:
     (folder / "c2.png").write_bytes((folder / "c2.png").read_bytes()[:200])
     (folder / "c3.png").unlink()
@@ -395,6 +407,12 @@ def test_a_notebook_s_missing_cells_are_empty_reports_and_its_mistakes_are_told(
     (tmp_path / "reports.jsonl").write_text('{"case_id": "a", "text": "Clear lungs."}\n{"case_id": "b", "text": "", "failure": "broken"}\n')
     frame = benchmark.score(references, tmp_path / "reports.jsonl", metrics="rouge_l", draws=20)
     assert (frame.scored.iloc[0], frame.unscored.iloc[0]) == (1, 1)
+    (tmp_path / "ours.csv").write_text("id,text\na,Clear lungs.\nb,Small effusion.\n")
+    files = {"ours": str(tmp_path / "ours.csv")}
+    with pytest.raises(benchmark.UserError, match=r"'ours', and its text '.*ours\.csv' is the name of a file here; .* give paths: \{'ours': pathlib"):
+        benchmark.score(references, files, metrics="rouge_l", draws=20)
+    frame = benchmark.score(references, {model: Path(file) for model, file in files.items()}, metrics="rouge_l", draws=20)
+    assert frame[frame.value_name == "f1"].value.iloc[0] == 1.0
     with pytest.raises(benchmark.UserError, match="patients has 1 entries beside 2 references"):
         benchmark.score(references, references, patients=["p"])
     with pytest.raises(benchmark.UserError, match="draws is at least 1"):
