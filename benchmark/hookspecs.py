@@ -123,6 +123,8 @@ class Metric(Protocol):
     ``evidence(hypotheses, references) -> Sequence[Sequence[Evidence]]``  of each case what its scores stand on (``benchmark.records.Evidence``), for
                                            people who read single cases; () where nothing is known. It asks nobody and sends nothing: of answers of
                                            a language model it knows those that were kept
+    ``kept_statistics(hypotheses, references) -> np.ndarray``  ``statistics`` of the answers that are kept, asked of nobody; a row of NaN where one is
+                                           not: evidence is shown only of the answers that the run's own numbers were made of
     ``evidence_title: str``                what stands above it, ``Judge (rules)``; the metric's name unless given
 
     Without ``titles`` a column is headed ``metric number``, and none is called best.

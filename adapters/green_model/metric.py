@@ -119,11 +119,20 @@ class GreenModel:
 
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
         """Of each case what the kept answer says; the model is not loaded."""
+        return [[] if text is None else told(text, count_as_published(text)) for text in self._kept_texts(hypotheses, references)]
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10) of the answers that are kept, the model is not loaded; a row of NaN where one is not kept."""
+        rows = [[np.nan] * COLUMNS if text is None else row(count_as_published(text)) for text in self._kept_texts(hypotheses, references)]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), COLUMNS)
+
+    def _kept_texts(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[str | None]:
+        """Of each pair the kept answer, None where there is none."""
         keys = [
             self._key(self._prompt.fill(first_words(reference), first_words(text))) for text, reference in zip(hypotheses, references, strict=True)
         ]
         kept = AnswerCache(self._file or default_file()).get_many(dict.fromkeys(keys))
-        return [told(kept[key].text, count_as_published(kept[key].text)) if key in kept else [] for key in keys]
+        return [kept[key].text if key in kept else None for key in keys]
 
     def _answers(self, questions: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         """Each question with its answer: those that were kept first, then the longest."""

@@ -123,6 +123,12 @@ class Consistency:
         check_pairs(hypotheses, references)
         return self._judge.evidence(hypotheses, references)
 
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """``statistics`` of the answers that are kept, and nobody is asked; a row of NaN where one is not kept."""
+        check_pairs(hypotheses, references)
+        judge = self._judge
+        return judge.kept_statistics(hypotheses, references) if isinstance(judge, ModelJudges) else judge.statistics(hypotheses, references)
+
     def signature(self) -> str:
         """Which judge, and how it was asked."""
         return self._judge.signature()
@@ -175,22 +181,46 @@ class ModelJudges:
         return f"Judge ({', '.join(ask.signature().partition('|')[0] for ask in self._asked)})"
 
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
-        """What each judge wrote under each axis, of the answers that are kept; of several answers to one question the first one's words."""
+        """What each judge wrote under each axis; of several answers to one question the first one's words. Nothing unless every answer is kept that
+        the case's scores were made of: those of all judges, all samples, and both ways round."""
         pairs = list(zip(hypotheses, references, strict=True))
         distinct = list(dict.fromkeys(pairs))
         found: dict[tuple[str, str], list[Evidence]] = {pair: [] for pair in distinct}
+        for ask, answers in zip(self._asked, self._kept(distinct), strict=True):
+            by = f" ({ask.signature().partition('|')[0]})" if len(self._asked) > 1 else ""
+            for pair, judged in answers.items():
+                as_they_stand = judged[:: 1 + self.swap]
+                for axis, (_, words) in as_they_stand[0].items():
+                    scores = ", ".join(str(one[axis][0]) for one in as_they_stand)
+                    found[pair].append(Evidence(f"{axis.replace('_', ' ').capitalize()}{by}", f"{scores} of {SCORES[-1]}", words))
+        whole = len(AXES) * len(self._asked)
+        return [found[pair] if len(found[pair]) == whole else [] for pair in pairs]
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """``statistics`` of the answers that are kept; a row of NaN where one is not."""
+        pairs = list(zip(hypotheses, references, strict=True))
+        distinct = list(dict.fromkeys(pairs))
+        scores = np.full((len(distinct), len(self._asked), self.samples, 1 + self.swap, len(AXES)), np.nan)
+        place_of = {pair: place for place, pair in enumerate(distinct)}
+        for judge, answers in enumerate(self._kept(distinct)):
+            for pair, judged in answers.items():
+                of_pair = np.array([[one[axis][0] for axis in AXES] for one in judged], dtype=np.float64)
+                scores[place_of[pair], judge] = of_pair.reshape(self.samples, 1 + self.swap, len(AXES))
+        rows = self._rows(scores)
+        rows[np.isnan(scores).any(axis=(1, 2, 3, 4))] = np.nan
+        return rows[[place_of[pair] for pair in pairs]]
+
+    def _kept(self, distinct: Sequence[tuple[str, str]]) -> list[dict[tuple[str, str], list[Judgement]]]:
+        """Of each judge, pair -> its answers, sample by sample, as they stand and exchanged; of the pairs of which all are kept."""
+        found = []
         for ask in self._asked:
             outcomes = kept_answers(ask, self._questions(distinct), read_judgement)
-            by = f" ({ask.signature().partition('|')[0]})" if len(self._asked) > 1 else ""
             answers: dict[tuple[str, str], list[Judgement]] = {}
-            for (pair, _, swapped), outcome in zip(product(distinct, range(self.samples), range(1 + self.swap)), outcomes, strict=True):
-                if not swapped and not isinstance(outcome, Failed):
+            for (pair, _, _), outcome in zip(product(distinct, range(self.samples), range(1 + self.swap)), outcomes, strict=True):
+                if not isinstance(outcome, Failed):
                     answers.setdefault(pair, []).append(outcome.value)
-            for pair, judged in answers.items():
-                for axis, (_, words) in judged[0].items():
-                    scores = ", ".join(str(one[axis][0]) for one in judged)
-                    found[pair].append(Evidence(f"{axis.replace('_', ' ').capitalize()}{by}", f"{scores} of {SCORES[-1]}", words))
-        return [found[pair] for pair in pairs]
+            found.append({pair: judged for pair, judged in answers.items() if len(judged) == self.samples * (1 + self.swap)})
+        return found
 
     def _questions(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Question]:
         for (candidate, reference), sample, swapped in product(pairs, range(self.samples), range(1 + self.swap)):

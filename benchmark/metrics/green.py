@@ -36,7 +36,7 @@ import numpy as np
 from benchmark import registry
 from benchmark.llm import prompts
 from benchmark.llm.json_answers import without_thoughts
-from benchmark.llm.questions import Failed, Kind, LanguageModels, Question, Unusable, ask_for, kept_answers
+from benchmark.llm.questions import Answered, Failed, Kind, LanguageModels, Question, Unusable, ask_for, kept_answers
 from benchmark.metrics.green_prompt import PublishedPrompt, published_prompt
 from benchmark.metrics.green_rules import Rules
 from benchmark.metrics.tokens import check_pairs
@@ -105,6 +105,9 @@ class Judge(Protocol):
 
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
         """What was counted of each pair, where it is known without asking anybody."""
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10), see ``row``, of what is known without asking anybody; a row of NaN where it is not."""
 
 
 class Green:
@@ -185,6 +188,11 @@ class Green:
         check_pairs(hypotheses, references)
         return self._judge.evidence(hypotheses, references)
 
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """``statistics`` of the answers that are kept, and nobody is asked; a row of NaN where one is not kept."""
+        check_pairs(hypotheses, references)
+        return self._judge.kept_statistics(hypotheses, references)
+
     @property
     def judge(self) -> str:
         """Who counts, by its name; tables call the metric GREEN (<judge>). Empty for the published model."""
@@ -225,11 +233,19 @@ class ByLanguageModel:
 
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
         """What the answers say, of those that are kept."""
+        return [[] if isinstance(outcome, Failed) else told(outcome.text, outcome.value) for outcome in self._kept(hypotheses, references)]
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10) of the answers that are kept; a row of NaN where one is not."""
+        rows = [[np.nan] * COLUMNS if isinstance(outcome, Failed) else row(outcome.value) for outcome in self._kept(hypotheses, references)]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), COLUMNS)
+
+    def _kept(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[Answered[Counts] | Failed]:
+        """Of each pair the kept answer."""
         pairs = list(zip(hypotheses, references, strict=True))
         distinct = list(dict.fromkeys(pairs))
         questions = (Question("green", self._question(text, reference)) for text, reference in distinct)
-        outcomes = zip(distinct, kept_answers(self._ask, questions, self._counts), strict=True)
-        found = {pair: [] if isinstance(outcome, Failed) else told(outcome.text, outcome.value) for pair, outcome in outcomes}
+        found = dict(zip(distinct, kept_answers(self._ask, questions, self._counts), strict=True))
         return [found[pair] for pair in pairs]
 
     @property
@@ -304,6 +320,10 @@ class ByRules:
         pairs = list(zip(hypotheses, references, strict=True))
         found = {pair: self._counted(*pair) for pair in dict.fromkeys(pairs)}
         return [found[pair] for pair in pairs]
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        """(n, 10): rules ask nobody."""
+        return self.statistics(hypotheses, references)
 
     def _counted(self, candidate: str, reference: str) -> list[Evidence]:
         compared = self._rules.compare(first_words(candidate), first_words(reference))

@@ -32,6 +32,8 @@ from benchmark.shares import SHARE, share
 VERSION = 1
 REMEMBERED = 10_000
 """texts whose entities are kept for evidence; their sets are kept for all"""
+Entities = dict[tuple[str, str, bool], str]
+"""(tokens, label, whether it has a relation) as ``partial`` compares them -> the entity for people"""
 READ_TOGETHER = 2_000
 """annotations that are held at a time: of each no more than its sets is kept"""
 
@@ -73,7 +75,7 @@ class RadGraph:
         self._levels = Levels(case)
         self._places: dict[str, int] = {}  # text -> its place in the sets: a text that recurs, in another model too, is read once
         self._sets: tuple[Sets, ...] = self._levels.sets([])
-        self._entities_of: dict[str, dict[tuple[str, str], str]] = {}  # text -> its entities, for evidence: a case's reference is in each model's
+        self._entities_of: dict[str, Entities] = {}  # text -> its entities, for evidence: a case's reference is in each model's
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
         """(n, 10) F1, precision and recall of simple, partial and complete, and 1; zeros for a pair in which one text has no entities."""
@@ -124,7 +126,8 @@ class RadGraph:
         return f"F1-RadGraph ({self._backend if self._backend != 'radgraph' else 'radgraph v1'})"
 
     def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
-        """Of each case which entities both reports have and which one alone, as ``simple`` compares them; none where a network's are not kept."""
+        """Of each case which entities both reports have and which one alone, as ``partial`` compares them, the headline: an entity is another one
+        if it stands in a relation. None where a network's are not kept."""
         check_pairs(hypotheses, references)
         wanted = dict.fromkeys((*hypotheses, *references))
         new = [text for text in wanted if text not in self._entities_of]
@@ -139,12 +142,12 @@ class RadGraph:
             for text, reference in zip(hypotheses, references, strict=True)
         ]
 
-    def _entities(self, annotation: Annotation) -> dict[tuple[str, str], str]:
-        """(tokens, label) as they are compared -> for people."""
-        found = {}
+    def _entities(self, annotation: Annotation) -> Entities:
+        """What ``partial`` compares -> for people."""
+        found: Entities = {}
         for entity in annotation["entities"].values():
             tokens = entity["tokens"].lower() if self._case == "lower" else entity["tokens"]
-            found[tokens, entity["label"]] = _in_words(entity["tokens"], entity["label"])
+            found[tokens, entity["label"], bool(entity["relations"])] = _in_words(entity["tokens"], entity["label"])
         return found
 
     def _annotated(self, reports: Sequence[str]) -> Iterator[tuple[str, Annotation]]:
@@ -167,13 +170,23 @@ class RadGraph:
         return [f"{before}{level}_{self._case}{what}" for level in LEVELS for what in ("", ".precision", ".recall")]
 
 
-def _compared(ours: Mapping[tuple[str, str], str], theirs: Mapping[tuple[str, str], str]) -> list[Evidence]:
+def _compared(ours: Entities, theirs: Entities) -> list[Evidence]:
     parts = (
         ("In both", [words for key, words in theirs.items() if key in ours]),
-        ("In the reference alone", [words for key, words in theirs.items() if key not in ours]),
-        ("In the report alone", [words for key, words in ours.items() if key not in theirs]),
+        ("In the reference alone", _alone(theirs, ours)),
+        ("In the report alone", _alone(ours, theirs)),
     )
     return [Evidence(head, str(len(words)), ", ".join(words)) for head, words in parts]
+
+
+def _alone(ours: Entities, theirs: Entities) -> list[str]:
+    """Those that the other has not; of one that it has but for the relation, that is said."""
+    found = []
+    for (tokens, label, is_related), words in ours.items():
+        if (tokens, label, is_related) not in theirs:
+            differs = (tokens, label, not is_related) in theirs
+            found.append(f"{words} ({'with' if is_related else 'without'} a relation)" if differs else words)
+    return found
 
 
 @lru_cache(maxsize=REMEMBERED)

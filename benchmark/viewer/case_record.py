@@ -7,43 +7,36 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmark.hookspecs import Metric
-from benchmark.records import Case, Evidence, ImageFile, Lesions, Reference, Report, UserError
+from benchmark.places import without_places
+from benchmark.records import Case, ImageFile, Lesions, Reference, Report
 from benchmark.viewer.errors import Masks, lesions_of
-from benchmark.viewer.numbers import CaseNumbers, Disagreement, disagreement
+from benchmark.viewer.evidence import Witnesses
+from benchmark.viewer.numbers import CaseNumbers, Disagreement
 from benchmark.viewer.placed import placed
+from benchmark.viewer.short import LONGEST_WORDS, cut, reason
 from benchmark.viewer.spans import TextReader
+from benchmark.vocabulary import LESIONS
 
-LONGEST_WORDS = 300
-"""characters of a detail or of a reason; the rest is cut, and said to be"""
 MOST_DETAILS = 20
+MOST_PARTS = 4
+"""of a file's name: three folders before it"""
 MOST_NUMBERS = 8
 """of a table of numbers, the highest: a model's lesions with their probabilities"""
 MOST = 1e12
 """beyond it a number of another program is taken for none"""
 SHOWN_APART = frozenset(("told", "boxes"))
 """details that have a place of their own in a record"""
-
-
-class EvidenceOf(NamedTuple):
-    """Who says what the scores of a case stand on."""
-
-    metric: str
-    """as it was named"""
-    title: str
-    """for people: ``Judge (rules)``"""
-    ask: Callable[[Sequence[str], Sequence[str]], Sequence[Sequence[Evidence]]]
-    """hypotheses, references -> of each pair; asks no model"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,12 @@ class Material:
     """of single cases, as ``numbers_of`` gives them"""
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     """name -> metric: those of the numbers, and who can say what its scores stand on"""
+    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    """(metric, model) -> (n, k): what the run counted, against which kept answers are held"""
     size_of: Callable[[ImageFile], tuple[int, int] | None] | None = None
     """(width, height) of a file in pixels, None where it cannot be read; without it nothing is said of sizes"""
+    unlike: Counter[str] = field(default_factory=Counter)
+    """in how many texts lesions are not marked since their labels are others than those that were scored, counted as records are made"""
 
     @cached_property
     def reader(self) -> TextReader:
@@ -73,31 +70,50 @@ class Material:
         return TextReader(self.labels)
 
     @cached_property
-    def evidence(self) -> list[EvidenceOf]:
+    def witnesses(self) -> Witnesses:
         """Those of the metrics that can say what a case's scores stand on."""
-        return evidence_of(self.metrics)
+        return Witnesses(self.metrics, self.statistics)
 
     @cached_property
-    def disagreements(self) -> dict[str, Disagreement]:
+    def disagreements(self) -> Mapping[str, Disagreement]:
         """Model -> which two numbers disagree most about each case; their places are of ``numbers``."""
-        return {model: disagreement(self.numbers, model, self.metrics) for model in self.reports} if self.numbers else {}
+        return next((number.widest for number in self.numbers if number.widest), {})
 
-
-def evidence_of(metrics: Mapping[str, Metric]) -> list[EvidenceOf]:
-    """Those of the metrics that can say what a case's scores stand on."""
-    return [
-        EvidenceOf(label, getattr(metric, "evidence_title", label), metric.evidence)
-        for label, metric in metrics.items()
-        if hasattr(metric, "evidence")
-    ]
+    @property
+    def notes(self) -> list[str]:
+        """What the records that were made had to do without, and why."""
+        said = list(self.witnesses.notes.values())
+        if count := self.unlike.total():
+            said.append(f"In {count:,} texts lesions are not marked: the labels that are kept are others than those that were scored.")
+        return said
 
 
 def records(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
     """The records of the cases from ``start`` up to ``stop``, in order."""
     stop = min(stop, len(material.cases))
     of_models = [_reports(material, model, start, stop) if model in material.reports else [None] * (stop - start) for model in material.models]
-    truths = material.reader.read([reference.report for reference in material.references[start:stop]])
+    truths = [_as_scored(material, None, start + place, text) for place, text in enumerate(_read_references(material, start, stop))]
     return [_case(material, place, truth, list(reports)) for place, truth, *reports in zip(range(start, stop), truths, *of_models, strict=True)]
+
+
+def _read_references(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
+    return material.reader.read([reference.report for reference in material.references[start:stop]])
+
+
+def _as_scored(material: Material, model: str | None, place: int, text: dict[str, Any]) -> dict[str, Any]:
+    """The text, of a model or of the reference, without marks where it is labelled otherwise than it was when the run was scored.
+
+    A language model may have been asked again since, by another run: its kept answers are by their questions.
+    """
+    if not text["lesions"]:
+        return text
+    shown = sum(1 << LESIONS.index(lesion["name"]) for lesion in text["lesions"] if lesion["status"] == "positive")
+    of_models = material.masks.values() if model is None else [material.masks[model]] if model in material.masks else []
+    scored = {int(found.hit[place] | (found.missed if model is None else found.invented)[place]) for found in of_models if found.is_scored[place]}
+    if scored <= {shown}:
+        return text
+    material.unlike["reference" if model is None else model] += 1
+    return {**text, "lesions": []}
 
 
 def _case(material: Material, place: int, truth: Mapping[str, Any], reports: list[dict[str, Any] | None]) -> dict[str, Any]:
@@ -122,22 +138,20 @@ def _reports(material: Material, model: str, start: int, stop: int) -> list[dict
     columns = [number.values[model][start:stop] if model in number.values else np.full(stop - start, np.nan) for number in material.numbers]
     table = np.round(np.array(columns, dtype=np.float64).reshape(len(columns), stop - start).T, 6)
     rows = [[value if math.isfinite(value) else None for value in row] for row in table.tolist()]
+    read = [_as_scored(material, model, start + place, text) for place, text in enumerate(read)]
     scored = [place for place, (report, reference) in enumerate(zip(reports, references, strict=True)) if _is_scorable(report, reference)]
     texts = [reports[place].text for place in scored], [references[place].report for place in scored]
-    evidence: list[list[dict[str, Any]]] = [[] for _ in reports]
-    for one in material.evidence:
-        with suppress(UserError):  # the file of kept answers cannot be opened: then nothing is kept
-            for place, items in zip(scored, one.ask(*texts), strict=True):
-                if items:
-                    evidence[place].append({"metric": one.metric, "title": one.title, "items": [_item(item) for item in items]})
+    told = dict(zip(scored, material.witnesses.of(model, [start + place for place in scored], *texts), strict=True))
+    evidence = [told.get(place, []) for place in range(len(reports))]
     found: list[dict[str, Any] | None] = []
     for place, (report, text, numbers, why) in enumerate(zip(reports, read, rows, evidence, strict=True)):
         if report.failure:
-            found.append({"failure": cut(report.failure)})
+            found.append({"failure": reason(report.failure)})
             continue
         found.append(
             {
                 **text,
+                "scored": _is_scored(material, model, start + place),
                 "regions": _regions(report.regions, text),
                 "boxes": boxes_of(report.details.get("boxes")),
                 "told": _names(report.details.get("told")),
@@ -151,12 +165,15 @@ def _reports(material: Material, model: str, start: int, stop: int) -> list[dict
     return found
 
 
+def _is_scored(material: Material, model: str, place: int) -> bool:
+    """Whether its lesions were compared with those of the reference; without the metric lesions, whether there is a reference at all."""
+    if model in material.masks:
+        return bool(material.masks[model].is_scored[place])
+    return bool(material.references[place].report.strip())
+
+
 def _is_scorable(report: Report, reference: Reference) -> bool:
     return not report.failure and bool(reference.report.strip())
-
-
-def _item(item: Evidence) -> dict[str, str]:
-    return {"about": cut(item.about), "value": cut(item.value), "words": cut(item.words, 4 * LONGEST_WORDS)}
 
 
 def _disagreement(material: Material, model: str, place: int) -> list[str] | None:
@@ -186,10 +203,14 @@ def _image(image: ImageFile, case: Case, material: Material) -> dict[str, Any]:
 
 
 def name_of(path: Path, case: Case) -> str:
-    """The file's name, behind those of its folders that are named after patient and study; no other folder of this machine is told."""
+    """The file's name, behind those of its folders that are named after patient and study as datasets name them (``p10/p10000032/s50414267``); no
+    other folder of this machine is told."""
+    patient, study = case.patient.removeprefix("p"), case.study.removeprefix("s")
+    known = {patient, case.patient, f"p{patient}", f"p{patient[:2]}"} if patient else set()
+    known |= {study, case.study, f"s{study}"} if study else set()
     parts = [path.name]
-    for folder in list(path.parents)[:2]:
-        if not any(name and name in folder.name for name in (case.patient, case.study)):
+    for folder in path.parents:
+        if len(parts) == MOST_PARTS or folder.name not in known:
             break
         parts.insert(0, folder.name)
     return "/".join(parts)
@@ -224,7 +245,7 @@ def details_of(details: Mapping[str, Any]) -> list[list[str]]:
         if len(found) == MOST_DETAILS:
             found.append(["further details", f"{len(details) - len(SHOWN_APART & details.keys()) - MOST_DETAILS:,}, not shown"])
             break
-        found.append([cut(str(name).replace("_", " "), 100), in_words(value)])
+        found.append([cut(without_places(str(name)[:400].replace("_", " ")), 100), without_places(in_words(value))])
     return found
 
 
@@ -254,8 +275,3 @@ _encoder = json.JSONEncoder(ensure_ascii=False, default=str)
 
 def _more(values: Sequence[Any] | Mapping[Any, Any], shown: int = MOST_DETAILS, what: str = "more") -> str:
     return f", and {len(values) - shown:,} {what}" if len(values) > shown else ""
-
-
-def cut(text: str, longest: int = LONGEST_WORDS) -> str:
-    """Its beginning, with a mark where something is cut."""
-    return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}\u2026"

@@ -35,6 +35,8 @@ class CaseNumbers(NamedTuple):
     """the least that it can be, None where it has no bound or the metric does not say"""
     most: float | None = None
     """the most"""
+    widest: Mapping[str, Disagreement] = {}
+    """of ``disagreement``: model -> which numbers it lies between"""
 
 
 class Disagreement(NamedTuple):
@@ -48,10 +50,13 @@ class Disagreement(NamedTuple):
     """(n,) int, likewise lowest"""
 
 
-def numbers_of(metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str], np.ndarray], models: Sequence[str]) -> list[CaseNumbers]:
+def numbers_of(
+    metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str], np.ndarray], models: Sequence[str], notes: list[str] | None = None
+) -> list[CaseNumbers]:
     """The numbers that are looked at case by case, see ``benchmark.per_case``; the last one is the disagreement, if two metrics or more have numbers.
 
     statistics  (metric, model) -> (n, k); a model without any is left out
+    notes       gets a sentence on each metric whose ranges are none
     """
     found: list[CaseNumbers] = []
     for label, metric in metrics.items():
@@ -62,15 +67,26 @@ def numbers_of(metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str
             chosen = case_numbers(label, metric, next(iter(of_models.values())).shape[1])
             names = [number.name for number in chosen]
             values = {model: several_per_case(metric, rows, names) for model, rows in of_models.items()}
+            ranges = _ranges(label, metric, names, [] if notes is None else notes)
             for number in chosen:
-                least, most = getattr(metric, "ranges", {}).get(number.name, (None, None))
+                least, most = ranges[number.name]
                 of_number = {model: found_of[number.name] for model, found_of in values.items()}
                 found.append(CaseNumbers(number.key, number.title, number.is_lower_better, of_number, least, most))
     disagreements = {model: disagreement(found, model, metrics) for model in models if any(model in number.values for number in found)}
     if any((~np.isnan(one.values)).any() for one in disagreements.values()):
         widths = {model: one.values for model, one in disagreements.items()}
-        found.append(CaseNumbers(DISAGREEMENT, "Disagreement between metrics", None, widths, 0.0, 1.0))
+        found.append(CaseNumbers(DISAGREEMENT, "Disagreement between metrics", None, widths, 0.0, 1.0, disagreements))
     return found
+
+
+def _ranges(label: str, metric: Metric, names: Sequence[str], notes: list[str]) -> dict[str, tuple[float | None, float | None]]:
+    """Number -> the least and the most that it can be, as the metric says; a guest may say anything, and what is no range is noted and left out."""
+    try:
+        said = getattr(metric, "ranges", {})
+        return {name: (float(said[name][0]), float(said[name][1])) if name in said else (None, None) for name in names}
+    except Exception as error:
+        notes.append(f"The ranges that {label} gives its numbers are left out: {type(error).__name__}: {str(error).rstrip('.')}.")
+        return dict.fromkeys(names, (None, None))
 
 
 def disagreement(numbers: Sequence[CaseNumbers], model: str, metrics: Sequence[str] | Mapping[str, Metric]) -> Disagreement:

@@ -112,9 +112,23 @@ def test_several_judges_and_samples_are_told_apart(llm: Answers) -> None:
     for model, scores in (("one", (2, 4)), ("two", (5,))):
         for sample, score in enumerate(scores):
             llm.keep(question_of(metric, REPORT, REFERENCE, sample), judged(score), model)
+        assert metric.evidence([REPORT], [REFERENCE]) == [[]]  # until all are kept: the case has no scores before that either
+    llm.keep(question_of(metric, REPORT, REFERENCE, 1), judged(5), "two")
     found = by_head(metric.evidence([REPORT], [REFERENCE])[0])
     assert found["Clinical accuracy (one)"] == ("2, 4 of 5", "why clinical_accuracy is 2")
-    assert found["Clinical accuracy (two)"][0] == "5 of 5"
+    assert found["Clinical accuracy (two)"][0] == "5, 5 of 5"
+    # One, then of each judge the means of its axes and the spread of its totals: 8 and 16 are 4 * sqrt(2) apart, 20 and 20 not at all.
+    assert metric.kept_statistics([REPORT], [REFERENCE])[0] == pytest.approx([1, 3, 3, 3, 3, 4 * 2**0.5, 5, 5, 5, 5, 0])
+
+
+def test_a_judge_that_was_not_asked_the_other_way_round_has_no_evidence(llm: Answers) -> None:
+    metric = Consistency(llm, judge="language_model", swap=True)
+    llm.keep(question_of(metric, REPORT, REFERENCE), judged(2))
+    assert metric.evidence([REPORT], [REFERENCE]) == [[]]
+    assert np.isnan(metric.kept_statistics([REPORT], [REFERENCE])).all()
+    llm.keep(question_of(metric, REFERENCE, REPORT), judged(4))
+    assert by_head(metric.evidence([REPORT], [REFERENCE])[0])["Clinical accuracy"] == ("2 of 5", "why clinical_accuracy is 2")
+    assert metric.kept_statistics([REPORT], [REFERENCE])[0] == pytest.approx([1, 2, 2, 2, 2, 8 - 16])
 
 
 def test_a_kept_answer_that_cannot_be_used_is_no_evidence(llm: Answers) -> None:
@@ -152,6 +166,10 @@ def test_green_by_a_language_model_tells_its_answer_line_by_line(llm: Answers) -
         "Matched findings": ("1", "no pneumothorax"),
     }
     assert not_kept == []
+    # Two significant errors, one match: 1 / 3.
+    counted, unknown = metric.kept_statistics([REPORT, "x"], [REFERENCE, "y"])
+    assert counted[:2] == pytest.approx([1, 1 / 3])
+    assert np.isnan(unknown).all()
     assert metric.evidence_title == "GREEN (phantom-1)"
 
 
@@ -168,12 +186,31 @@ def test_radgraph_names_the_entities_that_are_shared_and_that_are_not() -> None:
 
 
 def test_radgraph_counts_what_its_numbers_count() -> None:
-    """Precision of ``simple`` is the share of the report's entities that are in both."""
+    """Precision of ``partial``, the headline, is the share of the report's entities that are in both."""
     metric = RadGraph()
     numbers = metric.values(metric.statistics([REPORT], [REFERENCE])[0])
     both, theirs, ours = (int(item.value) for item in metric.evidence([REPORT], [REFERENCE])[0])
-    assert numbers["rules.simple_lower.precision"] == pytest.approx(both / (both + ours))
-    assert numbers["rules.simple_lower.recall"] == pytest.approx(both / (both + theirs))
+    assert numbers["rules.partial_lower.precision"] == pytest.approx(both / (both + ours))
+    assert numbers["rules.partial_lower.recall"] == pytest.approx(both / (both + theirs))
+
+
+def test_an_entity_that_has_a_relation_in_one_report_alone_is_another_one_and_says_so() -> None:
+    metric = RadGraph()
+    found = by_head(metric.evidence(["Effusion. Left."], ["Left effusion."])[0])
+    numbers = metric.values(metric.statistics(["Effusion. Left."], ["Left effusion."])[0])
+    both, theirs, ours = (int(found[head][0]) for head in ("In both", "In the reference alone", "In the report alone"))
+    assert numbers["rules.partial_lower"] == pytest.approx(2 * both / (2 * both + theirs + ours))
+    assert "with a relation" in found["In the reference alone"][1] or "with a relation" in found["In the report alone"][1]
+
+
+def test_the_judge_by_rules_tells_of_headings_which_are_part_of_the_score() -> None:
+    metric = Consistency()
+    text = "The heart is enlarged. The lungs are clear."
+    ours, theirs = f"FINDINGS: {text}", f"IMPRESSION: {text}"
+    structure, alike = (metric.evidence([ours], [reference])[0][3] for reference in (theirs, ours))
+    assert structure.words.endswith("Headings: FINDINGS; reference: IMPRESSION.")
+    assert (structure.value, alike.value) == tuple(f"{metric.statistics([ours], [one])[0, 4]:.0f} of 5" for one in (theirs, ours))
+    assert "Headings" not in metric.evidence([text], [text])[0][3].words
 
 
 class Network:

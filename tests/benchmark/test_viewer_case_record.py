@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,10 +75,17 @@ def test_a_case_shows_what_there_is_of_it(found: list[dict[str, Any]]) -> None:
 
 
 def test_no_folder_of_this_machine_is_told(found: list[dict[str, Any]]) -> None:
-    assert found[0]["images"] == [{"name": "p10000032/s50414267/a.jpg", "view": "PA", "width": None, "height": None}]
+    assert found[0]["images"] == [{"name": "p10/p10000032/s50414267/a.jpg", "view": "PA", "width": None, "height": None}]
     assert found[2]["images"][0]["name"] == "b.png"
     assert "alice" not in json.dumps(found)
     assert name_of(Path("/3/b.png"), replace(CASES[2], patient="", study="")) == "b.png"
+
+
+def test_a_folder_is_named_only_if_it_is_the_patient_s_or_the_study_s() -> None:
+    """A patient called 1 or n is no reason to tell of ``ada1`` or ``projekt-nabu``."""
+    for file, patient, study in (("/home/ada1/x.png", "1", "s"), ("/srv/projekt-nabu/x.png", "n", "b"), ("/mnt/p/x.png", "7", "")):
+        assert name_of(Path(file), replace(CASES[1], patient=patient, study=study)) == "x.png"
+    assert name_of(Path("/home/ada/p7/s8/x.png"), replace(CASES[1], patient="p7", study="8")) == "p7/s8/x.png"
 
 
 def test_sizes_are_asked_for_where_somebody_knows_them(material: Material) -> None:
@@ -171,6 +179,93 @@ class Closed:
         raise UserError("cannot write to answers.sqlite")
 
 
+class Gives:
+    """A metric of somebody else, whose evidence is whatever it is."""
+
+    name = "gives"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+BAD_EVIDENCE = {
+    "a list of another length": ([], "TypeError: its evidence is to be a list of 1 lists, and is a list of 0"),
+    "nothing": (None, "TypeError: its evidence is to be a list of 1 lists, and is a NoneType"),
+    "a word": ("x", "TypeError: its evidence is to be a list of 1 lists, and is a str of 1"),
+    "a word for a case": (["why"], "TypeError: its evidence of a case is to be a list, and is a str of 3"),
+    "no Evidence": ([[{"about": "x"}]], "TypeError: its evidence is to be of Evidence with three texts, and one is a dict of 1"),
+    "no words": ([[Evidence("x", 3)]], "TypeError: its evidence is to be of Evidence with three texts, and one is a Evidence"),  # type: ignore[arg-type]
+    "an error of its own": (ZeroDivisionError("x is 0"), "ZeroDivisionError: x is 0"),
+}
+
+
+@pytest.mark.parametrize(("answer", "words"), BAD_EVIDENCE.values(), ids=BAD_EVIDENCE)
+def test_evidence_that_is_none_costs_the_metric_its_evidence_and_nothing_else(material: Material, answer: Any, words: str) -> None:
+    ill: dict[str, Any] = {"gives": Gives(answer), "consistency": Consistency()}
+    made = replace(material, metrics=ill, statistics={})
+    assert [one["metric"] for one in records(made, 0, 1)[0]["reports"][0]["evidence"]] == ["consistency"]
+    assert made.notes == [f"What gives counted in single cases is not shown: {words}."]
+
+
 def test_kept_answers_that_cannot_be_opened_are_no_evidence_and_stop_nothing(material: Material) -> None:
     closed: dict[str, Any] = {"closed": Closed()}
-    assert records(replace(material, metrics=closed), 0, 1)[0]["reports"][0]["evidence"] == []
+    made = replace(material, metrics=closed)
+    assert records(made, 0, 1)[0]["reports"][0]["evidence"] == []
+    assert made.notes == ["What closed counted in single cases is not shown: UserError: cannot write to answers.sqlite."]
+
+
+class Answered:
+    """A metric whose answers are kept: what they come to now may be another thing than what was counted."""
+
+    name = "answered"
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def evidence(self, hypotheses: Sequence[str], references: Sequence[str]) -> list[list[Evidence]]:
+        return [[Evidence("Score", str(self.now), "it wrote so")]]
+
+    def kept_statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        return np.array([[1.0, self.now]])
+
+
+@pytest.mark.parametrize(
+    ("counted", "about"),
+    [(2.0, "Score"), (5.0, "Not shown"), (float("nan"), "Not scored")],
+    ids=["the same", "another", "no score"],
+)
+def test_an_answer_is_shown_only_if_it_is_the_one_that_was_scored(material: Material, counted: float, about: str) -> None:
+    metric: Any = Answered(2.0)
+    made = replace(material, metrics={"answered": metric}, statistics={("answered", "m"): np.array([[1.0, counted]] * 3)})
+    (one,) = records(made, 0, 1)[0]["reports"][0]["evidence"]
+    assert [item["about"] for item in one["items"]] == [about]
+    assert ("it wrote so" in json.dumps(one)) == (about == "Score")
+
+
+def test_labels_that_are_others_than_those_that_were_scored_mark_nothing(material: Material) -> None:
+    labeller = RuleLabeller()
+
+    def otherwise(texts: Sequence[str]) -> list[Any]:
+        return labeller.label([text.replace("Right", "No") for text in texts])
+
+    made = replace(material, labels=otherwise, unlike=Counter())
+    case = records(made, 0, 1)[0]
+    assert case["reports"][0]["lesions"] == []
+    assert case["reference"]["lesions"]
+    assert case["reports"][0]["lesions_found"] == {"pleural effusion": "wrong side"}  # the run's own
+    assert made.notes == ["In 1 texts lesions are not marked: the labels that are kept are others than those that were scored."]
+
+
+def test_reasons_and_details_name_no_place_and_are_short(material: Material) -> None:
+    failed = Report("c0", failure="cannot read /home/secret place/w.pt " + "x" * 10_000)
+    told = Report("c0", "Edema.", details={"weights": "/home/secret place/w.pt", "of": {"a": "'/home/secret place/b'"}})
+    for report in (failed, told):
+        shown = json.dumps(records(replace(material, reports={"m": [report, *REPORTS[1:]]}, unlike=Counter()), 0, 1))
+        assert "secret" not in shown
+        assert len(shown) < 5_000
+    assert "w.pt" in shown
