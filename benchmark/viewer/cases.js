@@ -263,7 +263,7 @@ function rebuildTally() {
   const turn = () => go({ order: isUp ? "" : "up" });
   tally.replaceChildren(
     el("span", {}, el("strong", {}, grouped(found.order.length)), ` of ${counted(run.cases, "case")}`),
-    state.sort
+    bench.filter.sort
       ? el(
           "button",
           { type: "button", class: "plain", id: "filter-order", title: "Turn the order", onclick: turn },
@@ -304,12 +304,13 @@ function drawRow(index, models, wanted) {
   const id = data.ids[place];
   const view = data.views.words[data.views.codes[place]] ?? "";
   const counts = countsOf(data, models, place, wanted);
-  const kinds = run.has_lesions ? Object.keys(KINDS) : [];
+  const isScored = run.has_lesions && counts.failed + counts.unscored < models.length; // what nobody compared has no count, and zero is one
+  const kinds = isScored ? Object.keys(KINDS) : [];
   const words = [
     ...kinds.filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${KINDS[kind].words}`),
     ...["failed", "empty", ...(run.has_lesions ? ["unscored"] : [])].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${STATE_WORDS[kind]}`),
   ];
-  const nothing = run.has_lesions ? "no lesion said" : "";
+  const nothing = isScored ? "no lesion said" : "";
   const key = found.key ? keyWords(run, found.sort, found.key[place]) : "";
   return el(
     "div",

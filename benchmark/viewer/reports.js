@@ -39,7 +39,9 @@ function buildReference(run, record, focus) {
       { class: "under-title" },
       run.has_lesions && label
         ? ["marked with what ", el("strong", {}, label), ` made of it${reportAbsence(record, report)}`]
-        : "",
+        : run.has_lesions
+          ? ""
+          : "lesions were not measured in this run",
     ),
     text ? drawText(record.reference, explain) : el("p", { class: "nothing" }, "The reference is empty."),
     unplaced(record.reference, explain),

@@ -27,6 +27,17 @@ _OPENING = re.compile(r"(?:[^\n]{0,80}:|\W{0,3}|\d{1,3}[.)]?)\s*")
 """what belongs to the sentence behind it: a header, a bullet, a number"""
 _PARTS_OF_WORDS = 1000
 """so many places within other words are passed over before the first of them is taken: "aa" is half a million times in a megabyte of "aaa..."."""
+_SIDE = re.compile(r"\b(?:right|left)\Z", re.IGNORECASE)
+_WHERE = "upper|lower|middle|mid|apical|basal|basilar|posterior|anterior|lateral|medial|inferior|superior|pleural|costophrenic|cardiophrenic|hilar|perihilar"
+_PARTS = (
+    "lungs?|lobes?|bases?|zones?|fields?|apex|apices|hilum|sides?|hemithorax|hemidiaphragm|space|cavity|angles?|sulcus|ribs?|clavicle|chest|region"
+)
+_ANATOMY = re.compile(rf"(?:[\s-]+(?:{_WHERE}|and(?=[\s]+(?:{_WHERE})\b)))*(?:[\s-]+(?:{_PARTS}))+\b", re.IGNORECASE)
+"""what follows a side and belongs to it: "right | lower lobe" """
+_BARE = re.compile(r"(?:not\s+)?(?:enlarged|increased|large|borderline)", re.IGNORECASE)
+"""says nothing without what it is said of"""
+_HEART = re.compile(r"\b(?:heart|cardiac|cardio\w+|mediastin\w+)\b", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:().]|\b(?:and|but|with|while|although|though|which|that)\b", re.IGNORECASE)
 _QUOTES = " \t\n\"'\u201c\u201d\u2018\u2019"
 
 
@@ -133,12 +144,24 @@ def _mentions(lesion: Lesion, text: str, said: Said, rules: RuleLabeller) -> lis
             place = _find_in(mention.words, text, after, end) or _find_in(mention.words, text, start, end)
             if place is None or place in known:
                 continue
-            found.append(place)
+            found.append(_whole_phrase(text, place, start, end))
             known.add(place)
             after = max(after, place[1])
             if deciding is None and mention.words == lesion.rationale:
-                deciding = place
+                deciding = found[-1]
     return [deciding, *(place for place in found if place != deciding)] if deciding else found
+
+
+def _whole_phrase(text: str, place: Span, start: int, end: int) -> Span:
+    """The place with what makes it readable, within its sentence from ``start`` to ``end``: the anatomy behind a side, and what is enlarged."""
+    first, last = place
+    if _SIDE.search(text, first, last) and (anatomy := _ANATOMY.match(text, last, end)):
+        last = anatomy.end()
+    if _BARE.fullmatch(text, first, last):
+        *_, clause = (start, *(boundary.end() for boundary in _CLAUSE.finditer(text, start, first)))
+        if heart := _HEART.search(text, clause, first):
+            first = heart.start()
+    return first, last
 
 
 def find(words: str, text: str, first: Sequence[Span] = ()) -> Span | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -116,6 +117,25 @@ def test_all_places_that_affirm_a_lesion_are_marked_and_those_that_deny_it_are_n
     assert [text[start:end] for start, end in places] == ["Left pleural effusion", "left pleural effusion"]
     assert places[0][0] == 0
     assert places[1][0] > text.index("Again")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "marked"),
+    [
+        ("There is a nodule in the right lower lobe.", "nodule", "nodule in the right lower lobe"),
+        ("\U0001f600 Consolidation of the left upper and lower lobes.", "consolidation", "Consolidation of the left upper and lower lobes"),
+        ("Nodule in the right lung base is seen.", "nodule", "Nodule in the right lung base"),
+        ("A nodule on the left. Lung volumes are low.", "nodule", "nodule on the left"),
+        ("A nodule on the right, base of the neck is clear.", "nodule", "nodule on the right"),
+        ("The cardiac silhouette is mildly enlarged.", "cardiomegaly", "cardiac silhouette is mildly enlarged"),
+        ("Lungs are clear and heart size is increased.", "cardiomegaly", "heart size is increased"),
+        ("The cardiac silhouette, once normal, is now enlarged.", "cardiomegaly", "enlarged"),
+    ],
+)
+def test_a_mark_holds_the_whole_phrase_and_no_word_of_the_next_clause(text: str, name: str, marked: str) -> None:
+    """ "nodule in the right" and "enlarged" alone are no findings; beyond a full stop or a comma other things are spoken of."""
+    (lesion,) = (one for one in read_text(text, rules(text), RULES)["lesions"] if one["name"] == name)
+    assert shown(text, (lesion["start"], lesion["end"])) == marked
 
 
 def test_the_same_words_twice_in_one_sentence_are_two_places() -> None:
