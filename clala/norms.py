@@ -38,7 +38,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        x = input.float()
+        x = input.float() if input.element_size() < 4 else input
         number = _sum(x.new_tensor(float(x.numel() // x.shape[1])))
         mean = _sum(x.sum((0, 2, 3))) / number
         away = x - mean[:, None, None]

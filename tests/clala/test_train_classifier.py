@@ -180,7 +180,7 @@ def test_kill_9_and_the_same_command_again_give_the_same_weights(index: Path, co
 
 @pytest.mark.slow
 def test_two_processes_train_together_and_validate_all_images(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
-    # Not `accelerate launch --cpu`, which starts one process whatever number it is given.
+    # The same curve as one process with the doubled batch: test_processes_together.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     words = command_words(index, config, quick, "--workers", "1", "--out", str(tmp_path), "--predictions", "--set", "classifier_batch=3")
     done = subprocess.run([*launch, *words[1:]], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
