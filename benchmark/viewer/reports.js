@@ -2,6 +2,7 @@
 
 const SIGNS = { hit: "✓", missed: "−", invented: "+", "wrong side": "⇄" };
 const STRENGTH = ["hit", "wrong side", "missed", "invented"]; // of several marks on the same words, the last of these gives the look
+const LONG_TEXT = 900; // characters, from which a report may be cut by the end of a printed column
 const openDrawers = new Set(); // what a reader opens under one report is open under all of them, and in the next case
 
 /** Whether its lesions were compared with those of the reference. */
@@ -82,6 +83,7 @@ function buildCard(run, record, place, isFocus) {
       "aria-label": `Report of ${model.label}`,
       "data-model": place,
       "data-focus": isFocus ? "yes" : null,
+      "data-long": (report?.text ?? report?.failure ?? "").length > LONG_TEXT ? "yes" : null,
     },
     el("header", { class: "card-head" }, title, key),
   );

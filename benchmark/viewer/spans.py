@@ -30,7 +30,7 @@ _PARTS_OF_WORDS = 1000
 _SIDE = re.compile(r"\b(?:right|left)\Z", re.IGNORECASE)
 _WHERE = "upper|lower|middle|mid|apical|basal|basilar|posterior|anterior|lateral|medial|inferior|superior|pleural|costophrenic|cardiophrenic|hilar|perihilar"
 _PARTS = (
-    "lungs?|lobes?|bases?|zones?|fields?|apex|apices|hilum|sides?|hemithorax|hemidiaphragm|space|cavity|angles?|sulcus|ribs?|clavicle|chest|region"
+    "lungs?|lobes?|bases?|zones?|fields?|apex|apices|hilum|sides?|hemithorax|hemidiaphragm|space|angles?|sulcus|ribs?|clavicle|chest|region"
 )
 _ANATOMY = re.compile(rf"(?:[\s-]+(?:{_WHERE}|and(?=[\s]+(?:{_WHERE})\b)))*(?:[\s-]+(?:{_PARTS}))+\b", re.IGNORECASE)
 """what follows a side and belongs to it: "right | lower lobe" """
