@@ -218,7 +218,8 @@ class ModelFolder:
         """The reports that are there, in the order in which they came; half a line at the end is cut off first. Raises ``DamagedRun``."""
         if not self.reports_file.exists():
             return []
-        repair_last_line(self.reports_file)
+        with writing(self.path):
+            repair_last_line(self.reports_file)
         reports = []
         with self.reports_file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
