@@ -164,6 +164,8 @@ class Cluster:
                 raise NoCluster(
                     f"machine {where} of the cluster started no process in {JOIN_SECONDS:.0f} s; look at its logs, or take it out"
                 ) from None
+            except (self._ray.exceptions.TaskUnschedulableError, self._ray.exceptions.NodeDiedError):
+                continue  # it is gone, and was not missed yet
             except self._ray.exceptions.RayError as error:
                 reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
                 raise OtherVersions(
@@ -224,12 +226,12 @@ def _start(ray: Any, workers: int, placement: Placement) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with _without_secrets():
         ray.init(
+            "local",  # else it would join whichever cluster somebody started on this machine last
             num_cpus=cores(workers),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=STORE_BYTES,
-            configure_logging=True,
         )
     with suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGTERM, before)
