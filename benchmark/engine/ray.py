@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,7 @@ JOIN_SECONDS = 60.0  # for what answers there to turn out to be a cluster of our
 PATIENCE_SECONDS = 30.0  # for a worker to come, before it is said what is waited for
 FLUSH_SECONDS = 1.0  # a worker hands over what it has written about this often; each hand-over costs about a millisecond
 TASK_LOSSES = 3  # of one task's workers, after which it is not tried again
+LONGEST_FOLDER = 40  # characters: a socket's path has 107 at most, and Ray's part of it 63
 STORE_BYTES = int(os.environ.get("CLALA_BENCHMARK_RAY_STORE_MB", "200")) * 2**20  # reports of a run are some tens of MB, and images never travel
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 NEEDED = ("HF_TOKEN", "TOKENIZERS_PARALLELISM")  # weights behind a gate are fetched where the model is made
@@ -59,16 +61,18 @@ class NoRoom(UserError):
 def connected(placement: Placement, workers: int) -> Iterator[Cluster]:
     """A cluster, one that runs or one for this command alone. Raises ``NoCluster``, ``OtherVersions``, ``NoRoom``, ``MissingPackage``."""
     ray = _imported(is_started_here=not placement.address)
-    if placement.address:
-        _join(ray, placement.address)
-    else:
-        _start(ray, workers, placement)
-    try:
-        cluster = Cluster(ray, placement, workers)
-        cluster.check_versions()
-        yield cluster
-    finally:
-        ray.shutdown()
+    # Logs of its processes, and what did not fit into memory, may hold text of patients: in a folder of the user's own, and gone at the end.
+    with TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, _own_end():
+        if placement.address:
+            _join(ray, placement.address)
+        else:
+            _start(ray, workers, folder)
+        try:
+            cluster = Cluster(ray, placement, workers)
+            cluster.check_versions()
+            yield cluster
+        finally:
+            ray.shutdown()
 
 
 class Cluster:
@@ -220,10 +224,8 @@ def _imported(*, is_started_here: bool) -> Any:
     return ray
 
 
-def _start(ray: Any, workers: int, placement: Placement) -> None:
-    """A cluster of this machine, for this command alone."""
-    # Ray handles SIGTERM in its own way once it is started; ours is to end as any process does.
-    before = signal.getsignal(signal.SIGTERM)
+def _start(ray: Any, workers: int, folder: str) -> None:
+    """A cluster of this machine, for this command alone; ``folder`` takes its sockets, logs, and what does not fit into memory."""
     with _without_secrets():
         ray.init(
             "local",  # else it would join whichever cluster somebody started on this machine last
@@ -232,9 +234,19 @@ def _start(ray: Any, workers: int, placement: Placement) -> None:
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=STORE_BYTES,
+            _temp_dir=folder if len(folder) <= LONGEST_FOLDER else None,
         )
-    with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _own_end() -> Iterator[None]:
+    """Ray ends a command in its own way when it is told to (SIGTERM); afterwards it is as before."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, before)
 
 
 def _join(ray: Any, address: str) -> None:
