@@ -210,13 +210,14 @@ function announceCase() {
   const { built, run, record, index } = current;
   const focus = focusedModel(run);
   const where = index < 0 ? `Case ${named(record.id)}` : `Case ${index + 1} of ${built.found.order.length}`;
-  announce(focus < 0 ? where : `${where}: ${outcomeWords(run, record, record.reports[focus])} by ${named(run.models[focus].label)}`);
+  const report = record.reports[focus];
+  if (run.has_lesions && report && !("failure" in report) && !isScored(report)) return announce(`${where}: ${whyUnscored(record)}`);
+  announce(focus < 0 ? where : `${where}: ${outcomeWords(run, report)} by ${named(run.models[focus].label)}`);
 }
 
-function outcomeWords(run, record, report) {
+function outcomeWords(run, report) {
   if (!report || "failure" in report) return "no report";
   if (!run.has_lesions) return report.text ? "a report" : "empty report";
-  if (!isScored(report)) return whyUnscored(record);
   const counts = countFound(report);
   const words = ["missed", "invented", "wrong side", "hit"].filter((kind) => counts[kind]).map((kind) => `${counts[kind]} ${kind}`);
   return words.join(", ") || (report.text ? "nothing missed or invented" : "empty report");

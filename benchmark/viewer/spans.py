@@ -28,10 +28,8 @@ _OPENING = re.compile(r"(?:[^\n]{0,80}:|\W{0,3}|\d{1,3}[.)]?)\s*")
 _PARTS_OF_WORDS = 1000
 """so many places within other words are passed over before the first of them is taken: "aa" is half a million times in a megabyte of "aaa..."."""
 _SIDE = re.compile(r"\b(?:right|left)\Z", re.IGNORECASE)
-_WHERE = "upper|lower|middle|mid|apical|basal|basilar|posterior|anterior|lateral|medial|inferior|superior|pleural|costophrenic|cardiophrenic|hilar|perihilar"
-_PARTS = (
-    "lungs?|lobes?|bases?|zones?|fields?|apex|apices|hilum|sides?|hemithorax|hemidiaphragm|space|angles?|sulcus|ribs?|clavicle|chest|region"
-)
+_WHERE = "upper|lower|middle|mid|apical|basal|basilar|posterior|anterior|lateral|medial|inferior|superior|pleural|costophrenic|hilar|perihilar"
+_PARTS = "lungs?|lobes?|bases?|zones?|fields?|apex|apices|hilum|sides?|hemithorax|hemidiaphragm|space|angles?|sulcus|ribs?|clavicle|chest|region"
 _ANATOMY = re.compile(rf"(?:[\s-]+(?:{_WHERE}|and(?=[\s]+(?:{_WHERE})\b)))*(?:[\s-]+(?:{_PARTS}))+\b", re.IGNORECASE)
 """what follows a side and belongs to it: "right | lower lobe" """
 _BARE = re.compile(r"(?:not\s+)?(?:enlarged|increased|large|borderline)", re.IGNORECASE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -217,6 +218,152 @@ def test_the_keyboard_is_enough(opened: Callable[..., Opened], sample: Path) -> 
     sync_api.expect(page.tab.locator("#list")).to_be_focused()
 
 
+def test_the_focus_goes_with_the_reader(opened: Callable[..., Opened], small: Path) -> None:
+    """To the view that is opened; within a view it stays on the control that was used, though the page around it is built anew."""
+    page = opened(small)
+    tab = page.tab
+    focused = lambda name: sync_api.expect(tab.locator(f"#{name}")).to_be_focused()  # noqa: E731
+    tab.get_by_role("link", name="Cases 4").focus()
+    tab.keyboard.press("Enter")
+    focused("list")
+    tab.get_by_label("Sorted by").select_option("rouge_l.f1")
+    tab.locator("#filter-order").focus()
+    tab.keyboard.press("Enter")
+    sync_api.expect(tab.locator("#filter-order")).to_have_text("lowest first ↑")
+    focused("filter-order")
+    tab.locator("#count-0-hit").focus()
+    tab.keyboard.press("Enter")
+    page.says("2 of 4 cases")
+    focused("count-0-hit")
+    tab.goto(small.as_uri() + "#case=s00000-f4dbdf21")
+    page.title("Case 1 of 4")
+    tab.locator("#card-0 .drawer summary").last.focus()
+    tab.keyboard.press("j")
+    page.title("Case 2 of 4")
+    assert tab.evaluate("document.activeElement.closest('#card-0')?.className") == "card report"
+    tab.locator("#next-case").focus()
+    for case in (3, 4):
+        tab.keyboard.press("Enter")
+        page.title(f"Case {case} of 4")
+        focused("next-case" if case < 4 else "case-title")  # at the end there is no next one to press
+    tab.locator("#stage-regions summary").press("Enter")
+    for button, words, boxes in (("boxes-none", "No box is chosen: none is drawn", 0), ("boxes-all", "All 4 boxes are chosen", 4)):
+        tab.locator(f"#{button}").press("Enter")
+        page.says(words)
+        focused(button)
+        assert tab.locator(".boxes rect").count() == tab.locator(".boxes text:visible").count() == boxes
+    tab.get_by_label("Outcome", exact=True).select_option("hit")
+    page.says("2 of 4 cases; the open case is not among them")
+    tab.get_by_role("link", name="Overview").click()
+    focused("overview-title")
+
+
+def test_keys_are_left_to_what_has_the_focus(opened: Callable[..., Opened], sample: Path) -> None:
+    """Arrows to what they scroll, all of them to a dialog, and single letters to nobody once they are switched off."""
+    page = opened(sample, "#case=s00000-f4dbdf21", viewport={"width": 700, "height": 900})
+    page.title("Case 1 of 120")
+    tab = page.tab
+    sheet = tab.locator("#lesions-sheet")
+    sheet.evaluate("sheet => (sheet.style.maxWidth = '200px')")
+    sheet.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_timeout(250)
+    assert sheet.evaluate("sheet => sheet.scrollLeft") > 0
+    page.title("Case 1 of 120")
+    tab.evaluate("document.body.append(Object.assign(document.createElement('dialog'), {id: 'other'})); document.querySelector('#other').showModal()")
+    tab.keyboard.press("j")
+    tab.keyboard.press("Escape")
+    assert not tab.locator("#other").is_visible()
+    page.title("Case 1 of 120")
+    tab.keyboard.press("?")
+    tab.locator("#letter-keys").uncheck()
+    tab.keyboard.press("Escape")
+    tab.keyboard.press("j")
+    tab.reload()
+    page.title("Case 1 of 120")
+    tab.keyboard.press("j")
+    tab.keyboard.press("ArrowRight")
+    page.title("Case 2 of 120")
+
+
+def test_a_summary_s_numbers_lead_to_as_many_cases(opened: Callable[..., Opened], sample: Path) -> None:
+    """Whatever filters are set: each cell of the first models, asked with a lesion, a range and a search."""
+    page = opened(sample, _place(model="clala", error="hit", lesion="pleural effusion", number="rouge_l.f1", to="0.8", q="s000"))
+    page.rows()
+    for cell, count in page.tab.locator(".summary a").evaluate_all("links => links.map(link => [link.id, link.textContent])")[::3]:
+        page.tab.locator(f"#{cell}").click()
+        page.says(f"{count} of 120 cases")
+
+
+def test_a_range_finds_what_is_shown_as_its_bound(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    """Numbers are kept in single precision: 0.9 is 0.89999998 then. What rounds to the bound is within it; more figures are taken at their word."""
+    page_file = write_sample(tmp_path, cases=4, models=["clala"])
+    page = opened(page_file, "#cases")
+    for ends, left in (({"from": "0.9"}, [1]), ({"to": "0.1"}, [0]), ({"from": "0.9004"}, []), ({"from": "0.5004", "to": "0.9"}, [1])):
+        page.tab.goto(page_file.as_uri() + _place(number="rouge_l.f1", **ends))
+        page.says(f"{len(left)} of 4 cases")
+        assert page.rows(left) == left, ends
+
+
+def test_a_run_without_lesions_speaks_of_none(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    """No filter of theirs, no count, no mark of an outcome; what a link asks beyond the run is said, and all is shown."""
+    page_file = write_sample(tmp_path, cases=4, models=["clala"])
+    run = tmp_path / "page" / "run.js"
+    run.write_text(run.read_text().replace('"has_lesions": true', '"has_lesions": false'))
+    model = tmp_path / "page" / "model-0.js"
+    said = json.loads(re.sub(r'^CLALA.part\("model-0", |\);\s*$', "", model.read_text()))
+    model.write_text(f'CLALA.part("model-0", {json.dumps({"state": said["state"], **dict.fromkeys(("hit", "missed", "invented", "wrong_side"))})});')
+    page = opened(page_file, _place(lesion="hernia", error="right", model="nobody\u202e", number="no_such", sort="errors"))
+    page.says("4 of 4 cases")
+    unknown = page.tab.locator(".unknown").inner_text()
+    for words in ('model "nobody⟨U+202E⟩"', 'lesion "hernia"', 'outcome "right"', 'number "no_such"', 'order by "errors"'):
+        assert words in unknown
+    assert page.tab.locator("#filter-lesion").count() == 0
+    assert page.tab.locator("#filter-error option").all_text_contents() == ["Any outcome", "Failed", "Empty report"]
+    page.tab.locator(".row").first.click()
+    page.title("Case 1 of 4")
+    assert "null" not in page.tab.locator("#view").inner_text()
+    assert page.tab.locator(".reference .under-title").inner_text() == "lesions were not measured in this run"
+    assert page.tab.locator(".verdict, .outcome, .mark-legend").count() == 0
+    page.tab.goto(page_file.as_uri() + _place(q="no such case"))
+    page.says("0 of 4 cases")
+    page.tab.goto(page_file.as_uri() + "#case=s00000-f4dbdf21?q=no+such+case")
+    page.title("Case 1 not among the filtered cases")
+    assert page.tab.locator("#next-case").is_disabled()
+
+
+def test_a_sorted_list_can_be_left_and_the_overview_is_kept(opened: Callable[..., Opened], sample: Path) -> None:
+    """A list that is no longer there draws nothing (the fixture looks at errors); the link to the overview says what was shown there."""
+    page = opened(sample, "#overview?measure=recall")
+    page.tab.get_by_role("link", name="Cases 120").click()
+    page.tab.get_by_label("Sorted by").select_option("rouge_l.f1")
+    sync_api.expect(page.tab.locator(".row-key").first).to_have_text(re.compile(r"^0\."))
+    page.tab.get_by_role("link", name="Overview").click()
+    page.tab.set_viewport_size({"width": 1200, "height": 700})
+    assert page.tab.evaluate("location.hash") == "#overview?measure=recall"
+    page.tab.go_back()
+    page.says("120 of 120 cases")
+
+
+def test_the_best_model_is_in_focus_until_another_is_chosen(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    """By the first headline, and never the report that is the same for every case; the choice is kept without a link that says it."""
+    page_file = write_sample(tmp_path, cases=4)
+    run = tmp_path / "page" / "run.js"
+    values = {"constant": 0.9, "retrieval": 0.6, "clala": 0.4}
+    rows = [
+        {"model": model, "metric": "lesions", "name": "macro_f1", "value": value, "better": "higher", "headline": True}
+        for model, value in values.items()
+    ]
+    run.write_text(run.read_text().replace('"rows": []', f'"rows": {json.dumps(rows)}'))
+    page = opened(page_file, "#case=s00000-f4dbdf21")
+    under = page.tab.locator(".reference .under-title")
+    sync_api.expect(under).to_have_text("marked with what retrieval made of it")
+    page.tab.keyboard.press("1")
+    page.tab.evaluate("location.hash = '#case=s00001-83dcefb7'")
+    page.title("Case 2 of 4")
+    sync_api.expect(under).to_have_text("marked with what clala made of it")
+
+
 def test_help_tells_all_keys_and_gives_the_focus_back(opened: Callable[..., Opened], sample: Path) -> None:
     page = opened(sample, "#cases")
     page.rows()
@@ -312,7 +459,9 @@ def test_lesions_are_marked_in_words_and_not_by_colour_alone(opened: Callable[..
         ["hit", "pleural effusion, left: hit, the reference says it too", "✓"],
         ["invented", "pneumothorax, right: invented, the reference does not affirm it", "+"],
     ]
-    wrong = page.tab.locator("#card-1 mark.wrong-side")
+    wrong = page.tab.locator("#card-1 mark.wrong-side").last
+    again = page.tab.locator("#card-1 mark.wrong-side").first  # a further place that says the same lesion
+    assert again.evaluate("mark => mark.firstChild.textContent") == "Cardiac silhouette"
     assert wrong.get_attribute("title") == "pleural effusion, right: wrong side, the reference says left"
     assert "(pleural effusion, right: wrong side" in (wrong.text_content() or "")  # for who hears the page
     reference = page.tab.locator(".reference mark").evaluate_all("all => all.map(mark => mark.title)")
@@ -335,7 +484,10 @@ def test_marks_fall_on_their_words_after_signs_outside_the_first_plane(opened: C
 def test_a_region_lights_its_box_and_the_sentences_it_went_into(opened: Callable[..., Opened], sample: Path) -> None:
     page = opened(sample, "#case=s00000-f4dbdf21")
     page.title("Case 1 of 120")
+    numbers = "all => all.map(one => getComputedStyle(one, '::before').content)"
+    assert page.tab.locator("#card-0 .sentence").evaluate_all(numbers) == ["none"] * 3
     page.tab.locator("#card-0 summary", has_text="Sentences by region").click()
+    assert [words[1] for words in page.tab.locator("#card-0 .sentence").evaluate_all(numbers)] == ["1", "2", "3"]  # what "→ 2" speaks of
     page.tab.locator("#card-0 .region", has_text="left lung").hover()
     sentence = page.tab.locator("#card-0 .sentence.lit")
     assert "There is a small left pleural effusion" in (sentence.text_content() or "")
@@ -478,19 +630,30 @@ def test_the_page_of_a_run_shows_what_its_reports_say(opened: Callable[..., Open
         "c2": "Small left pleural effusion. No pneumothorax.",
         "c3": f"{SCRIPT} Clear lungs.",
         "c4": "Moderate right pneumothorax.",
+        "c5": "",
+        "c6": " ",
     }
-    ours = {"c1": references["c1"], "c2": "Small right pleural effusion.", "c3": "There is a left pneumothorax."}
+    ours = {"c1": references["c1"], "c2": "Small right pleural effusion.", "c3": "There is a left pneumothorax.", "c5": "", "c6": "Edema."}
     config = RunConfig((), ("lesions", "rouge_l"), "", strata=False, draws=20)
     evaluator.score_reports(references, {"ours": ours}, config, tmp_path / "run", failures={"ours": {"c4": "out of memory"}}, page="auto")
     page = opened(tmp_path / "run" / "index.html", "#cases")
-    for error, left in (("right", [0]), ("wrong-side", [1]), ("hit", [0]), ("invented", [2]), ("failed", [3])):
+    lefts = (("right", [0]), ("wrong-side", [1]), ("hit", [0]), ("invented", [2]), ("failed", [3]), ("unscored", [4, 5]), ("empty", [4]))
+    for error, left in lefts:
         page.tab.goto((tmp_path / "run" / "index.html").as_uri() + _place(error=error))
         assert page.rows(left) == left, error
     for case, words in (("c1", "1 hit"), ("c2", "1 wrong side"), ("c3", "1 invented"), ("c4", "no report")):
         page.tab.goto((tmp_path / "run" / "index.html").as_uri() + f"#case={case}")
-        page.says(f"Case {case[1]} of 4: {words} by ours")
+        page.says(f"Case {case[1]} of 6: {words} by ours")
     assert "out of memory" in page.tab.locator("#card-0 .failure").inner_text()
     assert page.tab.locator(".stage.absent").count() == 1
+    page.tab.goto((tmp_path / "run" / "index.html").as_uri() + "#case=c6")  # what nobody compared is not called clean
+    page.says("Case 6 of 6: not scored: the reference is empty")
+    assert page.tab.locator("#card-0 .outcome").inner_text() == "not scored: the reference is empty"
+    assert page.tab.locator(".lesion-table, .after.lesions").count() == 0
+    assert page.tab.locator(".row[data-place='5'] .row-counts").inner_text() == "1 not scored"
+    assert page.tab.locator("#list").get_by_role("option", name="c6. 1 not scored", exact=True).count() == 1
+    page.tab.goto((tmp_path / "run" / "index.html").as_uri() + "#overview")
+    sync_api.expect(page.tab.locator("#empty-references")).to_have_text("2 references have no text: no number is of them.")
 
 
 def test_models_can_be_put_away_and_the_link_says_so(opened: Callable[..., Opened], sample: Path) -> None:
@@ -516,6 +679,13 @@ def test_a_case_is_printed_without_its_controls(opened: Callable[..., Opened], s
     for kept in ("#case-title", ".reference", "#card-0", ".after.lesions", "#stage"):
         sync_api.expect(page.tab.locator(kept)).to_be_visible()
     assert page.tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.tab.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    left_out = page.tab.locator("#left-out").inner_text()
+    assert left_out == "Closed on the page, and not printed: Sentences by region, Numbers of this case, Judge (rules), Details."
+    page.tab.evaluate("location.hash = '#cases'")
+    sync_api.expect(page.tab.locator(".summary")).to_be_visible()  # the list of cases is no blank sheet
+    page.tab.go_back()
+    page.title("Case 1 of 120")
     pages = len(re.findall(rb"/Type\s*/Page\b", page.tab.pdf(format="A4")))
     assert pages <= 2
 

