@@ -26,7 +26,7 @@ from benchmark.margins import check_margins, margins_of
 from benchmark.records import RunConfig, UserError
 from benchmark.scoring import asks, build_metric, digest_of, made_of, measure_all, presented, tests_of
 from benchmark.signatures import compare_runs, in_words, with_field
-from benchmark.statistics import Measured, PatientBootstrap, flips_for, holm
+from benchmark.statistics import Measured, PatientBootstrap, flips_for, holm, minimum_detectable
 from benchmark.vocabulary import LESIONS
 
 Verdict = Literal["worse", "not shown", "not worse", "better", "no difference found", "not defined"]
@@ -67,6 +67,8 @@ class Compared:
     p_not_worse: float | None = None
     """one-sided, against the head being worse by the margin or more"""
     verdict: Verdict = "no difference found"
+    detectable_corrected: float = math.nan
+    """the same where the test must pass the first step of Holm's correction: what is seen whatever else is compared; NaN with a margin"""
 
     @property
     def key(self) -> str:
@@ -337,8 +339,16 @@ def _numbers(
                     )
                 )
     corrected = iter(holm([one.p_value for one in found if one.margin is None]))
-    judged = [replace(one, p_holm=next(corrected)) if one.margin is None else one for one in found]
+    grows = _at_first_step(alpha, sum(one.margin is None for one in found), len(set(patients)))
+    judged = [replace(one, p_holm=next(corrected), detectable_corrected=one.detectable * grows) if one.margin is None else one for one in found]
     return sorted((replace(one, verdict=_verdict(one, alpha)) for one in judged), key=lambda one: not one.is_headline)
+
+
+def _at_first_step(alpha: float, tests: int, patients: int) -> float:
+    """By how much a difference must be larger to be found at ``alpha`` over the number of tests, where Holm's correction begins."""
+    if not tests:
+        return math.nan
+    return minimum_detectable(1.0, patients, 1 - alpha / tests) / minimum_detectable(1.0, patients, 1 - alpha)
 
 
 def _is_of_lesions(metric: str) -> bool:

@@ -45,13 +45,13 @@ def lost_in_words(one: Lost) -> str:
 
 def power_line(gate: Gate) -> str:
     """How small a regression so many cases can see."""
-    seen = [one for one in gate.numbers if one.is_headline and not math.isnan(one.detectable)]
+    seen = [one for one in gate.numbers if one.is_headline and not math.isnan(one.detectable_corrected)]
     if not seen:
         return "How small a regression could be seen cannot be told."
-    listed = ", ".join(f"{one.title} {written(one.detectable, DIGITS)}" for one in seen if one.model == seen[0].model)
+    listed = ", ".join(f"{one.title} {written(one.detectable_corrected, DIGITS)}" for one in seen if one.model == seen[0].model)
     return (
         f"With {gate.cases:,} cases of {gate.patients:,} patients, a true change is seen four times in five if it is at least: {listed} "
-        f"({seen[0].model}; before correction for {gate.tests} tests). A smaller one may pass."
+        f"({seen[0].model}; corrected for {gate.tests} tests). A smaller one may pass."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.evaluator import score_reports
 from benchmark.gate import CannotCompare, compare
+from benchmark.gate.compare import _at_first_step
 from benchmark.gate.outputs import as_json, junit, markdown, verdict_line
 from benchmark.gate.sealed import EditedRun
 from benchmark.margins import BadMargin
@@ -258,3 +260,16 @@ def test_the_exit_status_is_the_verdict(good: Path, bad: Path, tmp_path: Path, h
 def test_how_small_a_regression_could_be_seen_is_said(good: Path, bad: Path) -> None:
     said = markdown(compare(good, bad))
     assert "With 160 cases of 80 patients, a true change is seen four times in five if it is at least" in said
+
+
+def test_what_can_be_seen_is_told_as_the_corrected_test_sees_it() -> None:
+    """Of 80 patients and 16 tests: the factor by Cohen's formula, the noncentral t of scipy.stats at a level of 0.05 / 16 against 0.05."""
+    from scipy import optimize, stats
+
+    def needed(level: float) -> float:
+        critical = stats.t.ppf(1 - level / 2, 79)
+        return optimize.brentq(lambda shift: stats.nct.sf(critical, 79, shift) - 0.8, 0.1, 20)
+
+    assert _at_first_step(0.05, 16, 80) == pytest.approx(needed(0.05 / 16) / needed(0.05), rel=1e-6)
+    assert _at_first_step(0.05, 1, 80) == 1
+    assert math.isnan(_at_first_step(0.05, 0, 80))
