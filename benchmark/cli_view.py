@@ -29,6 +29,9 @@ def view_run(
         ),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Write the page anew, also if it is whole: by this version of the program.")] = False,
+    without_dataset: Annotated[
+        bool, typer.Option("--without-dataset", help="Write it anew even if boxes and context are lost, since the dataset cannot be opened.")
+    ] = False,
 ) -> None:
     """Open the page on which a run's cases are read: radiograph, reference and every model's report side by side, with what is right and wrong.
 
@@ -44,7 +47,7 @@ def view_run(
 
     if port is not None and not serve:
         raise UserError(f"--port {port} was given, and without --serve there is no server; add --serve, or leave --port away")
-    page = page_of(run, images=images, again=again)
+    page = page_of(run, images=images, again=again, without_dataset=without_dataset)
     show_page(page)
     if serve:
         _serve(run, port, opens=browser)

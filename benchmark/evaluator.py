@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -127,10 +127,12 @@ def run(
     llm = LanguageModels(config.options, use_of_datasets(dataset, learn_from), manner)
     with stages.stage("prepare"):
         _check(config, specs, llm, only_generate=only_generate)
-    with stages.stage("read"):
-        data = read(dataset, config)
-    data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
-    with opened_engine(placement or Placement(), config.workers) as engine, opened(out) as folder:
+    with ExitStack() as held:
+        engine = held.enter_context(opened_engine(placement or Placement(), config.workers))  # what it lacks is told before hours of reading
+        with stages.stage("read"):
+            data = read(dataset, config)
+        data = replace(data, is_private=data.is_private or learn_from.is_credentialed)
+        folder = held.enter_context(opened(out))
         folder.begin(_identity(config, data), data.cases, data.references, is_private=data.is_private, unsaid={"context": "full"})
         write_problems(folder.path, ((problem, "") for problem in data.problems))
         reports: dict[str, list[Report]] = {}
@@ -171,7 +173,11 @@ def run(
         put_together = tuple(by for model in about if (by := _put_together(model, about[model]["provenance"])))
         outcome = Outcome(out, config, data, Scored([], [], {}), reports, failed, frozenset(not_made), cards=cards)
         outcome = replace(outcome, taken_out=tuple(sorted({*learn_from.notes(), *taken_out})), told=tuple(told), put_together=put_together)
-        return outcome if only_generate else _finish(folder, outcome, about, stages, llm, engine, page)
+        if only_generate:
+            if not folder.is_sealed:  # there are other reports now than a page of before shows
+                folder.remove_page()
+            return outcome
+        return _finish(folder, outcome, about, stages, llm, engine, page)
 
 
 def score_reports(
@@ -406,27 +412,46 @@ def _finish(
         "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
         "provenance": {**provenance(), "engine": engine.record()},
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stages.started)),
+        **({"begun_in": str(Path.cwd())} if config.dataset else {}),  # from where places of the dataset are named
     }
-    with stages.stage("page"):
-        outcome = replace(outcome, page=_write_page(folder, outcome, record, page))
     with stages.stage("seal"):
         files = folder.checksums()
-    folder.seal({**record, "seconds": round(time.time() - stages.started, 1), "stages": stages.record()}, files)
+    folder.seal({**record, **_took(stages)}, files)
+    # The run is whole now: whatever becomes of its page, the numbers stay.
+    with stages.stage("page"):
+        outcome = _with_page(folder, outcome, record, page)
+    folder.seal_page(outcome.page.files if outcome.page else [], **_took(stages))
     return outcome
 
 
-def _write_page(folder: RunFolder, outcome: Outcome, record: Mapping[str, Any], images: Images | None) -> Written | None:
-    """The page to read cases on, if there is to be one; none of an earlier run stays."""
+def _took(stages: Stages) -> dict[str, Any]:
+    """How long all of it took, and each part."""
+    return {"seconds": round(stages.elapsed(), 1), "stages": stages.record()}
+
+
+def _with_page(folder: RunFolder, outcome: Outcome, record: Mapping[str, Any], images: Images | None) -> Outcome:
+    """With the page to read cases on, if there is to be one; none of an earlier run stays. Where it cannot be written, a note says why."""
+    if images is None:
+        folder.remove_page()
+        return outcome
+    try:
+        return replace(outcome, page=_write_page(folder, outcome, record, images))
+    # A page shows what guests say of themselves, at length: no fault of theirs, or of ours, is worth a run that is measured.
+    except Exception as error:
+        with suppress(CannotWrite):
+            folder.remove_page()
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        said = f"the run is whole, and has no page to read its cases on: {why.rstrip('.')}; python -m benchmark view writes it"
+        return replace(outcome, notes=(*outcome.notes, said))
+
+
+def _write_page(folder: RunFolder, outcome: Outcome, record: Mapping[str, Any], images: Images) -> Written:
     from benchmark.tables.finished import FinishedRun
     from benchmark.viewer.shown import Shown, labels_of
-    from benchmark.viewer.write import remove_page, write_page
+    from benchmark.viewer.write import write_page
 
-    if images is None:
-        with writing(folder.path):
-            remove_page(folder.path)
-        return None
     data, scored = outcome.data, outcome.scored
-    label, said = labels_of(outcome.config)
+    label, said = labels_of(outcome.config, scored.metrics, scored.signatures)
     finished = FinishedRun(folder.path, record, (*scored.rows, *scored.differences, *scored.strata))
     of_cases = (data.cases, data.references, outcome.reports, scored.metrics, scored.statistics)
     return write_page(folder, Shown(finished, outcome.config, *of_cases, label, (said,) if said else ()), images)

@@ -28,8 +28,8 @@ import numpy as np
 from benchmark.records import Case, Reference, Report, UserError
 
 FORMAT = 1  # of the folder; a reader refuses folders of a newer one
-OF_PAGE = ("index.html", "page")
-"""what of a run folder is the page to read cases on"""
+OF_PAGE = ("index.html", "index.html.part", "page", "page.new", "page.old")
+"""what of a run folder is the page to read cases on, and what a page that is being written is made of until it is whole"""
 KEEP_ALL_OUT = "*\n"
 """the .gitignore of a folder whose text may not travel"""
 
@@ -113,21 +113,38 @@ class RunFolder:
         The settings go after what they speak of: killed in between, the folder is still one that a run was begun in.
         """
         if not any(self.path.glob("*/model.json")):
+            self.remove_page()
             with writing(self.path):
                 for name in ("cases.jsonl", "references.jsonl", "problems.csv", "settings.json", ".gitignore"):
                     (self.path / name).unlink(missing_ok=True)
 
     def unseal(self) -> None:
-        """Take the seal off: something in the folder is about to change."""
+        """Take the seal off: something in the folder is about to change. The page goes first, for it would go on showing what was there."""
         with writing(self.path):
+            (self.path / "index.html").unlink(missing_ok=True)
             (self.path / "run.json").unlink(missing_ok=True)
 
+    def remove_page(self, *names: str) -> None:
+        """Take away the page, ``index.html`` first, or those parts of ``OF_PAGE`` that are named; nothing else that may lie among its files."""
+        with writing(self.path):
+            for name in names or OF_PAGE:
+                part = self.path / name
+                for folder in (part, part / "images"):
+                    if folder.is_symlink() or folder.is_file():  # what a link leads to is not ours
+                        folder.unlink()
+                for file in page_files(part):
+                    file.unlink()
+                for folder in (part / "images", part):
+                    if folder.is_dir() and not any(folder.iterdir()):
+                        folder.rmdir()
+
     def checksums(self) -> dict[str, str]:
-        """Of every file that ``run.json`` vouches for, by its name within the folder."""
+        """Of every file that ``run.json`` vouches for but the page's, by its name within the folder; see ``seal_page``."""
         return {
             str(file.relative_to(self.path)): sha256(file)
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
+            if not is_of_page(str(file.relative_to(self.path)))
         }
 
     def seal(self, record: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
@@ -139,8 +156,8 @@ class RunFolder:
         with writing(self.path):
             write_json(self.path / "run.json", {"format": FORMAT, **record, "files": dict(files)})
 
-    def seal_page(self, names: Iterable[str]) -> None:
-        """Let ``run.json`` vouch for these files of the page, by name, and for no other file of a page; all its other words stay as they are.
+    def seal_page(self, names: Iterable[str], **said: Any) -> None:
+        """Let ``run.json`` vouch for these files of the page, by name, and for no other file of a page; of its other words, ``said`` are replaced.
 
         A page is made anew between two calls: without a name first, so that one that was not finished is never taken for whole.
         """
@@ -148,7 +165,7 @@ class RunFolder:
         files = {name: digest for name, digest in record["files"].items() if not is_of_page(name)}
         files |= {name: sha256(self.path / name) for name in names}
         with writing(self.path):
-            write_json(self.path / "run.json", {**record, "files": dict(sorted(files.items()))})
+            write_json(self.path / "run.json", {**record, **said, "files": dict(sorted(files.items()))})
 
 
 @contextmanager
@@ -296,6 +313,12 @@ def is_of_page(name: str) -> bool:
     return name.partition("/")[0] in OF_PAGE
 
 
+def page_files(folder: Path) -> list[Path]:
+    """The files that a page's folder holds, and no others that may have come to lie there."""
+    found = (file for place, ending in ((folder, ".js"), (folder / "images", ".jpg")) for file in place.glob(f"*{ending}"))
+    return sorted(file for file in found if file.is_symlink() or not file.is_dir())
+
+
 def folder_name(label: str) -> str:
     """A label as the name of a folder; unlike labels give unlike names, and none that of the page's own."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
@@ -407,7 +430,8 @@ def _report(value: Any) -> Report:
 
 
 def _case(case: Case) -> dict[str, Any]:
-    images = [{"path": str(image.path), "view": image.view, "id": image.id} for image in case.images]
+    # From the root: whoever reads the folder may stand elsewhere, where another file may have the same name.
+    images = [{"path": str(image.path.absolute()), "view": image.view, "id": image.id} for image in case.images]
     return {"id": case.id, "patient": case.patient, "study": case.study, "images": images}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from benchmark.records import Row
 from benchmark.strata import BESIDE, FEW_PATIENTS, NORMAL, no_better
 from benchmark.tables.material import Footnotes, Material, Wanted, common_notes, drawn_of, headlines, marked, said_count
 from benchmark.tables.table import UNDEFINED, Block, Column, Line, Note, Number, Table
@@ -22,7 +23,7 @@ def strata(given: Material) -> Table:
         lines = []
         for model in part.measured():
             found = [row for one in wanted if (row := part.row(model, one.metric, one.value_name))]
-            shown = [UNDEFINED if name == NORMAL and _needs_lesions(one) else cell for one, cell in zip(wanted, cells[model], strict=True)]
+            shown = [UNDEFINED if name == NORMAL and needs_lesions(one) else cell for one, cell in zip(wanted, cells[model], strict=True)]
             lines.append(Line(given.name(model), (*shown, f"{max(row.scored for row in found):,}")))
         cases = max(row.scored + row.unscored for row in part.rows)
         blocks.append(Block(columns, tuple(lines), f"{name}: {said_count(cases, 'cases')}"))
@@ -54,6 +55,6 @@ def _wanted(given: Material) -> list[Wanted]:
     return found
 
 
-def _needs_lesions(one: Wanted) -> bool:
+def needs_lesions(one: Wanted | Row) -> bool:
     """True of what a case without a lesion has nothing to say about."""
     return one.metric.partition(":")[0] == "lesions" and "hallucination" not in one.value_name

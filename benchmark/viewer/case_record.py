@@ -61,6 +61,10 @@ class Material:
     """(metric, model) -> (n, k): what the run counted, against which kept answers are held"""
     size_of: Callable[[ImageFile], tuple[int, int] | None] | None = None
     """(width, height) of a file in pixels, None where it cannot be read; without it nothing is said of sizes"""
+    has_copies: bool = True
+    """copies of the images lie beside the page; without them sizes are asked for only where there are boxes to draw"""
+    unknown: list[int] = field(default_factory=list)
+    """places of cases of which nobody knows what lesions the reference has"""
     unlike: Counter[str] = field(default_factory=Counter)
     """in how many texts lesions are not marked since their labels are others than those that were scored, counted as records are made"""
 
@@ -85,7 +89,13 @@ class Material:
         said = list(self.witnesses.notes.values())
         if count := self.unlike.total():
             said.append(f"In {count:,} texts lesions are not marked: the labels that are kept are others than those that were scored.")
+        if self.unknown:
+            said.append(f"Of {len(self.unknown):,} references nobody knows the lesions: no report on them was scored, and they have no kept labels.")
         return said
+
+    def label(self, texts: Sequence[str]) -> list[Lesions]:
+        """The lesions of texts, () where nobody knows."""
+        return self.labels(texts) if self.labels else [()] * len(texts)
 
 
 def records(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
@@ -118,6 +128,7 @@ def _as_scored(material: Material, model: str | None, place: int, text: dict[str
 
 def _case(material: Material, place: int, truth: Mapping[str, Any], reports: list[dict[str, Any] | None]) -> dict[str, Any]:
     case, reference = material.cases[place], material.references[place]
+    is_drawn_on = material.has_copies or bool(reference.boxes) or any(report and report.get("boxes") for report in reports)
     context = (("Indication", case.indication), ("Technique", case.technique), ("Comparison", case.comparison), ("Prior report", case.prior_report))
     return {
         "place": place,
@@ -125,7 +136,7 @@ def _case(material: Material, place: int, truth: Mapping[str, Any], reports: lis
         "patient": case.patient,
         "study": case.study,
         "context": [[name, text] for name, text in context if text.strip()],
-        "images": [_image(image, case, material) for image in case.images],
+        "images": [_image(image, case, material, is_drawn_on=is_drawn_on) for image in case.images],
         "boxes": boxes_of(reference.boxes),
         "reference": {**truth, "regions": _regions(reference.region_sentences, truth)},
         "reports": reports,
@@ -197,8 +208,8 @@ def _slice(text: str, span: Sequence[int]) -> str:
     return text.encode("utf-16-le", "surrogatepass")[2 * span[0] : 2 * span[1]].decode("utf-16-le", "surrogatepass")
 
 
-def _image(image: ImageFile, case: Case, material: Material) -> dict[str, Any]:
-    width, height = (material.size_of(image) if material.size_of else None) or (None, None)
+def _image(image: ImageFile, case: Case, material: Material, *, is_drawn_on: bool) -> dict[str, Any]:
+    width, height = (material.size_of(image) if material.size_of and is_drawn_on else None) or (None, None)
     return {"name": name_of(image.path, case), "view": image.view, "width": width, "height": height}
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from benchmark.gate.sealed import read_sealed
+from benchmark.records import UserError
 from benchmark.runs import FolderInUse, is_of_page, opened, sha256
 from benchmark.viewer.data_files import NoPart, read_part
 from benchmark.viewer.radiographs import Images
-from benchmark.viewer.read_back import read_back
+from benchmark.viewer.read_back import read_again, read_back
 from benchmark.viewer.write import write_page
 
 
@@ -23,28 +24,41 @@ class Opened(NamedTuple):
     absent: dict[str, str]
     """``<place>-<number>`` of images that should be beside it -> why they are not"""
     notes: tuple[str, ...]
-    """what a page that was written now has to do without"""
+    """what it has to do without"""
 
 
-def page_of(folder: Path, *, images: Images | None = None, again: bool = False) -> Opened:
-    """The page of a run. It is written if it is not whole, if ``again`` is said, or if ``images`` says what is to become of its images.
+class WouldLose(UserError):
+    """A page written anew would have less on it than the one that is there."""
 
-    Raises ``NoFinishedRun``, ``EditedRun``, ``FolderInUse``, ``CannotWrite``.
+
+def page_of(folder: Path, *, images: Images | None = None, again: bool = False, without_dataset: bool = False) -> Opened:
+    """The page of a run. It is written if it is not whole, if ``again`` is said, or if ``images`` says what is to become of its images; and if it was
+    written while its dataset was away, and that is back.
+
+    ``without_dataset`` lets a page that has boxes and context be replaced by one that has none. Raises ``NoFinishedRun``, ``EditedRun``,
+    ``FolderInUse``, ``CannotWrite``, ``WouldLose``.
     """
     sealed = read_sealed(folder)
-    before = _images_part(folder)
-    if not again and images is None and is_whole(folder, sealed.record.get("files", {})):
-        return Opened(folder / "index.html", False, before.get("absent", {}), ())
+    before = _part(folder, "images")
+    if whole := is_whole(folder, sealed.record.get("files", {})):
+        said = _part(folder, "run")
+        lacks, is_without = tuple(map(str, said.get("lacks", ()))), bool(said.get("is_without_dataset"))
+        if not again and images is None and not (is_without and not isinstance(read_again(sealed), str)):
+            return Opened(folder / "index.html", False, before.get("absent", {}), lacks)
     try:
         with opened(folder) as held:
             shown = read_back(folder)  # as it is now that nobody else writes it
-            held.seal_page([])
+            if whole and not is_without and shown.is_without_dataset and not without_dataset:
+                raise WouldLose(
+                    f"the page of {folder} was to be written anew, and would lose what the dataset knows of its cases. {shown.notes[0]} Bring the "
+                    "dataset back, or add --without-dataset"
+                )
             written = write_page(held, shown, images or _asked_before(before))
             held.seal_page(written.files)
     except FolderInUse as error:
         found = str(error).partition("; ")[0]
         raise FolderInUse(f"the page of {folder} is to be written, and {found}; wait for it, then run the same command") from error
-    return Opened(written.file, True, written.absent, tuple(shown.notes))
+    return Opened(written.file, True, written.absent, written.notes)
 
 
 def is_whole(folder: Path, files: Mapping[str, str]) -> bool:
@@ -60,10 +74,10 @@ def _asked_before(part: Mapping[str, Any]) -> Images:
     return next((known for known in get_args(Images) if known == part.get("asked")), "auto")
 
 
-def _images_part(folder: Path) -> dict[str, Any]:
-    """What the page that is there says of its images; nothing if there is none."""
+def _part(folder: Path, name: str) -> dict[str, Any]:
+    """A part of the page that is there; nothing if there is none."""
     try:
-        part = read_part(folder / "page" / "images.js")[1]
+        part = read_part(folder / "page" / f"{name}.js")[1]
     except NoPart:
         return {}
     return part if isinstance(part, dict) else {}

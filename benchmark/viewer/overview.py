@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from benchmark.context import IN_WORDS
 from benchmark.places import without_place
-from benchmark.records import Report, Row
+from benchmark.records import Row
+from benchmark.strata import NORMAL
 from benchmark.tables import ENDINGS
 from benchmark.tables.cards import parts_of
 from benchmark.tables.material import INTERVALS, Material
+from benchmark.tables.strata import needs_lesions
 from benchmark.tables.table import Table
 from benchmark.viewer.data_files import number
 from benchmark.viewer.numbers import CaseNumbers
-from benchmark.viewer.shown import Shown
+from benchmark.viewer.short import reason
+from benchmark.viewer.shown import Looked, Shown
 from benchmark.vocabulary import LESIONS
 
 FORMAT = 1
@@ -57,6 +61,8 @@ def run_part(shown: Shown, tables: Sequence[Table], given: Material, numbers: Se
         "settings": settings(shown),
         "signatures": [list(one) for one in record["signatures"].items()],
         "notes": [*record.get("notes", ()), *shown.notes],
+        "lacks": list(shown.notes),
+        "is_without_dataset": shown.is_without_dataset,
         "problems": [list(one) for one in dataset.get("problems", {}).items()],
         "tables": [{"name": table.name, "title": table.heading, "files": [f"{table.name}.{ending}" for ending in ENDINGS]} for table in tables],
         "models": [_model(model, shown, given) for model in models],
@@ -65,10 +71,11 @@ def run_part(shown: Shown, tables: Sequence[Table], given: Material, numbers: Se
         "labelled_by": _labelled_by(shown),
         "numbers": [_number(one) for one in numbers],
         "rows": [_row(row) for row in given.rows if row.model in models and not row.value_name.startswith(CONFUSION)],
-        "strata": [{**_row(row), "part": row.stratum} for row in given.strata if row.model in models],
+        "strata": [_of_part(row) for row in given.strata if row.model in models],
         "differences": _differences(given, tables, models),
-        "failed_cases": _failed_cases(shown.reports, models),
-        "failure_kinds": _failure_kinds(shown.reports, models),
+        "failed_cases": _failed_cases(shown.looked, models),
+        "failure_kinds": _failure_kinds(shown.looked, models),
+        "empty_references": sum(not reference.report.strip() for reference in shown.references),
         "block_size": block_size,
         "blocks": -(-count // block_size),
         "cases": count,
@@ -118,7 +125,7 @@ def _model(model: str, shown: Shown, given: Material) -> dict[str, Any]:
     said = [[CARD[name], words] for name, words in parts_of(card, given.measured_on).items()] if card else []
     said += [["Remark", remark] for remark in card.remarks] if card else []
     counts = {name: int(about.get(name, 0)) for name in ("reports", "failures", "empty")}
-    return {"label": model, "failed": str(about.get("failed", "")), **counts, "card": said}
+    return {"label": model, "failed": reason(str(about.get("failed", ""))), **counts, "card": said}
 
 
 def _number(one: CaseNumbers) -> dict[str, Any]:
@@ -146,6 +153,12 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
+def _of_part(row: Row) -> dict[str, Any]:
+    """A number of a part of the cases; what the table calls n/a is none."""
+    is_none = row.stratum == NORMAL and needs_lesions(row)
+    return {**_row(row), **({"value": None, "low": None, "high": None} if is_none else {}), "part": row.stratum}
+
+
 def _differences(given: Material, tables: Sequence[Table], models: Sequence[str]) -> list[dict[str, Any]]:
     """Headlines and the F1 of each lesion, with the p-value that the table of differences prints."""
     adjusted = next((table.adjusted for table in tables if table.name == "differences"), {})
@@ -162,16 +175,11 @@ def _differences(given: Material, tables: Sequence[Table], models: Sequence[str]
     return found
 
 
-def _failed_cases(reports: Mapping[str, Sequence[Report]], models: Sequence[str]) -> list[dict[str, Any]]:
-    found = (
-        {"model": place, "case": case, "why": report.failure}
-        for place, model in enumerate(models)
-        for case, report in enumerate(reports.get(model, ()))
-        if report.failure
-    )
-    return [one for one, _ in zip(found, range(MOST_FAILED_CASES), strict=False)]
+def _failed_cases(looked: Mapping[str, Looked], models: Sequence[str]) -> list[dict[str, Any]]:
+    failures = ((place, case, why) for place, model in enumerate(models) if model in looked for case, why in looked[model].failures.items())
+    return [{"model": place, "case": case, "why": reason(why)} for place, case, why in islice(failures, MOST_FAILED_CASES)]
 
 
-def _failure_kinds(reports: Mapping[str, Sequence[Report]], models: Sequence[str]) -> list[dict[str, Any]]:
-    counts = Counter((models.index(model), report.failure) for model, written in reports.items() for report in written if report.failure)
+def _failure_kinds(looked: Mapping[str, Looked], models: Sequence[str]) -> list[dict[str, Any]]:
+    counts = Counter((models.index(model), reason(why)) for model, found in looked.items() for why in found.failures.values())
     return [{"model": place, "why": why, "count": count} for (place, why), count in counts.most_common(MOST_FAILURE_KINDS)]

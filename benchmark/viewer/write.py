@@ -1,8 +1,13 @@
-"""Writes the page: small parts first, then a block of cases at a time, ``index.html`` last. A page without it is no page."""
+"""Writes the page beside the one that is there, and puts it in its place when it is whole: a full disk takes nobody's page away.
+
+page.new/ blocks, parts, images   index.html.part   then page/ -> page.old/, page.new/ -> page/, index.html last. A page without it is no page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +16,19 @@ import numpy as np
 from benchmark.datasets.images import UnreadableImage, image_size_px
 from benchmark.progress import progress
 from benchmark.records import ImageFile
-from benchmark.runs import RunFolder, writing
+from benchmark.runs import CannotWrite, RunFolder, page_files, writing
 from benchmark.tables import tables_of
 from benchmark.tables.finished import as_material
 from benchmark.viewer.case_record import Material, records
-from benchmark.viewer.data_files import codes, column, write_bytes, write_part
+from benchmark.viewer.data_files import NoPart, codes, column, read_part, write_bytes, write_part
 from benchmark.viewer.errors import Masks, masks
 from benchmark.viewer.numbers import CaseNumbers, numbers_of
 from benchmark.viewer.overview import run_part, title
 from benchmark.viewer.page import page_html
-from benchmark.viewer.radiographs import Images, copy_images
+from benchmark.viewer.radiographs import Before, Images, copy_images
+from benchmark.viewer.short import elsewhere, labels_elsewhere
 from benchmark.viewer.shown import Shown
+from benchmark.vocabulary import LESIONS
 
 BLOCK_SIZE = 50
 """cases of which texts are read together"""
@@ -35,53 +42,95 @@ class Written(NamedTuple):
     """all of its files, by their names within the run folder"""
     absent: dict[str, str]
     """``<place>-<number>`` of images that should have been copied -> why they were not"""
+    notes: tuple[str, ...]
+    """what it has to do without, and why"""
 
 
 def write_page(folder: RunFolder, shown: Shown, images: Images = "auto") -> Written:
-    """Write the page of a run whose folder is held, in place of one that is there. The seal is left to the caller. Raises ``CannotWrite``."""
+    """Write the page of a sealed run whose folder is held, in place of one that is there; ``RunFolder.seal_page`` of its files is left to the caller.
+
+    If it cannot be written, the one that is there stays. Raises ``CannotWrite``.
+    """
+    try:
+        return _written(folder, shown, images)
+    except BaseException:
+        with suppress(CannotWrite):
+            folder.remove_page("page.new", "index.html.part")
+        raise
+
+
+def _written(folder: RunFolder, shown: Shown, images: Images) -> Written:
     is_private = bool(shown.run.record["dataset"].get("is_private", True))
     mode = 0o600 if is_private else 0o666
     given = as_material(shown.run)
     tables = tables_of(given)
-    numbers = numbers_of(shown.metrics, shown.statistics, [model for model in shown.models if model in shown.reports])
+    notes: list[str] = []
+    numbers = numbers_of(shown.metrics, shown.statistics, [model for model in shown.models if model in shown.reports], notes)
     errors = _masks(shown)
+    named = labels_elsewhere(shown.models)
     with writing(folder.path):
-        remove_page(folder.path)
-        place = folder.path / "page"
+        folder.remove_page("page.new", "index.html.part")
+        place = folder.path / "page.new"
         place.mkdir(mode=0o700 if is_private else 0o777, exist_ok=True)
-        write_part(place, "run", run_part(shown, tables, given, numbers, BLOCK_SIZE), mode)
-        write_part(place, "cases", _cases(shown, errors), mode)
         for number, model in enumerate(shown.models):
             write_part(place, f"model-{number}", _model(shown, model, errors.get(model)), mode)
         for number, one in enumerate(numbers):
             columns = [column(one.values[model], "f32") if model in one.values else None for model in shown.models]
             write_part(place, f"number-{number}", {"values": columns}, mode)
-        _write_blocks(place, shown, errors, numbers, mode)
-        pictures = copy_images(shown.cases, place / "images", images, is_private=is_private)
-        write_part(place, "images", pictures, mode)
-        index = folder.path / "index.html"
-        part = index.with_name("index.html.part")
+        copied = copy_images(shown.cases, place / "images", images, is_private=is_private, before=_copies_before(folder.path))
+        write_part(place, "images", copied.part, mode)
+        if copied.made_of:
+            write_part(place, "copies", copied.made_of, mode)
+        # Then only it is known which cases' sizes are of use, and after the blocks what they had to do without.
+        material = _material(shown, errors, numbers, has_copies=bool(copied.made_of))
+        _write_blocks(place, material, mode)
+        write_part(place, "cases", _cases(shown, errors, material), mode)
+        notes = [*shown.notes, *notes, *material.notes]
+        told = replace(shown, notes=notes)
+        write_part(place, "run", elsewhere(run_part(told, tables, given, numbers, BLOCK_SIZE), named), mode)
         note = str(shown.run.record["dataset"].get("note", ""))
-        write_bytes(part, page_html(title(shown), note, tables).encode("utf-8", "backslashreplace"), mode)
-        part.replace(index)
-    return Written(index, ["index.html", *sorted(str(file.relative_to(folder.path)) for file in _data_files(folder.path))], pictures["absent"])
+        html = page_html(*elsewhere((title(shown), note, tables), named))
+        write_bytes(folder.path / "index.html.part", html.encode("utf-8", "backslashreplace"), mode)
+        _put_in_place(folder)
+    names = sorted(str(file.relative_to(folder.path)) for file in page_files(folder.path / "page"))
+    return Written(folder.path / "index.html", ["index.html", *names], copied.part["absent"], tuple(notes))
 
 
-def remove_page(path: Path) -> None:
-    """Take away the page of a run folder, ``index.html`` first; nothing else that may lie there."""
-    (path / "index.html").unlink(missing_ok=True)
-    for folder in (path / "page", path / "page" / "images"):
-        if folder.is_symlink():  # what it leads to is not ours
-            folder.unlink()
-    for file in _data_files(path):
-        file.unlink()
-    for folder in (path / "page" / "images", path / "page"):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+def _put_in_place(folder: RunFolder) -> None:
+    """What was written becomes the page. In between ``run.json`` vouches for none; files of others among those of the page stay where they are."""
+    page, old, new = (folder.path / name for name in ("page", "page.old", "page.new"))
+    folder.seal_page([])
+    (folder.path / "index.html").unlink(missing_ok=True)
+    folder.remove_page("page.old")
+    if page.is_symlink():
+        page.unlink()
+    if page.exists():
+        if old.exists():  # a page that was being put in place when the process was killed, and files of others with it
+            _move_others(old, page)
+        page.replace(old)
+    new.replace(page)
+    folder.remove_page("page.old")
+    if old.exists():
+        _move_others(old, page)
+    (folder.path / "index.html.part").replace(folder.path / "index.html")
 
 
-def _data_files(path: Path) -> list[Path]:
-    return [*(path / "page").glob("*.js"), *(path / "page" / "images").glob("*.jpg")]
+def _move_others(old: Path, page: Path) -> None:
+    """Hand on what is not the page's own; a name that is taken stays where it is."""
+    for file in [*old.iterdir()]:
+        if file.name == "images" and file.is_dir() and (page / "images").is_dir():
+            _move_others(file, page / "images")
+        elif not (page / file.name).exists():
+            file.replace(page / file.name)
+    if not any(old.iterdir()):
+        old.rmdir()
+
+
+def _copies_before(path: Path) -> Before | None:
+    try:
+        return Before(path / "page" / "images", dict(read_part(path / "page" / "copies.js")[1]))
+    except (NoPart, TypeError, ValueError):
+        return None
 
 
 def _masks(shown: Shown) -> dict[str, Masks]:
@@ -89,11 +138,20 @@ def _masks(shown: Shown) -> dict[str, Masks]:
     return {model: masks(shown.statistics[name, model]) for model in shown.reports if (name, model) in shown.statistics}
 
 
-def _cases(shown: Shown, errors: dict[str, Masks]) -> dict[str, Any]:
-    """The part ``cases``. A lesion of a reference is known from any model that was scored on it."""
-    lesions = np.zeros(len(shown.cases), dtype=np.uint16)
+def _cases(shown: Shown, errors: dict[str, Masks], material: Material) -> dict[str, Any]:
+    """The part ``cases``. A lesion of a reference is known from any model that was scored on it, or else from kept labels."""
+    lesions, is_known = np.zeros(len(shown.cases), dtype=np.uint16), np.zeros(len(shown.cases), dtype=bool)
     for found in errors.values():
         lesions |= found.hit | found.missed
+        is_known |= found.is_scored
+    unknown = [place for place in np.flatnonzero(~is_known).tolist() if errors and shown.references[place].report.strip()]
+    for start in range(0, len(unknown), BLOCK_SIZE):
+        places = unknown[start : start + BLOCK_SIZE]
+        for place, known in zip(places, material.label([shown.references[place].report for place in places]), strict=True):
+            if known:
+                lesions[place] = sum(1 << LESIONS.index(lesion.name) for lesion in known if lesion.status == "positive")
+            else:
+                material.unknown.append(place)
     return {
         "ids": [case.id for case in shown.cases],
         "patients": [case.patient for case in shown.cases],
@@ -103,26 +161,36 @@ def _cases(shown: Shown, errors: dict[str, Masks]) -> dict[str, Any]:
 
 
 def _model(shown: Shown, model: str, errors: Masks | None) -> dict[str, Any]:
-    """The part ``model-<k>``."""
+    """The part ``model-<k>``. An empty report without a score has a state of its own, for it is neither right nor wrong."""
     names = ("hit", "missed", "invented", "wrong_side")
     state = np.ones(len(shown.cases), dtype=np.uint8)  # failed, all of them, unless there are reports
-    for place, report in enumerate(shown.reports.get(model, ())):
-        is_scored = errors.is_scored[place] if errors is not None else bool(shown.references[place].report.strip())
-        state[place] = 1 if report.failure else _state(not report.text.strip(), bool(is_scored))
+    if model in shown.looked:
+        failures, is_empty = shown.looked[model]
+        is_scored = errors.is_scored if errors is not None else np.array([bool(one.report.strip()) for one in shown.references], dtype=bool)
+        state = np.where(is_scored, np.where(is_empty, 2, 0), np.where(is_empty, 4, 3)).astype(np.uint8)
+        state[list(failures)] = 1
     return {"state": column(state, "u8"), **{name: None if errors is None else column(getattr(errors, name), "u16") for name in names}}
 
 
-def _state(is_empty: bool, is_scored: bool) -> int:
-    """Of a report that did not fail: an empty one without a score has a state of its own, for it is neither right nor wrong."""
-    return (2 if is_empty else 0) if is_scored else (4 if is_empty else 3)
-
-
-def _write_blocks(place: Path, shown: Shown, errors: dict[str, Masks], numbers: Sequence[CaseNumbers], mode: int) -> None:
+def _material(shown: Shown, errors: dict[str, Masks], numbers: Sequence[CaseNumbers], *, has_copies: bool) -> Material:
     texts = (shown.models, shown.cases, shown.references, shown.reports)
-    material = Material(*texts, labels=shown.label, masks=errors, numbers=numbers, metrics=shown.metrics, size_of=_size_of)
-    with progress("write page", len(shown.cases)) as advance:
-        for block, start in enumerate(range(0, len(shown.cases), BLOCK_SIZE)):
-            stop = min(start + BLOCK_SIZE, len(shown.cases))
+    return Material(
+        *texts,
+        labels=shown.label,
+        masks=errors,
+        numbers=numbers,
+        metrics=shown.metrics,
+        statistics=shown.statistics,
+        size_of=_size_of,
+        has_copies=has_copies,
+    )
+
+
+def _write_blocks(place: Path, material: Material, mode: int) -> None:
+    count = len(material.cases)
+    with progress("write page", count) as advance:
+        for block, start in enumerate(range(0, count, BLOCK_SIZE)):
+            stop = min(start + BLOCK_SIZE, count)
             write_part(place, f"block-{block}", records(material, start, stop), mode)
             advance(stop - start)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import fcntl
 import json
+import os
 import shutil
+import signal
 import stat
+import sys
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,12 @@ from typer.testing import CliRunner
 
 from benchmark import evaluator
 from benchmark.cli import app
-from benchmark.gate.sealed import EditedRun
+from benchmark.gate.sealed import EditedRun, read_sealed
 from benchmark.records import RunConfig, UserError
 from benchmark.runs import FolderInUse, RunFolder, sha256
-from benchmark.tables.finished import NoFinishedRun
-from benchmark.viewer import write
+from benchmark.tables.finished import NoFinishedRun, read_finished
 from benchmark.viewer.data_files import read_column, read_part
-from benchmark.viewer.opening import page_of
+from benchmark.viewer.opening import WouldLose, is_whole, page_of
 from benchmark.vocabulary import LESIONS
 
 REPORTS = {
@@ -150,15 +152,80 @@ def test_a_run_again_without_a_page_leaves_none_of_the_old_numbers(tmp_path: Pat
     assert not (tmp_path / "run" / "page").exists()
 
 
-def test_a_run_that_is_killed_while_it_writes_its_page_is_unfinished_and_goes_on(tmp_path: Path) -> None:
+def scored_with_a_page(run: Path) -> evaluator.Outcome:
     texts = {case: report for case, (report, _) in REPORTS.items()}
-    with pytest.raises(RuntimeError, match="killed"), _killed_while_writing():
-        evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run", page="auto")
-    assert not (tmp_path / "run" / "index.html").exists()
-    with pytest.raises(NoFinishedRun, match="the command that began it goes on from there"):
-        page_of(tmp_path / "run")
-    evaluator.score_reports(texts, {"ours": texts}, CONFIG, tmp_path / "run", page="auto")
-    assert not page_of(tmp_path / "run").is_new
+    return evaluator.score_reports(texts, {"ours": texts}, CONFIG, run, page="auto")
+
+
+def killed_at(event: str, ending: str, what: Callable[[], object]) -> bool:
+    """Do something in a process that the kernel ends as Python is about to do ``event`` to a file of that name; whether it came to that."""
+    process = os.fork()
+    if not process:
+        sys.addaudithook(lambda name, given: os.kill(os.getpid(), signal.SIGKILL) if name == event and str(given[0]).endswith(ending) else None)
+        try:
+            what()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+
+
+MOMENTS = {
+    "at the first block": ("open", "page.new/block-0.js"),
+    "before index.html is written": ("open", "index.html.part"),
+    "before the seal is off the page": ("os.rename", "run.json.part"),
+    "before the old index.html goes": ("os.remove", "run/index.html"),
+    "before the old page goes aside": ("os.rename", "run/page"),
+    "before the new page comes": ("os.rename", "run/page.new"),
+    "before the new index.html comes": ("os.rename", "index.html.part"),
+}
+
+
+@pytest.mark.parametrize(("event", "name"), MOMENTS.values(), ids=MOMENTS)
+def test_a_killed_view_leaves_the_old_page_or_none_and_never_one_that_is_taken_for_whole(run: Path, event: str, name: str) -> None:
+    before = {file: (run / file).read_bytes() for file in of_page(run)}
+    assert killed_at(event, name, lambda: page_of(run, again=True))
+    if is_whole(run, sealed(run)):
+        assert {file: (run / file).read_bytes() for file in before} == before
+    found = page_of(run)
+    assert is_whole(run, sealed(run))
+    assert found.is_new == (
+        name not in ("page.new/block-0.js", "index.html.part", "run.json.part") or (event, name) == ("os.rename", "index.html.part")
+    )
+    page_of(run, again=True)
+    assert {file: (run / file).read_bytes() for file in of_page(run)} == before
+    assert not [file.name for file in run.iterdir() if file.name in ("page.new", "page.old", "index.html.part")]
+
+
+def test_a_run_that_is_killed_while_it_writes_its_page_is_whole_and_view_writes_it(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert killed_at("open", "page.new/block-0.js", lambda: scored_with_a_page(run))
+    assert not (run / "index.html").exists()
+    assert page_of(run).is_new
+    assert all(sha256(run / name) == digest for name, digest in sealed(run).items())
+
+
+def test_reports_that_come_later_leave_no_page_of_before_even_if_the_run_is_killed(measured: Path, tmp_path: Path) -> None:
+    """The seal goes when something changes, and with it what people look at."""
+    run = Path(shutil.copytree(measured, tmp_path / "run"))
+    page_of(run)
+    config = read_sealed(run).config
+    reports = run / "constant" / "reports.jsonl"
+    reports.write_text("".join(reports.read_text().splitlines(keepends=True)[:2]))
+    assert killed_at("os.remove", "run/run.json", lambda: evaluator.run(config, run, only_generate=True))
+    assert not (run / "index.html").exists()
+    evaluator.run(config, run, only_generate=True)
+    assert not (run / "page").exists()
+
+
+def test_a_page_that_cannot_be_written_leaves_the_run_sealed_and_a_note(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert scored_with_a_page(run).page is not None
+    (run / "page.new" / "run.js").mkdir(parents=True)  # in the way
+    outcome = scored_with_a_page(run)
+    assert outcome.page is None
+    assert outcome.notes[-1].startswith("the run is whole, and has no page to read its cases on: cannot write to ")
+    assert not [name for name in of_page(run) if (run / name).exists()]
+    assert read_finished(run).rows
 
 
 @pytest.mark.parametrize(("words", "has_page"), [((), True), (("--no-page",), False)])
@@ -195,30 +262,6 @@ def test_a_page_made_again_changes_no_other_word_of_the_seal(run: Path) -> None:
     before = json.loads((run / "run.json").read_text())
     page_of(run, again=True)
     assert json.loads((run / "run.json").read_text()) == before
-
-
-def test_a_killed_view_leaves_no_page_that_is_taken_for_whole(run: Path) -> None:
-    """Between the two seals: the files of the page may be of either, and ``run.json`` vouches for none of them."""
-    with pytest.raises(RuntimeError, match="killed"), _killed_while_writing():
-        page_of(run, again=True)
-    assert not (run / "index.html").exists()
-    assert not [name for name in sealed(run) if name.startswith("page/")]
-    assert page_of(run).is_new
-    assert all(sha256(run / name) == digest for name, digest in sealed(run).items())
-
-
-class _killed_while_writing:  # noqa: N801
-    """Around what is tried: the process ends at the first block."""
-
-    def __enter__(self) -> None:
-        self._before, write.records = write.records, self._die  # type: ignore[assignment]
-
-    def __exit__(self, *error: object) -> None:
-        write.records = self._before
-
-    @staticmethod
-    def _die(*arguments: object) -> Iterator[None]:
-        raise RuntimeError("killed")
 
 
 def test_a_link_in_the_place_of_the_page_is_taken_away_and_what_it_leads_to_stays(run: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 import re
 import shutil
 import stat
@@ -21,7 +22,7 @@ from benchmark.records import Case, ImageFile
 from benchmark.tables.table import Block, Column, Line, Note, Table
 from benchmark.viewer.data_files import NoPart, codes, column, number, read_column, read_part, script, write_part
 from benchmark.viewer.page import page_html
-from benchmark.viewer.radiographs import MOST_CASES, copy_images
+from benchmark.viewer.radiographs import MOST_CASES, Before, copy_images
 
 HOSTILE = {
     "a script": "</script><script>alert(1)</script>",
@@ -118,7 +119,7 @@ def film(tmp_path: Path) -> Path:
 
 def test_a_copy_is_small_and_keeps_its_shape(film: Path, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    part = copy_images([case_with(film)], tmp_path / "images", "auto", is_private=False)
+    part = copy_images([case_with(film)], tmp_path / "images", "auto", is_private=False).part
     assert (part["how"], part["absent"]) == ("copies", {})
     with Image.open(tmp_path / "images" / "0-0.jpg") as copy:
         assert (copy.format, copy.mode, copy.size) == ("JPEG", "L", (731, 1024))  # 1500 * 1024 / 2100 = 731.4
@@ -127,7 +128,7 @@ def test_a_copy_is_small_and_keeps_its_shape(film: Path, tmp_path: Path) -> None
 def test_a_missing_or_broken_image_is_named_in_its_place_without_the_folder_and_the_others_are_copied(film: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     cases = [case_with(tmp_path / "gone.png"), case_with(film, tmp_path / "broken.png")]
-    part = copy_images(cases, tmp_path / "images", "embed", is_private=True)
+    part = copy_images(cases, tmp_path / "images", "embed", is_private=True).part
     assert part["absent"] == {"0-0": "the file gone.png is missing", "1-1": "the file broken.png cannot be read as an image"}
     assert [file.name for file in (tmp_path / "images").iterdir()] == ["1-0.jpg"]
     assert stat.S_IMODE((tmp_path / "images" / "1-0.jpg").stat().st_mode) == 0o600
@@ -141,10 +142,26 @@ def test_images_are_copied_unasked_only_where_anyone_may_see_them_and_there_are_
         ([case_with(film)], "none", False, "without images"),
         ([case_with()], "embed", False, "came without images"),
     ):
-        part = copy_images(cases, tmp_path / "images", images, is_private=is_private)  # type: ignore[arg-type]
+        part = copy_images(cases, tmp_path / "images", images, is_private=is_private).part  # type: ignore[arg-type]
         assert part["how"] == "none"
         assert words in part["why"]
     assert not (tmp_path / "images").exists()
+
+
+def test_a_copy_of_an_image_that_is_unchanged_is_taken_as_it_is_unless_somebody_changed_it(film: Path, tmp_path: Path) -> None:
+    first = copy_images([case_with(film)], tmp_path / "old", "embed", is_private=False)
+    before = Before(tmp_path / "old", first.made_of)
+    copy = (tmp_path / "old" / "0-0.jpg").read_bytes()
+    marked = first.made_of["0-0"][0], hashlib.sha256(b"it was taken").hexdigest()
+    (tmp_path / "old" / "0-0.jpg").write_bytes(b"it was taken")
+    cases = [case_with(film)]
+    assert copy_images(cases, tmp_path / "new", "embed", is_private=False, before=Before(before.folder, {"0-0": marked})).made_of["0-0"] == marked
+    assert (tmp_path / "new" / "0-0.jpg").read_bytes() == b"it was taken"
+    again = copy_images(cases, tmp_path / "new", "embed", is_private=False, before=before)  # its digest is another than the copy's
+    assert (again, (tmp_path / "new" / "0-0.jpg").read_bytes()) == (first, copy)
+    os.utime(film, (1, 1))
+    assert copy_images(cases, tmp_path / "new", "embed", is_private=False, before=Before(before.folder, {"0-0": marked})).made_of != first.made_of
+    assert (tmp_path / "new" / "0-0.jpg").read_bytes() == copy
 
 
 # ---- the page
