@@ -118,9 +118,12 @@ function drawBoxes(made) {
   made.overlay.replaceChildren(...drawn.map(([name, box]) => drawBox(made, name, box)), ...names);
 }
 
-function boxName(made, name, [left, top]) {
+/** In the upper corner of its box that is nearer to the middle of the image, or the edge would cut it. */
+function boxName(made, name, [left, top, right]) {
   const px = made.namePx;
-  return svg("text", { x: left + px / 4, y: top + px, "font-size": px.toFixed(1) }, named(name));
+  const isOnTheRight = (left + right) / 2 > 0.6 * made.overlay.viewBox.baseVal.width;
+  const place = isOnTheRight ? { x: right - px / 4, "text-anchor": "end" } : { x: left + px / 4 };
+  return svg("text", { ...place, y: top + px, "font-size": px.toFixed(1) }, named(name));
 }
 
 function drawBox(made, name, [left, top, right, bottom]) {

@@ -39,7 +39,7 @@ function buildReference(run, record, focus) {
       "p",
       { class: "under-title" },
       run.has_lesions && label
-        ? ["marked with what ", el("strong", {}, label), ` made of it${reportAbsence(record, report)}`]
+        ? markedWith(record, report, label)
         : run.has_lesions
           ? ""
           : "lesions were not measured in this run",
@@ -50,9 +50,10 @@ function buildReference(run, record, focus) {
   ];
 }
 
-function reportAbsence(record, report) {
-  if (!report || "failure" in report) return ": it wrote no report";
-  return isScored(report) ? "" : `: ${whyUnscored(record)}`;
+function markedWith(record, report, label) {
+  const isWritten = report && !("failure" in report);
+  if (isWritten && !isScored(report)) return [el("strong", {}, label), ` is ${whyUnscored(record)}`];
+  return ["marked with what ", el("strong", {}, label), isWritten ? " made of it" : " made of it: it wrote no report"];
 }
 
 function buildCard(run, record, place, isFocus) {

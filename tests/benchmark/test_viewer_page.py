@@ -593,6 +593,8 @@ def test_every_colour_of_text_is_readable_on_every_ground_of_both_themes() -> No
             assert _contrast(theme["ink"], theme[f"{kind}-wash"]) >= 7
         assert _contrast(theme["quote"], theme["quote-sheet"]) >= 4.5
         assert _contrast(theme["edge"], theme["sheet"]) >= 3
+    # nothing that is read fades what was measured above; what cannot be used may (1.4.3 excepts it)
+    assert re.findall(r"([^{};/]+)\{[^{}]*[ {]opacity:", style) == ["\nbutton:disabled "]
 
 
 def test_who_hears_the_page_gets_names_places_and_counts(opened: Callable[..., Opened], sample: Path) -> None:
