@@ -95,13 +95,16 @@ def measured(
     """Every metric in every part, by the draws of the whole."""
     models = list(dict.fromkeys(model for _, model in statistics))
     for stratum in strata:
-        given = []
-        for name, metric in metrics.items():
-            rows = {model: np.where(stratum.is_in[:, None], statistics[name, model], np.nan) for model in models}
-            given.append(Measured(rows, _only(metric, shown_numbers(name, metric, rows[models[0]].shape[1]))))
+        given = (_in_stratum(stratum, name, metric, {model: statistics[name, model] for model in models}) for name, metric in metrics.items())
         against = [(model, floor) for model in models for floor in constant if model not in constant] if stratum.name == ABNORMAL else []
         for name, compared in zip(metrics, bootstrap.compare(given, against), strict=True):
             yield InStratum(stratum, name, compared)
+
+
+def _in_stratum(stratum: Stratum, name: str, metric: Metric, statistics: Mapping[str, np.ndarray]) -> Measured:
+    """The metric on the cases of one part; made for one metric at a time, since it is a copy of its statistics."""
+    rows = {model: np.where(stratum.is_in[:, None], found, np.nan) for model, found in statistics.items()}
+    return Measured(rows, _only(metric, shown_numbers(name, metric, next(iter(rows.values())).shape[1])))
 
 
 def without_interval_of_few(row: Row) -> Row:

@@ -16,14 +16,14 @@ and metric, whoever scored what, so that differences are paired.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.statistics.draws import PatientDraws, patient_numbers, scored_rows, sums_by_patient
+from benchmark.statistics.draws import PatientDraws, patient_numbers, sums_by_patient
 from benchmark.statistics.intervals import Method, as_extreme, intervals, p_within
 from benchmark.statistics.power import minimum_detectable, standard_error
 
@@ -153,8 +153,11 @@ class PatientBootstrap:
         (found,) = self.compare([Measured({"first": first, "second": second}, values, margins or {})], pairs=[("first", "second")])
         return found.differences["first", "second"]
 
-    def compare(self, metrics: Sequence[Measured], pairs: Sequence[tuple[str, str]]) -> Iterator[Compared]:
-        """Each metric in turn: the scores of all its models, and the differences of the ``pairs``; sums of all are drawn side by side."""
+    def compare(self, metrics: Iterable[Measured], pairs: Sequence[tuple[str, str]]) -> Iterator[Compared]:
+        """Each metric in turn: the scores of all its models, and the differences of the ``pairs``; sums of all are drawn side by side.
+
+        Of a metric's statistics nothing is held but the sums: what is made for this alone can be forgotten as soon as the next is asked for.
+        """
         waiting: list[_Together] = []
         for metric in metrics:
             with self.timed("resample"):
@@ -194,27 +197,27 @@ class _Together:
     """The patient sums of one metric: of each model over its own scored cases, and where a pair shares fewer, over those."""
 
     def __init__(self, bootstrap: PatientBootstrap, metric: Measured, pairs: Sequence[tuple[str, str]]) -> None:
-        self._bootstrap, self._metric = bootstrap, metric
-        self._rows = {model: scored_rows(statistics) for model, statistics in metric.statistics.items()}
+        self._bootstrap, self._values, self._margins = bootstrap, metric.values, metric.margins
+        self._is_scored = {model: ~np.isnan(statistics).any(axis=1) for model, statistics in metric.statistics.items()}
         self.sums: list[np.ndarray] = []
         self._places: dict[tuple[str, bytes], int] = {}
         self._place_of: dict[bytes, int] = {}
-        self._alone = {model: self._place(model, is_scored) for model, (_, is_scored) in self._rows.items()}
-        self._pairs = {pair: self._places_of(pair) for pair in pairs}
+        self._alone = {model: self._place(metric, model, is_scored) for model, is_scored in self._is_scored.items()}
+        self._pairs = {pair: self._places_of(metric, pair) for pair in pairs}
         self.compared = list(dict.fromkeys(place for places in self._pairs.values() for place in places))
         drawn, flipped = (sum(sums.shape[1] for sums in group) for group in (self.sums, [self.sums[place] for place in self.compared]))
         self.entries = drawn * bootstrap.drawn.draws + flipped * bootstrap.drawn.flips
 
     def finished(self, resampled: list[np.ndarray], swapped: Mapping[int, np.ndarray]) -> Compared:
         """The numbers, from the sums of every draw and of every swap."""
-        values, is_bca = self._metric.values, self._bootstrap.method == "bca"
+        values, is_bca = self._values, self._bootstrap.method == "bca"
         with self._bootstrap.timed("resample"):
             totals = [sums.sum(axis=0) for sums in self.sums]
             point, drawn = ([_arrays(values(sums)) for sums in group] for group in (totals, resampled))
             left_out = [_arrays(values(total - sums)) if is_bca else {} for total, sums in zip(totals, self.sums, strict=True)]
             scores = {}
             for model, place in self._alone.items():
-                is_scored = self._rows[model][1]
+                is_scored = self._is_scored[model]
                 ends = self._intervals(point[place], drawn[place], left_out[place], is_scored)
                 estimates = {name: Estimate(float(number), *ends[name]) for name, number in point[place].items()}
                 scores[model] = Scores(estimates, int(is_scored.sum()), int((~is_scored).sum()), self._bootstrap.patients_among(is_scored))
@@ -232,7 +235,7 @@ class _Together:
         beyond = dict.fromkeys(apart, 0)
         for start in range(0, len(moved), FLIPPED_TOGETHER):
             part = moved[start : start + FLIPPED_TOGETHER]
-            flipped = _subtract(_arrays(self._metric.values(theirs + part)), _arrays(self._metric.values(ours - part)))
+            flipped = _subtract(_arrays(self._values(theirs + part)), _arrays(self._values(ours - part)))
             for name, difference in apart.items():
                 beyond[name] += as_extreme(flipped[name], float(difference))
         return {name: np.nan if np.isnan(apart[name]) else (count + 1) / (len(moved) + 1) for name, count in beyond.items()}
@@ -245,7 +248,7 @@ class _Together:
         left_out: dict[str, np.ndarray],
         p_values: dict[str, float],
     ) -> Differences:
-        is_scored = self._rows[pair[0]][1] & self._rows[pair[1]][1]
+        is_scored = self._is_scored[pair[0]] & self._is_scored[pair[1]]
         ends = self._intervals(point, drawn, left_out, is_scored)
         patients, level, method = self._bootstrap.patients_among(is_scored), self._bootstrap.level, self._bootstrap.method
         estimates = {}
@@ -254,7 +257,7 @@ class _Together:
             has_interval = not np.isnan(ends[name][0])
             detectable = minimum_detectable(standard_error(drawn[name], patients), patients, level) if has_interval else np.nan
             beyond = (np.nan, np.nan)
-            if has_interval and (margin := self._metric.margins.get(name)) is not None:
+            if has_interval and (margin := self._margins.get(name)) is not None:
                 not_below, _ = p_within(drawn[name], value, -margin, method, left_out.get(name))
                 _, not_above = p_within(drawn[name], value, margin, method, left_out.get(name))
                 beyond = (not_below, not_above)
@@ -271,20 +274,20 @@ class _Together:
         found = intervals([drawn[name] for name in point], numbers, self._bootstrap.level, self._bootstrap.method, jackknife)
         return dict(zip(point, found, strict=True))
 
-    def _places_of(self, pair: tuple[str, str]) -> tuple[int, int]:
+    def _places_of(self, metric: Measured, pair: tuple[str, str]) -> tuple[int, int]:
         """Where the sums of both models over the cases that both scored are. Raises ``ValueError`` for unlike shapes."""
-        shapes = [self._metric.statistics[model].shape for model in pair]
+        shapes = [metric.statistics[model].shape for model in pair]
         if shapes[0] != shapes[1]:
             raise ValueError(f"two models of unlike shape: {shapes[0]} and {shapes[1]}; a difference needs the same cases and the same metric")
-        is_scored = self._rows[pair[0]][1] & self._rows[pair[1]][1]
-        return self._place(pair[0], is_scored), self._place(pair[1], is_scored)
+        is_scored = self._is_scored[pair[0]] & self._is_scored[pair[1]]
+        return self._place(metric, pair[0], is_scored), self._place(metric, pair[1], is_scored)
 
-    def _place(self, model: str, is_scored: np.ndarray) -> int:
+    def _place(self, metric: Measured, model: str, is_scored: np.ndarray) -> int:
         """Models that are alike case by case share one place: one and the same column of a product, so that they differ by 0 and not by rounding."""
         key = model, is_scored.tobytes()
         if key not in self._places:
-            rows, own = self._rows[model]
-            sums = self._bootstrap.sums_of(rows if (own == is_scored).all() else np.where(is_scored[:, None], rows, 0.0))
+            rows = np.asarray(metric.statistics[model], dtype=np.float64)
+            sums = self._bootstrap.sums_of(rows if is_scored.all() else np.where(is_scored[:, None], rows, 0.0))
             self._places[key] = self._place_of.setdefault(sums.tobytes(), len(self.sums))
             if self._places[key] == len(self.sums):
                 self.sums.append(sums)

@@ -213,11 +213,17 @@ class Footnotes:
     def __init__(self, given: Material) -> None:
         self._given = given
         self._columns: dict[str, list[str]] = {}  # signature -> titles of its columns
+        self._heads: dict[Wanted, Column] = {}  # a line of each pair asks for the same few
         self.has_lower = False
         """True once a column is better the lower it is"""
 
     def column(self, one: Wanted) -> Column:
         """The head of the column, with its direction, and the footnote of its signature if it was run. Raises ``UnlikeSignatures``."""
+        if one not in self._heads:
+            self._heads[one] = self._head(one)
+        return self._heads[one]
+
+    def _head(self, one: Wanted) -> Column:
         rows = [row for row in (*self._given.rows, *self._given.differences) if (row.metric, row.value_name) == (one.metric, one.value_name)]
         rows = [row for row in rows if row.model not in self._given.skipped]
         for row in rows[1:]:

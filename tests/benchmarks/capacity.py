@@ -94,20 +94,23 @@ def main() -> None:
     cases, models = ([int(word) for word in words.split(",")] for words in (given.cases, given.models))
     if given.quick:
         cases, models = [500, 1000, 2000], [2, 3, 4]
-    sizes = sorted({(cases[-1], models[-1])} | set() if given.largest else {*((n, models[-1]) for n in cases), *((cases[len(cases) // 2], m) for m in models)})
+    sizes = [(cases[-1], models[-1])]
+    if not given.largest:
+        sizes = sorted({*((count, models[-1]) for count in cases), *((cases[len(cases) // 2], count) for count in models)})
     with tempfile.TemporaryDirectory() as name:
         place = given.keep or Path(name)
         place.mkdir(parents=True, exist_ok=True)
         corpus = written(max(cases), max(models))
         print(f"{said_of(corpus)}\n")
         run(corpus, 40, 2, place, given.metrics, given.workers)  # compiles what is not compiled yet
-        took = [run(corpus, *size, place, given.metrics, given.workers) for size in sizes]
-    for one in took:
-        print(f"{of_run(one)}\n")
+        took = []
+        for size in sizes:
+            took.append(run(corpus, *size, place, given.metrics, given.workers))
+            print(f"{of_run(took[-1])}\n", flush=True)
+            if given.csv:
+                write_csv(given.csv, took)  # after each: the last one takes longest
     if not given.largest:
         print(growth(took, cases[len(cases) // 2], models[-1]))
-    if given.csv:
-        write_csv(given.csv, took)
 
 
 def written(cases: int, models: int, seed: int = 11) -> Corpus:
@@ -196,7 +199,7 @@ def run(corpus: Corpus, cases: int, models: int, place: Path, metrics: str, work
     origin = (folder / "run" / "run.json").stat().st_mtime - record["seconds"]  # when the command began to count
     stages = []
     for stage, said in record["stages"].items():
-        within = [mib for at, mib in samples if said["began"] - 0.2 <= at - origin <= said["ended"] + 0.2]
+        within = [mib for at, mib in samples if said["began"] - 0.3 <= at - origin <= said["ended"] + 0.3]
         stages.append(StageTook(cases, models, stage, said["seconds"], said["cpu_seconds"], max(within, default=math.nan)))
     elsewhere = cpu - sum(stage.cpu_seconds for stage in stages)
     stages.append(StageTook(cases, models, "elsewhere", math.nan, elsewhere, math.nan))
@@ -230,7 +233,7 @@ def watch(process: subprocess.Popen[bytes], samples: list[tuple[float, float]]) 
     """Note (when, MiB of a process and all that it started; shared pages count once), until it ends."""
     while process.poll() is None:
         samples.append((time.time(), sum(map(held_kib, family(process.pid))) / 1024))
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 def of_run(took: Took) -> str:
