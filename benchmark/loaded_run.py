@@ -228,26 +228,31 @@ class LoadedRun:
             return sheet_of(forest, width).figure
 
     def plot_differences(self, number: str = "", *, against: str = "", width: float = 183.0) -> Figure:
-        """Pairs of models by a number as in ``plot_forest``; those with one model alone if ``against`` names it.
+        """Pairs of models by a number as in ``plot_forest``; if ``against`` names a model, each other one minus it.
 
         Raises ``NoMatplotlib``, ``UnknownName``.
         """
         from benchmark.figures.forest import sheet_of
+        from benchmark.figures.of_runs import against as turned
         from benchmark.figures.of_runs import compared
         from benchmark.figures.sheet import ready
 
-        pairs = list(dict.fromkeys(row.model for row in self._given.differences))
+        given = self._given
         if against:
             self._check_models([against])
-            pairs = [pair for pair in pairs if against in self._pairs()[pair]]
+            given = turned(given, against)
+        pairs = list(dict.fromkeys(row.model for row in given.differences))
         with ready():
-            forest = compared(self._given, self._wanted(number), pairs if against else ())
+            forest = compared(given, self._wanted(number), pairs if against else ())
             if forest is None or not pairs:
                 raise UserError(f"{self.path} has no pair of models {f'with {against} ' if against else ''}to draw; a run of two models has one")
             return sheet_of(forest, width).figure
 
     def plot_lesions(self, value: OfLesion = "f1", *, width: float = 183.0) -> Figure:
-        """Lesions down, models across, the darker the nearer to 1. Raises ``NoMatplotlib``, ``UserError`` where lesions were not measured."""
+        """Lesions down, models across, the darker the higher, on a scale as wide as the numbers.
+
+        Raises ``NoMatplotlib``, ``UserError`` where lesions were not measured.
+        """
         from benchmark.figures.lesion_heat import LesionHeat, sheet_of
         from benchmark.figures.sheet import ready
 
@@ -258,7 +263,8 @@ class LoadedRun:
             raise UserError(f"{self.path} was measured without lesions; run it with --metrics lesions,... to draw them")
         frame = frame[frame["metric"] == frame["metric"].iloc[0]]
         values = frame.pivot(index="lesion", columns="model", values=value).reindex(index=list(LESIONS), columns=self.models)
-        support = frame.groupby("lesion")["support"].max().reindex(list(LESIONS))
+        is_of_absent = value in ("hallucination", "specificity")
+        support = [self._references_of(lesion, frame["metric"].iloc[0], is_absent=is_of_absent) for lesion in LESIONS]
         words = {"f1": "F1", "f1_sided": "F1 with side"}.get(value, value.capitalize())
         where = f", {self._measured_on}" if self._measured_on else ""
         with ready():
@@ -268,9 +274,9 @@ class LoadedRun:
                     tuple(self.models),
                     LESIONS,
                     tuple(tuple(map(float, line)) for line in values.to_numpy()),
-                    tuple(map(float, support)) if support.notna().any() else (),
+                    () if all(map(math.isnan, support)) else tuple(support),
                     value in ("omission", "hallucination"),
-                    notes=tuple(filter(None, ("Cases: references that affirm the lesion.", self.note))),
+                    notes=tuple(filter(None, (f"Cases: references that {'lack' if is_of_absent else 'affirm'} the lesion.", self.note))),
                 ),
                 width,
             ).figure
@@ -280,19 +286,23 @@ class LoadedRun:
 
         Raises ``NoMatplotlib``, ``UserError`` for a number or a model that there is not.
         """
-        from benchmark.figures.scatter import LOOKS, Cloud, Scatter, sheet_of
+        from benchmark.figures.scatter import MOST_MODELS, Cloud, Scatter, sheet_of
         from benchmark.figures.sheet import ready
 
         chosen = [models] if isinstance(models, str) else list(models) or self.models
         self._check_models(chosen)
-        if len(chosen) > len(LOOKS):
-            raise UserError(f"{len(chosen)} models in one picture cannot be told apart; name at most {len(LOOKS)}: plot_per_case(x, y, models=[...])")
+        if len(chosen) > MOST_MODELS:
+            raise UserError(f"{len(chosen)} models do not fit one picture; name at most {MOST_MODELS}: plot_per_case(x, y, models=[...])")
         frame = self.per_case(list(dict.fromkeys((x, y))))
         titles = frame.attrs["titles"]
         clouds = tuple(Cloud(model, *(frame.loc[frame["model"] == model, number].to_numpy() for number in (x, y))) for model in chosen)
         where = f", {self._measured_on}" if self._measured_on else ""
-        notes = ("One sign for each case that has both numbers; a model in the same place as another lies above it.", self.note)
-        scatter = Scatter(f"{titles[y]} and {titles[x]}, case by case{where}", titles[x], titles[y], clouds, tuple(filter(None, notes)))
+        notes = ["One dot for each case that has both numbers."]
+        notes += [said for model in chosen if (said := _not_drawn(frame[frame["model"] == model], titles))]
+        if any(number.startswith("lesions") for number in (x, y)) and len(notes) > 1:
+            notes.append("F1 of lesions is not defined where neither text has one.")
+        notes += [self.note] if self.note else []
+        scatter = Scatter(f"{titles[y]} and {titles[x]}, case by case{where}", titles[x], titles[y], clouds, tuple(notes))
         with ready():
             return sheet_of(scatter, width).figure
 
@@ -372,6 +382,11 @@ class LoadedRun:
         """The metrics that count lesions."""
         return [metric for metric in self._given.metrics() if metric.partition(":")[0] == "lesions"]
 
+    def _references_of(self, lesion: str, metric: str, *, is_absent: bool) -> float:
+        """How many references affirm a lesion, or lack it; of the model with the most scored reports."""
+        rows = [row for model in self.models if (row := self._given.row(model, metric, f"{lesion}.support"))]
+        return max((row.scored - row.value if is_absent else row.value for row in rows), default=math.nan)
+
     def _statistics(self, label: str, metric: Metric) -> tuple[dict[str, np.ndarray], bool]:
         """Of a metric, model -> (n, k), and whether the run had kept all of them. Raises ``UserError`` where a language model would be asked."""
         references = [self._sealed.references[case] for case in self._sealed.cases]
@@ -408,6 +423,16 @@ class LoadedRun:
         for name in names:
             if name not in self.models:
                 raise UnknownName(f"no model {name!r} came to the end in {self.path}; known: {', '.join(self.models) or 'none'}")
+
+
+def _not_drawn(frame: pd.DataFrame, titles: Mapping[str, str]) -> str:
+    """How many cases of a model have not all numbers, and why; empty if all have."""
+    is_failed = frame["failure"] != ""
+    missing = {title: (frame[number].isna() & ~is_failed).sum() for number, title in titles.items()}
+    why = [f"{is_failed.sum()} without a report", *(f"{count} where {title} is not defined" for title, count in missing.items() if count)]
+    why = why[0 if is_failed.any() else 1 :]
+    count = int((frame[list(titles)].isna().any(axis=1) | is_failed).sum())
+    return f"Not drawn of {frame['model'].iloc[0]}: {count} of {len(frame)} cases, {', '.join(why)}." if count and why else ""
 
 
 def _said(row: Row) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from benchmark.figures.key import Sign, write_key, write_notes
 from benchmark.figures.sheet import (
@@ -89,6 +89,8 @@ class Panel:
     """which way is better; empty if neither is"""
     is_difference: bool = False
     """has a line at zero, and signs in its digits"""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """what its number can be at least and at most: the scale ends there"""
 
 
 @dataclass(frozen=True)
@@ -276,7 +278,9 @@ def _limits(forest: Forest, columns: Sequence[int]) -> tuple[float, float]:
         return (0.0, 1.0)
     low, high = min(finite), max(finite)
     pad = 0.06 * (high - low) or max(0.05 * abs(low), 0.01)
-    return low - pad, high + pad
+    least = min(forest.panels[column].bounds[0] for column in columns)
+    most = max(forest.panels[column].bounds[1] for column in columns)
+    return max(low - pad, min(least, low)), min(high + pad, max(most, high))
 
 
 def _draw_panel(axes: Axes, panel: Panel, places: Sequence[_Place], column: int, limits: tuple[float, float], height: float, width: float) -> None:
@@ -296,9 +300,11 @@ def _draw_panel(axes: Axes, panel: Panel, places: Sequence[_Place], column: int,
         if estimate is None:
             continue
         if _is_drawn(estimate.low) and _is_drawn(estimate.high):
-            axes.plot([estimate.low, estimate.high], [y, y], color=BLUE, linewidth=1.2, solid_capstyle="butt", label="interval")
+            axes.plot([estimate.low, estimate.high], [y, y], color=BLUE, linewidth=1.2, solid_capstyle="butt", clip_on=False, label="interval")
         if _is_drawn(estimate.value):
-            axes.plot([estimate.value], [y], color=BLUE, marker="o", markersize=3.6, markeredgewidth=0, linestyle="none", label="measured")
+            # At the end of a scale half a dot stands beyond it.
+            dot: dict[str, Any] = {"marker": "o", "markersize": 3.6, "markeredgewidth": 0, "linestyle": "none", "clip_on": False}
+            axes.plot([estimate.value], [y], color=BLUE, label="measured", **dot)
         seeds = [seed for seed in estimate.seeds if _is_drawn(seed)] if len(estimate.seeds) > 1 else []
         if seeds:
             heights = [y + SEED_OFF] * len(seeds)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
 
 from benchmark.figures.forest import Entry, Estimate, Forest, Group, Panel
 from benchmark.figures.said import notes_of
@@ -31,7 +34,10 @@ def levels(given: Material, wanted: Sequence[Wanted]) -> Forest | None:
     footnotes = Footnotes(given)
     heads = [footnotes.column(one) for one in wanted]
     entries = tuple(Entry(given.name(model), tuple(_estimate(given.row(model, one.metric, one.value_name)) for one in wanted)) for model in models)
-    panels = tuple(Panel(head.title, given.digits(one.metric), head.direction) for head, one in zip(heads, wanted, strict=True))
+    bounds = [_bounds([entry.estimates[column] for entry in entries]) for column in range(len(wanted))]
+    panels = tuple(
+        Panel(head.title, given.digits(one.metric), head.direction, bounds=bound) for head, one, bound in zip(heads, wanted, bounds, strict=True)
+    )
     shown = [row for model in models for one in wanted if (row := given.row(model, one.metric, one.value_name))]
     return Forest("summary", _titled("Summary", given), panels, (Group("", entries),), tuple(notes_of(given, shown, footnotes)), KEY)
 
@@ -55,6 +61,27 @@ def compared(given: Material, wanted: Sequence[Wanted], pairs: Sequence[str] = (
     shown = [row for pair in chosen for one in wanted if (row := by_key.get((pair, one.metric, one.value_name)))]
     title = _titled("Paired differences between models", given)
     return Forest("differences", title, panels, (Group("", entries),), (*notes, *notes_of(given, shown, footnotes)), KEY)
+
+
+def against(given: Material, model: str) -> Material:
+    """The same with the pairs of one model alone, each as another minus it: whoever reads down the figure compares like with like."""
+    found = []
+    for row in given.differences:
+        first, second = next((pair for pair in permutations(given.models, 2) if row.model == " - ".join(pair)), ("", ""))
+        if second == model:
+            found.append(row)
+        elif first == model:
+            turned = replace(row, model=f"{second} - {first}", value=-row.value, low=-row.high, high=-row.low)
+            found.append(replace(turned, p_first_not_worse=row.p_second_not_worse, p_second_not_worse=row.p_first_not_worse))
+    return replace(given, differences=tuple(found))
+
+
+def _bounds(estimates: Sequence[Estimate | None]) -> tuple[float, float]:
+    """What a scale need not go beyond: no share is below 0 or above 1, and where all numbers are shares nothing else is drawn."""
+    drawn = [value for one in estimates if one for value in (one.value, one.low, one.high) if math.isfinite(value)]
+    if not drawn or min(drawn) < 0:
+        return -math.inf, math.inf
+    return 0.0, 1.0 if max(drawn) <= 1 else math.inf
 
 
 def _estimate(row: Row | None) -> Estimate | None:

@@ -485,6 +485,22 @@ def test_a_run_becomes_its_summary_and_its_pairs() -> None:
     assert NOTE in summary.notes
 
 
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [((0.0, 0.0), 0.0, 0.01), ((1.0, 1.0), 0.95, 1.0), ((0.02, 0.98), 0.0, 1.0), ((0.0, 3.0), 0.0, 3.18), ((-1, 1), -1.12, 1.12)],
+)
+def test_the_scale_of_a_run_s_numbers_ends_where_shares_do(values: tuple[float, float], low: float, high: float) -> None:
+    """No share is below 0 or above 1; a padding of 6 % is added only where the number could be."""
+    rows = [
+        Row(model, "mine", "x", value, value, value, 300, 0, "", direction="higher", title="X", is_headline=True)
+        for model, value in zip("ab", values, strict=True)
+    ]
+    given = material(rows, ["a", "b"], {}, note="", counts={"cases": 300}, level=0.95, draws=1000, decimals={})
+    with ready():
+        sheet = forests.sheet_of(forests_of_run(given)[0], TWO_COLUMNS_MM)
+        assert sheet.figure.axes[0].get_xlim() == pytest.approx((low, high))
+
+
 def test_of_many_pairs_those_with_the_first_model_are_drawn() -> None:
     models = [f"model{number}" for number in range(9)]
     pairs = [f"{first} - {second}" for place, first in enumerate(models) for second in models[place + 1 :]]

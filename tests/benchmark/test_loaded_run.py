@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,6 +179,83 @@ def test_a_cell_of_the_heat_map_is_as_dark_as_its_number_and_empty_where_there_i
         if not np.isnan(value):
             assert cell.get_facecolor()[:3] == pytest.approx(colour_of(value))
     assert sum(colour_of(0.2)) > sum(colour_of(0.8))
+
+
+def words_of(figure: Any) -> str:
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_every_pair_against_a_model_is_another_minus_it(run: LoadedRun) -> None:
+    """The run has good minus the other; against good it is turned round: sign, ends of the interval and all."""
+    kept = run.differences[run.differences["metric"] == "rouge_l"].set_index("name").loc["f1"]
+    for against, sign in ((SCRIPT, 1), ("good", -1)):
+        figure = run.plot_differences("rouge_l", against=against)
+        lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+        assert lines["measured"].get_xdata()[0] == pytest.approx(sign * kept["value"])
+        assert sorted(lines["interval"].get_xdata()) == pytest.approx(sorted((sign * kept["low"], sign * kept["high"])))
+        first = SCRIPT if against == "good" else "good"
+        assert "".join(f"{first} - {against}".split()) in "".join(words_of(figure).split())
+        assert ("← worse" in words_of(figure)) is ("better →" in words_of(figure)) is True
+
+
+def test_beside_hallucination_stand_the_references_that_lack_the_lesion(run: LoadedRun) -> None:
+    """Of four references one affirms an effusion, and three of the good model's cases were scored; of the other's four."""
+    figure = run.plot_lesions("hallucination")
+    assert "Cases: references that lack the lesion." in words_of(figure)
+    at = {text.get_text(): text.get_position()[1] for text in figure.texts}
+    beside = [
+        text.get_text() for text in figure.texts if text.get_color() == "#595959" and abs(text.get_position()[1] - at["Pleural effusion"]) < 0.01
+    ]
+    assert beside[0] == "3"
+    assert "Cases: references that affirm the lesion." in words_of(run.plot_lesions("omission"))
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.0, 0.04, 0.28], (0.0, 0.3)),
+        ([0.011, 0.034], (0.01, 0.04)),
+        ([0.0, 0.0], (0.0, 0.01)),
+        ([1.0], (0.99, 1.0)),
+        ([0.1, 0.9], (0.1, 0.9)),
+        ([], (0, 1)),
+    ],
+)
+def test_colours_span_the_numbers_with_round_ends(values: list[float], scale: tuple[float, float]) -> None:
+    from benchmark.figures.lesion_heat import scale_of
+
+    assert scale_of([[*values, float("nan")]]) == pytest.approx(scale)
+
+
+def test_cases_in_one_place_are_moved_apart_alike_at_every_drawing_and_those_without_a_number_are_counted(run: LoadedRun) -> None:
+    """Of the other model ROUGE-L is 0 in two cases whose lesions are all wrong too; good has no report for one case, and one is without lesions."""
+    first, second = (run.plot_per_case("rouge_l.f1", "lesions.micro_f1") for _ in range(2))
+    for model, drawn in (("good", 2), (SCRIPT, 4)):
+        dots = [next(line for axes in one.axes for line in axes.get_lines() if line.get_label() == model) for one in (first, second)]
+        assert len(dots[0].get_xdata()) == drawn
+        assert (dots[0].get_xdata() == dots[1].get_xdata()).all()
+        assert len(set(zip(*dots[0].get_data(), strict=True))) == drawn
+    said = words_of(first)
+    assert "Not drawn of good: 2 of 4 cases, 1 without a report, 1 where Lesion micro F1" in said
+    assert "F1 of lesions is not defined where neither text has one." in said
+    assert "dots are moved at random" in said
+
+
+@pytest.mark.parametrize("dpi", [72, 90, 110, 150])
+def test_no_text_is_cut_off_at_a_border_at_any_size_of_picture(run: LoadedRun, dpi: int) -> None:
+    import io
+
+    import matplotlib
+    from PIL import Image
+
+    with matplotlib.rc_context({"text.hinting": "force_autohint"}):
+        for figure in (run.plot_forest(), run.plot_differences(), run.plot_lesions(), run.plot_per_case("rouge_l.f1", "lesions.micro_f1")):
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format="png", dpi=dpi)
+            dark = np.asarray(Image.open(drawn).convert("L")) < 200
+            assert dark.any()
+            assert not dark[:, [0, 1, -2, -1]].any()
+            assert not dark[[0, 1, -2, -1]].any()
 
 
 def test_the_note_of_phantoms_goes_with_every_frame(tmp_path: Path) -> None:
