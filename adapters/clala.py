@@ -335,7 +335,7 @@ def train(
     from clala.beside import PartsFailed
     from clala.checkpoint import BadCheckpoint, load, save
     from clala.config import BadConfig, read_settings, with_settings
-    from clala.data import write_index
+    from clala.data import TooFewSamples, write_index
     from clala.processes import NotHere
     from clala.start import BadStart
     from clala.state import OtherTraining
@@ -390,7 +390,7 @@ def train(
     )
     try:
         train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    except (BadCheckpoint, BadStart, NotHere, OtherTraining, NonFiniteLoss, PartsFailed) as error:
+    except (BadCheckpoint, BadStart, NotHere, OtherTraining, NonFiniteLoss, PartsFailed, TooFewSamples) as error:
         raise UserError(f"train clala: {error}") from error
     save(load(out), out, half=half, labels=record)
     return out

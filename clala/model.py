@@ -68,8 +68,9 @@ class Batch:
         return self._with(Tensor.pin_memory)
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Batch(**{name: change(value) if isinstance(value, Tensor) else value for name, value in values.items()})
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {name: change(value) if isinstance(value, Tensor) else value for name, value in values.items()}
+        return Batch(**changed)
 
 
 class CLALA(nn.Module):
