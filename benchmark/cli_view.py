@@ -62,9 +62,10 @@ def _serve(run: Path, port: int | None, *, opens: bool) -> None:
     # The program's own handler would call it an interruption.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with served(run, port or 0) as server, redirecting_file(server.address) as door:
+        with served(run, port or 0) as server, redirecting_file(server.address, run) as door:
             typer.echo(f"serving on this machine alone, until Ctrl-C: {server.address}")
             if opens:
+                typer.echo("if the browser finds nothing, open that address in it")
                 _open(door.as_uri())
             server.serve_forever()
     except KeyboardInterrupt:

@@ -144,7 +144,7 @@ class RunFolder:
             str(file.relative_to(self.path)): sha256(file)
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
-            if not is_of_page(str(file.relative_to(self.path)))
+            if not is_of_page(str(file.relative_to(self.path))) and not file.name.startswith(".door-")
         }
 
     def seal(self, record: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:

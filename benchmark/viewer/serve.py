@@ -1,8 +1,8 @@
 """The page from a server on this machine alone, for runs whose images are not copied: they are read from where they lie when they are looked at.
 
 Other users of the machine can reach a local port too, so every address begins with a random word that only whoever started the server knows. A name
-that a foreign page lets point here (DNS rebinding) is refused by the Host header. Nothing is sent but the page, its parts, the tables beside it, and
-the images of the run's cases.
+that a foreign page lets point here (DNS rebinding) is refused by the Host header. Nothing is sent but files of the page and tables beside it that
+``run.json`` vouches for, none of them through a link, and the images of the run's cases.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 import threading
 from collections import OrderedDict
@@ -21,16 +22,22 @@ from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from benchmark.datasets.images import UnreadableImage
 from benchmark.records import Case, UserError
+from benchmark.runs import read_json
 from benchmark.tables import ENDINGS
 from benchmark.viewer.data_files import read_part, script
 from benchmark.viewer.radiographs import SERVED_PX, as_jpeg, why_unreadable
 from benchmark.viewer.read_back import kept_cases
 
+HTTP_PORT = 80
 CACHED_BYTES = 64 * 2**20
+MOST_CONNECTIONS = 64
+"""at once; a browser opens six"""
+STRANGER_SECONDS, SECONDS = 5, 60
+"""how long a connection may say nothing, until it has shown the word and after"""
 READERS = 2
 """images that are decoded at once: one of 3,000 by 3,000 pixels takes a few hundred megabytes while it is"""
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".csv": "text/csv; charset=utf-8"}
@@ -48,12 +55,15 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = MOST_CONNECTIONS
 
     def __init__(self, folder: Path, port: int) -> None:
         """Port 0 is a free one. Raises ``PortTaken``."""
         self.folder, self.word = folder.resolve(), secrets.token_urlsafe(24)
         self.cases: Sequence[Case] = kept_cases(folder)
         self.copies = _Copies(self.cases)
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._vouched: tuple[int, frozenset[str]] = (-1, frozenset())
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
@@ -66,6 +76,36 @@ class PageServer(ThreadingHTTPServer):
     def port(self) -> int:
         """The one that it got."""
         return int(self.server_address[1])
+
+    def vouches_for(self, name: str) -> bool:
+        """Whether ``run.json`` does, as it is now: a page may be written anew while it is served."""
+        state = (self.folder / "run.json").stat().st_mtime_ns
+        if state != self._vouched[0]:
+            self._vouched = (state, frozenset(read_json(self.folder / "run.json")["files"]))
+        return name in self._vouched[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, if there is one left."""
+        if not self._free.acquire(blocking=False):
+            return self.shutdown_request(request)
+        try:
+            return super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and give the thread back."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing of a connection that broke, which is how a browser says that it has seen enough; of anything else one line."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError | TimeoutError):
+            print(f"an answer failed: {type(error).__name__}: {error}", file=sys.stderr)
 
     @property
     def address(self) -> str:
@@ -81,9 +121,15 @@ def served(folder: Path, port: int = 0) -> Iterator[PageServer]:
 
 
 @contextmanager
-def redirecting_file(address: str) -> Iterator[Path]:
-    """A file of this user's alone that leads to the address: a browser is started with the file's name, which every user of a machine can see."""
-    descriptor, name = tempfile.mkstemp(prefix="page-", suffix=".html")  # 0600
+def redirecting_file(address: str, folder: Path) -> Iterator[Path]:
+    """A file of this user's alone that leads to the address: a browser is started with the file's name, which every user of a machine can see.
+
+    It lies in the run's folder, since browsers that live in a box of their own see nothing of the folder for temporary files.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".door-", suffix=".html", dir=folder.absolute())  # 0600
+    except OSError:  # a run that may be read alone
+        descriptor, name = tempfile.mkstemp(prefix="page-", suffix=".html")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(
@@ -128,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: PageServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "clala-benchmark", ""
-    timeout = 60
+    timeout = STRANGER_SECONDS
 
     def do_GET(self) -> None:
         self._answer()
@@ -140,12 +186,27 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the terminal is the user's, and addresses hold the word."""
 
     def _answer(self) -> None:
+        self._has_begun = False
+        try:
+            self._find()
+        except (ConnectionError, TimeoutError):
+            raise
+        # Files may be damaged, and images anything at all: who looks is told, and the next answer is another one.
+        except Exception as error:
+            if self._has_begun:
+                raise
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"this could not be answered: {type(error).__name__}; write the page anew: view RUN --again")
+
+    def _find(self) -> None:
         hosts = {f"{name}:{self.server.port}" for name in ("127.0.0.1", "localhost")}
+        if self.server.port == HTTP_PORT:  # then browsers leave it away
+            hosts |= {"127.0.0.1", "localhost"}
         if self.headers.get_all("Host", []) not in [[host] for host in hosts]:
             return self._say(HTTPStatus.FORBIDDEN, "this server answers to 127.0.0.1 alone")
         word, _, name = self.path.partition("?")[0].removeprefix("/").partition("/")
         if not secrets.compare_digest(word.encode("utf-8", "replace"), self.server.word.encode()):
             return self._say(HTTPStatus.NOT_FOUND, "nothing is here")
+        self.connection.settimeout(SECONDS)
         name = name or "index.html"
         if found := _IMAGE.fullmatch(name):
             return self._image(name, int(found[1]), int(found[2]))
@@ -185,9 +246,9 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _within(self, name: str) -> Path | None:
-        """A file of the run folder itself; None for one that is not there, and for a link that leads out."""
-        file = (self.server.folder / name).resolve()
-        return file if file.is_relative_to(self.server.folder) and file.is_file() else None
+        """A file of the run folder itself; None for one that is not there, that ``run.json`` does not know, or that a link stands for."""
+        file = self.server.folder / name
+        return file if file.resolve() == file and file.is_file() and self.server.vouches_for(name) else None
 
     def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._head(status, kind, len(content))
@@ -198,6 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(f"{words}\n".encode(), "text/plain; charset=utf-8", status)
 
     def _head(self, status: HTTPStatus, kind: str, length: int) -> None:
+        self._has_begun = True
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length))

@@ -12,17 +12,20 @@ import stat
 import sys
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pluggy
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmark import evaluator
+from benchmark import evaluator, hookspecs, registry
 from benchmark.cli import app
 from benchmark.gate.sealed import EditedRun, read_sealed
+from benchmark.hookspecs import PROJECT, Register, hookimpl
 from benchmark.records import RunConfig, UserError
 from benchmark.runs import FolderInUse, RunFolder, sha256
 from benchmark.tables.finished import NoFinishedRun, read_finished
@@ -311,6 +314,116 @@ def test_images_are_copied_on_request_a_missing_one_is_said_and_the_wish_is_kept
     for found in (page_of(run, images="embed"), page_of(run, again=True), page_of(run)):
         assert found.absent == {"1-0": "the file gone.png is missing"}
         assert sorted(file.name for file in (run / "page" / "images").iterdir()) == ["0-0.jpg", "2-0.jpg", "3-0.jpg"]
+
+
+def test_what_a_page_lacks_is_said_each_time_and_mended_when_the_dataset_is_back(measured: Path, tmp_path: Path) -> None:
+    run, table = Path(shutil.copytree(measured, tmp_path / "run")), measured.parent / "cases.csv"
+    table.rename(tmp_path / "away.csv")
+    try:
+        first, second = page_of(run), page_of(run)
+        assert (first.is_new, second.is_new) == (True, False)
+        for found in (first, second):
+            (note,) = found.notes
+            assert note.startswith("The page has no boxes, sentences of regions and context of the cases: ")
+        assert str(measured.parent) in first.notes[0]  # who asks for it here is told the place; the page is handed on
+        assert str(measured.parent) not in second.notes[0]
+    finally:
+        (tmp_path / "away.csv").rename(table)
+    assert page_of(run).is_new
+    assert part(run, "block-0")[0]["boxes"]
+    assert not page_of(run).notes
+
+
+@pytest.mark.parametrize("asked", [{"again": True}, {"images": "none"}], ids=["again", "images"])
+def test_boxes_and_context_are_not_lost_unless_that_is_said(measured: Path, tmp_path: Path, asked: dict[str, Any]) -> None:
+    run, table = Path(shutil.copytree(measured, tmp_path / "run")), measured.parent / "cases.csv"
+    page_of(run)
+    table.rename(tmp_path / "away.csv")
+    try:
+        with pytest.raises(WouldLose, match=r"would lose what the dataset knows of its cases.*add --without-dataset"):
+            page_of(run, **asked)
+        assert part(run, "block-0")[0]["boxes"]
+        assert not page_of(run).is_new
+        assert page_of(run, **asked, without_dataset=True).is_new
+        assert not part(run, "block-0")[0]["boxes"]
+    finally:
+        (tmp_path / "away.csv").rename(table)
+
+
+def test_a_place_named_from_where_the_run_was_begun_is_never_another_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two folders have a ``cases.csv`` and a ``c.png`` each; whoever stands in the second sees the run of the first."""
+    for name, shade in (("here", 40), ("elsewhere", 200)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.full((8, 8), shade, dtype=np.uint8)).save(tmp_path / name / "c.png")
+        rows = (("image", "id", "report", "patient", "split", "indication"), ("c.png", "c", "Clear lungs.", "p", "test", "Cough."))
+        with (tmp_path / name / "cases.csv").open("w", newline="") as out:
+            csv.writer(out).writerows(rows)
+    monkeypatch.chdir(tmp_path / "here")
+    evaluator.run(RunConfig(("constant",), ("rouge_l",), "manifest:cases.csv", strata=False, draws=20), tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = page_of(tmp_path / "run", images="embed")
+    assert (found.notes, found.absent) == ((), {})
+    assert part(tmp_path / "run", "block-0")[0]["context"] == [["Indication", "Cough."]]
+    with Image.open(tmp_path / "run" / "page" / "images" / "0-0.jpg") as copy:
+        assert copy.getpixel((4, 4)) == 40
+    # A folder of an older version has the name alone, and no word on where it was begun.
+    cases = json.loads((tmp_path / "run" / "cases.jsonl").read_text())
+    cases["images"][0]["path"] = "c.png"
+    (tmp_path / "run" / "cases.jsonl").write_text(json.dumps(cases) + "\n")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record["files"]["cases.jsonl"] = sha256(tmp_path / "run" / "cases.jsonl")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({name: value for name, value in record.items() if name != "begun_in"}))
+    assert page_of(tmp_path / "run", again=True, without_dataset=True).absent == {"0-0": "the file c.png is missing"}
+
+
+class Raising:
+    """A dataset of somebody's plugin, which has changed since."""
+
+    def __init__(self, argument: str) -> None:
+        raise ZeroDivisionError("division by zero")
+
+
+def test_a_dataset_that_raises_whatever_it_likes_does_not_end_view(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plugin:
+        @hookimpl
+        def register_datasets(self, register: Register) -> None:
+            register("manifest", Raising)
+
+    run = Path(shutil.copytree(measured, tmp_path / "run"))
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(Plugin(), name="theirs")
+    known, theirs = registry.load(), registry.collect(manager)
+    monkeypatch.setattr(registry, "load", lambda: replace(known, entries={**known.entries, "datasets": theirs.entries["datasets"]}))
+    found = page_of(run)
+    assert found.notes[0] == ("The page has no boxes, sentences of regions and context of the cases: ZeroDivisionError: division by zero.")
+    assert (found.is_new, part(run, "block-0")[0]["reference"]["text"]) == (True, REPORTS["c1"][0])
+
+
+def test_no_file_of_a_page_names_a_folder_of_this_machine(tmp_path: Path) -> None:
+    """A command, its failures, its answers and the dataset all lie in a folder whose name would be told."""
+    place = tmp_path / "marked folder"
+    place.mkdir()
+    program = place / "model.py"
+    program.write_text(
+        "import json, sys\n"
+        "for number, line in enumerate(sys.stdin):\n"
+        f"    print(json.dumps({{'id': json.loads(line)['id'], 'failure': 'cannot open {place}/w.pt'}}), flush=True)\n"
+    )
+    Image.fromarray(np.full((8, 8), 9, dtype=np.uint8)).save(place / "c.png")
+    rows = (("image", "id", "report", "patient", "split"), ("c.png", "c", "Clear lungs.", "p", "test"))
+    with (place / "cases.csv").open("w", newline="") as out:
+        csv.writer(out).writerows(rows)
+    models = (f"command:{sys.executable} '{program}'", f"command:'{place}/is not there'", "constant")
+    outcome = evaluator.run(
+        RunConfig(models, ("rouge_l",), f"manifest:{place / 'cases.csv'}", strata=False, draws=20), tmp_path / "run", page="embed"
+    )
+    assert outcome.page is not None
+    assert [model["label"] for model in part(tmp_path / "run", "run")["models"]][-1] == "constant"
+    for name in of_page(tmp_path / "run"):
+        content = (tmp_path / "run" / name).read_bytes()
+        assert b"marked folder" not in content, name
+        assert str(tmp_path).encode() not in content, name
 
 
 # ---- what cannot be shown

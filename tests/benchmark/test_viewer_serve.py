@@ -13,7 +13,9 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +28,22 @@ from benchmark.records import RunConfig
 from benchmark.runs import sha256
 from benchmark.viewer.opening import page_of
 from benchmark.viewer.radiographs import SERVED_PX
-from benchmark.viewer.serve import PageServer, PortTaken, redirecting_file, served
+from benchmark.viewer.serve import MOST_CONNECTIONS, STRANGER_SECONDS, PageServer, PortTaken, redirecting_file, served
 
 SECRET = "no part of a page"
-BESIDE = ("run.json", "secret.txt", "cases.jsonl", "settings.json", "ours/reports.jsonl", ".lock", "page/", "page/block-9.js", "page/block-7.js")
+UNVOUCHED = ("notes.html", "mine.csv", "linked.html", "page/number-77.js")
+BESIDE = (
+    "run.json",
+    "secret.txt",
+    "cases.jsonl",
+    "settings.json",
+    "ours/reports.jsonl",
+    ".lock",
+    "page/",
+    "page/block-9.js",
+    "page/block-7.js",
+    *UNVOUCHED,
+)
 ELSEWHERE = ("../secret.js", "page/../secret.txt", "page/%2e%2e/secret.txt", "%2e%2e/secret.js", "page/..%2fsecret.txt", "//etc/passwd")
 NO_IMAGE = ("page/images/../run.js", "page/images/0-9.jpg", "page/images/9-0.jpg", "page/images/999999999-0.jpg", "page\\..\\secret.txt")
 
@@ -52,6 +66,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "run" / "secret.txt").write_text(SECRET)
     (place / "secret.js").write_text(SECRET)
     (place / "run" / "page" / "block-7.js").symlink_to(place / "secret.js")
+    for name in ("notes.html", "mine.csv", "page/number-77.js"):
+        (place / "run" / name).write_text(SECRET)
+    (place / "run" / "linked.html").symlink_to(place / "run" / "secret.txt")
     return place / "run"
 
 
@@ -135,9 +152,86 @@ def test_images_are_read_from_where_they_lie_and_a_missing_one_says_so_without_t
     assert (missing.status, missing.body) == (404, b"the file gone.png is missing\n")
 
 
-def test_the_browser_is_led_to_the_word_by_a_file_of_this_user_alone() -> None:
+def own(run: Path, tmp_path: Path) -> Path:
+    """A copy of the run that may be damaged."""
+    return Path(shutil.copytree(run, tmp_path / "run", symlinks=True))
+
+
+@contextmanager
+def serving(run: Path, port: int = 0) -> Iterator[PageServer]:
+    with served(run, port) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_link_in_the_place_of_a_file_is_not_followed(run: Path, tmp_path: Path) -> None:
+    run = own(run, tmp_path)
+    (run / "page" / "run.js").rename(run / "page" / "elsewhere.js")
+    (run / "page" / "run.js").symlink_to(run / "page" / "elsewhere.js")
+    with serving(run) as server:
+        assert ask(server, "page/run.js").status == 404
+        assert ask(server, "page/cases.js").status == 200
+
+
+def test_what_cannot_be_answered_is_said_and_the_next_is_answered(run: Path, tmp_path: Path) -> None:
+    run = own(run, tmp_path)
+    (run / "page" / "images.js").write_text("broken")
+    with serving(run) as server:
+        answer = ask(server, "page/images.js")
+        assert (answer.status, answer.body) == (500, b"this could not be answered: NoPart; write the page anew: view RUN --again\n")
+        assert ask(server, "page/cases.js").status == 200
+
+
+def test_a_connection_that_breaks_is_no_news(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = own(run, tmp_path)
+    (run / "page" / "cases.js").write_bytes(b"x" * 30_000_000)
+    with serving(run) as server:
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        connection.sendall(f"GET /{server.word}/page/cases.js HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        connection.recv(100)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, as of a browser that was closed
+        connection.close()
+        assert ask(server, "index.html").status == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_strangers_cannot_take_all_threads(run: Path) -> None:
+    with serving(run) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(MOST_CONNECTIONS)]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as further:
+            assert further.recv(1) == b""  # closed, and no thread for it
+        for connection in idle:
+            connection.close()
+        assert any(_answers(server) for _ in range(200))
+    assert STRANGER_SECONDS <= 10
+
+
+def _answers(server: PageServer) -> bool:
+    try:
+        return ask(server, "index.html").status == 200
+    except (OSError, http.client.HTTPException):
+        time.sleep(0.02)
+        return False
+
+
+def test_at_the_port_that_browsers_leave_away_their_host_has_none(run: Path) -> None:
+    try:
+        with serving(run, 80) as server:
+            assert ask(server, "index.html", host="127.0.0.1").status == 200
+            assert ask(server, "index.html", host="evil.example").status == 403
+    except PortTaken as error:
+        pytest.skip(str(error))
+
+
+def test_the_browser_is_led_to_the_word_by_a_file_of_this_user_alone(run: Path) -> None:
     """A program's arguments can be read by every user of a machine."""
-    with redirecting_file("http://127.0.0.1:1/word/index.html") as file:
+    with redirecting_file("http://127.0.0.1:1/word/index.html", run) as file:
+        assert file.parent == run
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert "url=http://127.0.0.1:1/word/index.html" in file.read_text()
     assert not file.exists()
