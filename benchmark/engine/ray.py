@@ -219,8 +219,11 @@ def _imported(*, is_started_here: bool) -> Any:
     try:
         import ray
         import ray.util.scheduling_strategies
+        from ray._private import worker
     except ModuleNotFoundError:
         raise MissingPackage("--engine ray needs the package ray, which is not installed: pip install 'clala-benchmark[ray]'") from None
+    # For each lost worker Ray prints a paragraph among our tables, and has no switch for it; what was lost is said in our words.
+    worker.print_to_stdstream = lambda *_, **__: None
     return ray
 
 

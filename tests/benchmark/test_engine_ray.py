@@ -37,8 +37,9 @@ class Bench(NamedTuple):
 
     def run(self, out: Path, *words: str, ray: bool = True, status: int = 0) -> str:
         """What the command says on stderr."""
-        done = subprocess.run(self.words(out, *words, ray=ray), env=self.env, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(self.words(out, *words, ray=ray), env=self.env, capture_output=True, text=True, timeout=400)
         assert done.returncode == status, done.stderr
+        assert "raylet" not in done.stdout, "Ray's own words are not among ours"
         return done.stderr
 
 
@@ -73,21 +74,22 @@ def content(run: Path) -> dict[str, Any]:
 def test_any_number_of_workers_ends_in_the_bytes_of_one_process(bench: Bench, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
-    words = ("--models", "steady", "--set", f"steady.seen={seen}", "--set", "steady.seconds=0.05")
+    words = ("--models", "steady", "--set", f"steady.seen={seen}")
     bench.run(tmp_path / "local", *words, ray=False)
     expected = content(tmp_path / "local")
     assert len(list(seen.iterdir())) == 1
     for workers in (1, 2, 4):
         for process in seen.iterdir():
             process.unlink()
+        if workers > 1:
+            (seen / "wait").touch()
         bench.run(tmp_path / f"ray{workers}", *words, "--workers", str(workers))
         assert content(tmp_path / f"ray{workers}") == expected
         engine = json.loads((tmp_path / f"ray{workers}" / "run.json").read_text())["provenance"]["engine"]
         assert engine["name"] == "ray"
         assert engine["machines"] == 3
         assert engine["workers"] <= workers
-        assert len(list(seen.iterdir())) <= workers
-    assert len(list(seen.iterdir())) > 1, "four workers shared the cases"
+        assert (1 if workers == 1 else 2) <= len([trace for trace in seen.iterdir() if trace.name != "wait"]) <= workers
 
 
 def test_workers_that_are_killed_in_the_middle_change_nothing_and_it_is_said(bench: Bench, tmp_path: Path) -> None:
@@ -151,7 +153,7 @@ def test_a_cluster_of_its_own_listens_on_this_machine_alone_and_gets_no_keys(tmp
     env = {**write_plugin(folder), "SOME_API_KEY": "sk-secret"}
     out = tmp_path / "run"
     words = ["-m", "benchmark", "generate", "--models", "around", "--dataset", "sixty", "--limit", "3", "--engine", "ray", "--out", str(out)]
-    done = subprocess.run([sys.executable, *words], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, *words], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     assert {report["text"] for report in lines(out / "around" / "reports.jsonl")} == {f"no key 127.0.0.1 {tmp_path} 0"}
 
