@@ -1,6 +1,7 @@
 """How long each part of a run took: what ``run.json`` says under ``stages``, so that whoever waits for a run knows what for.
 
-CPU seconds are of this process and all its threads; of work that was done in other processes, what those said they took.
+CPU seconds are of this process and all its threads; of work that was done in other processes, what those said they took. The clock on the wall may be
+set while a run is at work, so it only says when the run began: how long anything took is told by one that cannot go back.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Stages:
 
     started: float = field(default_factory=time.time)
     """seconds since 1970"""
+    clock: float = field(default_factory=time.monotonic)
+    """the same moment by a clock that cannot go back"""
     found: dict[str, Stage] = field(default_factory=dict)
     """name -> how long"""
     _is_open: bool = False
@@ -42,16 +45,22 @@ class Stages:
             yield
             return
         self._is_open = True
-        began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
+        start, cpu = self.elapsed(), time.process_time()
         try:
             yield
         finally:
             self._is_open = False
-            self.add(name, began, time.perf_counter() - clock, time.process_time() - cpu)
+            self._count_in(name, start, self.elapsed() - start, time.process_time() - cpu)
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.clock
 
     def add(self, name: str, began: float, seconds: float, cpu_seconds: float) -> None:
-        """Count in what was timed elsewhere; ``began`` in seconds since 1970."""
-        start = began - self.started
+        """Count in what was timed elsewhere; ``began`` in seconds since 1970, by a clock that may be another machine's."""
+        self._count_in(name, min(max(0.0, began - self.started), max(0.0, self.elapsed() - seconds)), seconds, cpu_seconds)
+
+    def _count_in(self, name: str, start: float, seconds: float, cpu_seconds: float) -> None:
         stage = self.found.setdefault(name, Stage(start, start, 0.0, 0.0))
         stage.ended = max(stage.ended, start + seconds)
         stage.seconds += seconds

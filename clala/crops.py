@@ -11,6 +11,8 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -218,12 +220,14 @@ def _cut_into(
     side = stored_px(crop_px, margin)
     crops = np.lib.format.open_memmap(folder / "crops.npy", mode="w+", dtype=np.uint8, shape=(sum(map(len, boxes)), side, side))
     whole = np.lib.format.open_memmap(folder / "whole.npy", mode="w+", dtype=np.uint8, shape=(len(images), whole_px, whole_px))
+    for name in ("crops.npy", "whole.npy"):
+        _reserve(folder / name)
     jobs = [(path, named, crop_px, margin, whole_px, reader) for path, named in zip(images, boxes, strict=True)]
     shapes: list[tuple[int, int]] = []
     rows: list[dict[str, int]] = []
     used = 0
     workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext() as pool:
+    with cutters(workers) if workers > 1 else nullcontext() as pool:
         for number, (shape, square, pieces) in enumerate(pool.map(_cut_one, jobs, chunksize=8) if pool else map(_cut_one, jobs)):
             shapes.append(shape)
             whole[number] = square
@@ -237,6 +241,29 @@ def _cut_into(
     part = note.with_name("store.json.new")
     part.write_text(json.dumps({"key": key, "shapes": shapes, "rows": rows}), encoding="utf-8")
     part.replace(note)
+
+
+def cutters(workers: int) -> ProcessPoolExecutor:
+    """Processes that cut; fresh ones, and gone when this one is, however it ends."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent, initargs=(os.getpid(),))
+
+
+def _end_with_parent(parent: int) -> None:
+    """In a worker: one whose parent was killed would wait for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _reserve(file: Path) -> None:
+    """Take the room of a mapped file on the disk, or raise ``OSError``: a page of it that finds none later ends the process with SIGBUS, wordless."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as mapped:
+            os.posix_fallocate(mapped.fileno(), 0, file.stat().st_size)
 
 
 def _cut_one(job: tuple[Path, dict[str, BoxXYXY], int, float, int, ReadImage]) -> tuple[tuple[int, int], Gray, dict[str, Gray]]:

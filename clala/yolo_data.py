@@ -16,12 +16,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from multiprocessing import get_context
 from pathlib import Path
 
-from clala.crops import BoxXYXY, ReadImage, read_image, usable_box
+from clala.crops import BoxXYXY, ReadImage, cutters, read_image, usable_box
 from clala.data import IndexLine
 from clala.regions import REGIONS
 
@@ -61,7 +59,7 @@ def write_dataset(
     jobs = [(line.image, dict(line.boxes), folder, line.split, f"{next(numbers[line.split]):07d}", size_px, reader) for line in lines]
     workers = workers or os.cpu_count() or 1
     kept = 0
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) if workers > 1 else nullcontext() as pool:
+    with cutters(workers) if workers > 1 else nullcontext() as pool:
         for has_boxes in pool.map(_write_one, jobs, chunksize=8) if pool else map(_write_one, jobs):
             kept += has_boxes
             advance(1)

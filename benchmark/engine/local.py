@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from benchmark.engine.blocks import Held, Placed
 
 T = TypeVar("T")
+LOOK_FOR_PARENT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, worker
             yield index, function(*task, *shared)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_hold, initargs=shared) as pool:
+    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_hold, initargs=(os.getpid(), *shared)) as pool:
         futures = {pool.submit(_with_what_is_held, function, task): index for index, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
@@ -76,10 +79,17 @@ def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, worker
 _held: tuple[Any, ...] = ()
 
 
-def _hold(*shared: Any) -> None:
-    """In a worker, when it starts."""
+def _hold(parent: int, *shared: Any) -> None:
+    """In a worker, when it starts. One whose parent was killed would wait for work for ever, with all that it holds."""
     global _held
     _held = shared
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_FOR_PARENT_SECONDS)
+    os._exit(1)
 
 
 def _with_what_is_held(function: Callable[..., T], task: tuple[Any, ...]) -> T:
