@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import inspect
 import json
 import math
+import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +20,17 @@ from benchmark.evaluator import check_device, use_of_datasets
 from benchmark.inputs import HeldBack, open_dataset
 from benchmark.labelling.choose import known_labellers
 from benchmark.llm.models import LanguageModels
+from benchmark.places import cache_folder
 from benchmark.records import UserError
 from benchmark.registry import Setting
+from benchmark.runs import CannotWrite, FolderInUse, take_lock
 
 GIVEN = ("training", "out", "seed", "device", "command", "llm", "options")
 """what a trainer is handed if it names it; the rest of its parameters are settings. ``options`` are those of everything, ``rules.hedges`` -> ``d15``:
 who names them has a labeller, and gives it its own"""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Trained(NamedTuple):
@@ -52,18 +61,74 @@ def train(
     check_device(device)
     labellers = known_labellers() if "options" in inspect.signature(registry.resolve(entry.factory, f"trainer {name!r}")).parameters else ()
     registry.check_options(options, [registry.parse_spec(dataset).name, "llm", *labellers])
-    opened = open_dataset(dataset, options)
+    data = open_dataset(dataset, options)
+    where = out or Path("results/runs") / f"train-{name}"
     available = {
-        "training": HeldBack(opened),
-        "llm": LanguageModels(options, use_of_datasets(opened)),
-        "out": out or Path("results/runs") / f"train-{name}",
+        "training": HeldBack(data),
+        "llm": LanguageModels(options, use_of_datasets(data)),
+        "out": where,
         "seed": seed,
         "device": device,
         "command": command,
         "options": options,
     }
-    folder = Path(registry.call(entry.factory, f"trainer {name!r}", argument="", available=available, options=settings))
+    with _held(where), _storing(where):
+        folder = Path(registry.call(entry.factory, f"trainer {name!r}", argument="", available=available, options=settings))
     return Trained(folder, summary_of(folder), time.monotonic() - began)
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The folder for this training alone: two would go on from each other's states. Raises ``FolderInUse``.
+
+    The lock lies in the cache, since the folder is the trainer's to make. Where that cannot be written, nobody is kept out.
+    """
+    file = cache_folder() / "locks" / f"train-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = file.open("a+")
+    except OSError:
+        yield
+        return
+    with lock:
+        if not take_lock(lock, out):
+            lock.seek(0)
+            raise FolderInUse(f"{out} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out")
+        with suppress(OSError):
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+        yield
+
+
+@contextmanager
+def _storing(out: Path) -> Iterator[None]:
+    """Turn what the operating system, or a library of it, says of a full or a closed disk into one clear line. Raises ``CannotWrite``.
+
+    Of other files than those of ``out`` (an image that nobody may read), only that there is no room is said so.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except OSError as error:
+        is_ours = error.filename is not None and Path(os.fsdecode(error.filename)).absolute().is_relative_to(out.absolute())
+        if error.errno not in NO_ROOM and not (is_ours and error.errno in CLOSED):
+            raise
+        raise CannotWrite(_unwritten(out, error.strerror or str(error))) from error
+    except Exception as error:
+        # Rust's libraries put the number into words: safetensors knows no OSError when it writes.
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None or int(found[1]) not in (*NO_ROOM, *CLOSED):
+            raise
+        raise CannotWrite(_unwritten(out, os.strerror(int(found[1])))) from error
+
+
+def _unwritten(out: Path, why: str) -> str:
+    return (
+        f"cannot write weights and states to {out}: {why}; the last state that was written is kept: make room or give the right to write, then run "
+        "the same command again"
+    )
 
 
 def describe(name: str) -> Description:

@@ -162,9 +162,10 @@ def reproduce(request: Request, *, say: Callable[[str], None], manner: Manner | 
     with ready():  # that figures can be drawn is found out before the days of training, not after
         pass
     with opened(asked.folder):
-        (asked.folder / ".gitignore").write_text("*\n")  # the text of reports may not be anybody's to commit; what may be is copied out
-        if asked.dataset.is_credentialed:
-            asked.folder.chmod(0o700)  # nor anybody's to read who has signed nothing
+        with writing(asked.folder):
+            (asked.folder / ".gitignore").write_text("*\n")  # the text of reports may not be anybody's to commit; what may be is copied out
+            if asked.dataset.is_credentialed:
+                asked.folder.chmod(0o700)  # nor anybody's to read who has signed nothing
         environment = {} if asked.on_gpu else {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         failed = run_steps(asked.plan, asked.folder, jobs=asked.jobs, environment=environment, say=say)
         there = {
