@@ -65,10 +65,11 @@ class Command:
 class Commands:
     """The interpreter that forks them. ``said`` is a folder for what they print; ``path`` are folders with plugins."""
 
-    def __init__(self, said: Path, *, path: Sequence[Path] = (), warm: Sequence[str] = ()) -> None:
+    def __init__(self, said: Path, *, path: Sequence[Path | str] = (), warm: Sequence[str] = ()) -> None:
         self.folder, self.count = said, 0
         said.mkdir(parents=True, exist_ok=True)
-        where = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        path = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        where = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.server = subprocess.Popen(
             [sys.executable, __file__, *warm], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=where, cwd=said
         )
@@ -82,6 +83,7 @@ class Commands:
         back_at   from the so many-th time that it looks at the clock on, this goes back by an hour at each look
         memory    bytes that it may have
         file_size the largest file that it may write, in bytes: what is more is refused as by a full disk
+        no_power  take from root what lets it write where the permissions say no
         module    whose ``main`` is called, in place of the benchmark's
         """
         self.count += 1
@@ -146,6 +148,8 @@ def _obey(order: Mapping[str, Any]) -> int:
         if "file_size" in order:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
+    if order.get("no_power"):
+        _drop_capabilities()
     changes = _count_changes(order["folder"], order.get("kill_at"))
     status = _call(order.get("module", "benchmark.cli"), order["words"])
     if "counted" in order:
@@ -201,6 +205,16 @@ def _is_below(argument: object, folder: str) -> bool:
         return False
     name = os.fspath(argument)
     return isinstance(name, str) and (not name.startswith("/") or name.startswith(folder + "/"))
+
+
+def _drop_capabilities() -> None:
+    """capset(2) with nothing in it; who is not root has none."""
+    import ctypes
+
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, of this process
+    nothing = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None, use_errno=True).capset(header, nothing):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def _turn_clock_back(first: int) -> None:
