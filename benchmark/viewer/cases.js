@@ -338,7 +338,7 @@ function drawRow(index, models, wanted) {
           {
             class: `count-${kind.replace(" ", "-")}`,
             "data-none": counts[kind] ? null : "yes",
-            title: `${counts[kind]} ${KINDS[kind].words}, ${named(state.model) || "all models together"}`,
+            title: `${counts[kind]} ${KINDS[kind].words}, ${named(bench.filter.model) || "all models together"}`,
           },
           `${KINDS[kind].sign}${counts[kind]}`,
         ),
