@@ -36,10 +36,11 @@ def column(values: np.ndarray, kind: Kind) -> dict[str, str]:
 
 
 def codes(words: Sequence[str]) -> dict[str, Any]:
-    """Words of which there are few, once each, and of every case the place of its own. Of more than 256 those beyond are left out as empty."""
-    known = ["", *[word for word in dict.fromkeys(words) if word][:255]]
+    """Words of which there are few, once each, and of every case the place of its own. Wider where there are many after all."""
+    known = ["", *(word for word in dict.fromkeys(words) if word)]
     place = {word: number for number, word in enumerate(known)}
-    return {"words": known, "codes": column(np.array([place.get(word, 0) for word in words], dtype=np.uint8), "u8")}
+    kind: Kind = "u8" if len(known) <= 2**8 else "u16" if len(known) <= 2**16 else "u32"
+    return {"words": known, "codes": column(np.array([place[word] for word in words]), kind)}
 
 
 def number(value: float | None) -> float | None:

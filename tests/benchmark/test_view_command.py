@@ -241,6 +241,45 @@ def test_the_command_run_writes_a_page_unless_it_is_told_not_to(measured: Path, 
     assert ("view opens its page" in " ".join(answer.output.split())) == has_page
 
 
+def test_a_reference_that_no_model_was_scored_on_has_the_lesions_that_the_labeller_finds(tmp_path: Path) -> None:
+    texts = {"a": "There is cardiomegaly.", "b": "Left pneumothorax."}
+    failures = {"ours": {"a": "out of memory"}}
+    evaluator.score_reports(texts, {"ours": {"b": "Clear."}}, CONFIG, tmp_path / "run", failures=failures, page="none")
+    found = read_column(part(tmp_path / "run", "cases")["reference_lesions"]).tolist()
+    assert found == [1 << LESIONS.index("cardiomegaly"), 1 << LESIONS.index("pneumothorax")]
+
+
+def test_a_labeller_that_has_changed_since_marks_nothing_and_that_is_said(run: Path) -> None:
+    record = json.loads((run / "run.json").read_text())
+    record["signatures"]["lesions"] = record["signatures"]["lesions"].replace("labeller:(rules", "labeller:(rules-of-old")
+    (run / "run.json").write_text(json.dumps(record))
+    found = page_of(run, again=True)
+    assert found.notes == ("Lesions are not marked in the texts: the labeller has changed since the run, and would mark others than were counted.",)
+    block = part(run, "block-0")
+    assert [case["reference"]["lesions"] for case in block] == [[]] * 4
+    assert block[0]["reports"][0]["lesions_found"] == {"cardiomegaly": "hit"}  # the run's own statistics
+    assert part(run, "run")["lacks"] == list(found.notes)
+
+
+def test_normal_cases_have_no_f1_of_lesions_as_in_the_table(tmp_path: Path) -> None:
+    texts = {case: report for case, (report, _) in REPORTS.items()}
+    config = replace(CONFIG, strata=True)
+    evaluator.score_reports(texts, {"ours": dict.fromkeys(texts, "Left pneumothorax.")}, config, tmp_path / "run", page="none")
+    rows = [row for row in part(tmp_path / "run", "run")["strata"] if row["part"].startswith("normal") and row["metric"] == "lesions"]
+    assert rows
+    assert all((row["value"], row["low"], row["high"]) == (None, None, None) for row in rows if "f1" in row["name"] or "omission" in row["name"])
+
+
+def test_files_of_others_among_those_of_the_page_stay(run: Path) -> None:
+    for name in ("page/mine.txt", "page/images/mine.txt"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("mine")
+    page_of(run, again=True)
+    page_of(run, again=True)
+    assert [(run / name).read_text() for name in ("page/mine.txt", "page/images/mine.txt")] == ["mine"] * 2
+    assert not (run / "page.old").exists()
+
+
 # ---- when it is made anew
 
 

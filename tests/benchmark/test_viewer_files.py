@@ -85,7 +85,9 @@ def test_a_column_is_base64_of_little_endian_numbers(kind: str, values: list[flo
 def test_words_are_written_once_and_cases_say_which() -> None:
     found = codes(["PA", "", "AP", "PA"])
     assert found["words"] == ["", "PA", "AP"]
-    assert read_column(found["codes"]).tolist() == [1, 0, 2, 1]
+    assert (found["codes"]["type"], read_column(found["codes"]).tolist()) == ("u8", [1, 0, 2, 1])
+    many = codes([f"view {number}" for number in range(300)])
+    assert (many["codes"]["type"], read_column(many["codes"]).tolist()) == ("u16", list(range(1, 301)))
 
 
 def test_half_a_part_is_no_part(tmp_path: Path) -> None:
