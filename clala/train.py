@@ -192,7 +192,7 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
 
 def _claim(job: Job, accelerator: Any) -> None:
     """Make ``work/`` that of this training, before any state is in it. Raises OtherTraining if it is that of another one."""
-    path, key = job.out / "work" / "key.json", json.loads(json.dumps(_key(job, accelerator.num_processes)))
+    path, key = job.out / "work" / "key.json", json.loads(json.dumps(key_of(job, accelerator.num_processes)))
     if accelerator.is_main_process and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_whole(path, json.dumps(key))
@@ -200,14 +200,14 @@ def _claim(job: Job, accelerator: Any) -> None:
     if (theirs := json.loads(path.read_text(encoding="utf-8"))) != key:
         raise OtherTraining(
             f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
-            + _batches_told(theirs, key, accelerator.num_processes)
+            + _batches_told(job, theirs, key, accelerator.num_processes)
         )
 
 
-def _batches_told(theirs: Mapping[str, Any], ours: Mapping[str, Any], processes: int) -> str:
+def _batches_told(job: Job, theirs: Mapping[str, Any], ours: Mapping[str, Any], processes: int) -> str:
     """What is to be done where it is the number of processes that makes another training of it; else nothing."""
-    told = ""
-    for name, noun in (("batch", "regions"), ("classifier_batch", "images")):
+    told, learnt = "", {"batch": "regions"} | ({"classifier_batch": "images"} if job.classifier is None else {})
+    for name, noun in learnt.items():
         there, here = theirs["recipe"][name], ours["recipe"][name]
         if there != here:
             share = f"--set {name}={there // processes} goes on" if there % processes == 0 else f"{processes} processes cannot share it equally"
@@ -298,13 +298,14 @@ def _thresholds(about: Mapping[str, Any]) -> Tensor:
     return torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
 
 
-def _key(job: Job, processes: int) -> dict[str, Any]:
+def key_of(job: Job, processes: int) -> dict[str, Any]:
     """What must agree for a training to go on where another one stopped: of the batch, what it is over all processes."""
     index = hashlib.sha256(job.index.read_bytes()).hexdigest()
     given = {part: checkpoint.sha256(folder) for part, folder in (("classifier", job.classifier), ("detector", job.detector)) if folder is not None}
     start = {} if job.start is None else {"start": checkpoint.sha256(job.start)}
     r = job.recipe
-    shared = replace(r, batch=r.batch * processes, classifier_batch=r.classifier_batch * processes)
+    images = r.classifier_batch * (processes if job.classifier is None else 1)  # of no consequence where none is trained
+    shared = replace(r, batch=r.batch * processes, classifier_batch=images)
     return {"index": index, "config": to_json(job.config), "recipe": to_json(shared), "seed": job.seed, "given": given, **start}
 
 

@@ -21,7 +21,7 @@ from clala.crops import read_image
 from clala.data import IndexLine, Samples
 from clala.generate import write
 from clala.state import OtherTraining, TrainingState
-from clala.train import Job, NonFiniteLoss, Rate, stop_if_not_finite, train
+from clala.train import Job, NonFiniteLoss, Rate, key_of, stop_if_not_finite, train
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,15 @@ def test_other_settings_do_not_go_on_from_the_states_of_these(index: Path, confi
         train(Job(index, tmp_path, config, replace(quick, clip=0.5), device="cpu", workers=1))
     with pytest.raises(OtherTraining, match=r"delete work/ in it. A step there sees 6 regions, and here 5 x 1 processes = 5; --set batch=6 goes on$"):
         train(Job(index, tmp_path, config, replace(quick, batch=5), device="cpu", workers=1))
+
+
+def test_a_training_is_known_by_what_a_step_sees_over_all_processes(index: Path, config: CLALAConfig, quick: Recipe, trained: Path) -> None:
+    """Of a classifier that is given, the batch does not matter."""
+    one, half = (Job(index, trained, config, replace(quick, batch=batch, classifier_batch=batch)) for batch in (6, 3))
+    assert key_of(one, 1) == key_of(half, 2)
+    assert key_of(one, 1) != key_of(one, 2)
+    given = replace(one, classifier=trained)
+    assert key_of(given, 1) == key_of(replace(given, recipe=replace(quick, batch=3)), 2)
 
 
 def test_parts_trained_apart_are_taken_up(index: Path, config: CLALAConfig, quick: Recipe, trained: Path, tmp_path: Path) -> None:
