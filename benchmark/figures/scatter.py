@@ -66,7 +66,9 @@ def sheet_of(scatter: Scatter, width: float) -> Sheet:
     rows = -(-len(scatter.clouds) // abreast)
     below = top + rows * (head + high + 6.0) + line_mm(SMALL_PT) + 1.5
     draw = np.random.default_rng(SEED)
-    limits = [_limits([cloud.x for cloud in scatter.clouds]), _limits([cloud.y for cloud in scatter.clouds])]
+    drawn = [~np.isnan(cloud.x + cloud.y) for cloud in scatter.clouds]
+    columns = ([cloud.x for cloud in scatter.clouds], [cloud.y for cloud in scatter.clouds])
+    limits = [_limits([values[both] for values, both in zip(column, drawn, strict=True)]) for column in columns]
     moved = [_apart(cloud, limits, draw) for cloud in scatter.clouds]
     notes = [*scatter.notes, *([MOVED] if any(one.is_moved for one in moved) else [])]
     sheet = Sheet(width, below + write_notes(None, notes, MARGIN, below, inner) + MARGIN)
