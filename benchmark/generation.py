@@ -55,7 +55,8 @@ def generate(
     if len(kept) != len(found):
         folder.rewrite(_in_order(kept, cases))  # duplicates, or failures to be tried again
     if remaining := [case for case in cases if case.id not in kept]:
-        _append(model, _whole_batches(remaining, cases, batch_size_of(model)), folder, label, kept, len(cases), patience)
+        together = batch_size_of(model) if getattr(model, "is_independent_by_case", True) else len(cases)
+        _append(model, _whole_batches(remaining, cases, together), folder, label, kept, len(cases), patience)
         folder.rewrite(_in_order(kept, cases))  # a gap that was filled at the end moves to its place; else nothing is touched
     with writing(folder.path):
         (folder.path / FAILURE).unlink(missing_ok=True)  # of an earlier attempt: what it could not do then is done

@@ -89,9 +89,10 @@ class Model(Protocol):
                                where neither is. A matrix product of sixteen rows may differ from sixteen of one row in the last digit, so
                                whoever shares out cases breaks none of these
     ``is_independent_by_case: bool``  False if a report depends on more than its case (and the batch): on the cases before it, on their number, on a
-                               generator that is drawn from as they go by. Such a model writes all cases in one worker, from the first again if that
-                               is lost. True if it is not there, for that is what the tables take for granted: each case is resampled as if its
-                               report would have been the same in other company. A model that draws makes its seed of the run's and the case's id
+                               generator that is drawn from as they go by. Such a model writes all cases in one worker, and from the first again where
+                               that is lost, or the run was interrupted. True if it is not there, for that is what the tables take for granted: each
+                               case is resampled as if its report would have been the same in other company. A model that draws makes its seed of the
+                               run's and of the case's id
     """
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:

@@ -159,6 +159,11 @@ class Placed:
         """Cases that the model writes about together."""
         return self.ready.batch_size
 
+    @property
+    def is_independent_by_case(self) -> bool:
+        """False if a report depends on more than its case."""
+        return self.ready.is_independent
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         """One report per case, in order, as soon as it and those before it are there.
 

@@ -142,6 +142,28 @@ def test_reports_about_other_cases_are_refused(tmp_path: Path) -> None:
         generate(Fake(), CASES[:3], folder, "fake")
 
 
+class Counts(Fake):
+    """A model whose words depend on how many cases it has seen before."""
+
+    is_independent_by_case = False
+
+    def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+        for number, case in enumerate(cases):
+            self.asked.append(case.id)
+            yield Report(case.id, f"number {number}")
+
+
+def test_a_model_whose_cases_depend_on_each_other_is_asked_for_all_of_them_again(tmp_path: Path) -> None:
+    undisturbed, interrupted = ModelFolder(tmp_path / "a"), ModelFolder(tmp_path / "b")
+    for folder in (undisturbed, interrupted):
+        folder.begin({})
+    interrupted.rewrite(generate(Counts(), CASES, undisturbed, "fake")[:7])
+    again = Counts()
+    generate(again, CASES, interrupted, "fake")
+    assert interrupted.reports_file.read_bytes() == undisturbed.reports_file.read_bytes()
+    assert again.asked == [case.id for case in CASES]
+
+
 class InBatches(Fake):
     """A model whose words depend on the company in which a case is written about."""
 
