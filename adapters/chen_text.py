@@ -126,7 +126,7 @@ def read_vocabulary(path: Path, manner: Manner, threshold: int | None = None) ->
         return _named(path, Vocabulary, text.splitlines())
     try:
         return _named(path, vocabulary_of, [_report_of(entry) for entry in json.loads(text)["train"]], manner, threshold)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WrongVocabulary(
             f"vocabulary {path}: is no annotation.json of R2Gen ({type(error).__name__}: {error}); expected is an object with a list under train, "
             "each with a report; or name a file with one word a line"

@@ -58,6 +58,8 @@ def read_config(file: Path) -> dict[str, Any]:
         found = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadConfigFile(f"{file}: cannot be read ({error}); it is TOML in UTF-8") from None
+    except RecursionError:
+        raise BadConfigFile(f"{file}: nested deeper than any settings; write tables as the documentation shows them") from None
     for name, table in found.items():
         if name not in TABLES:
             raise BadConfigFile(f"{file}: there is no table [{name}]; it has: {', '.join(f'[{known}]' for known in TABLES)}")

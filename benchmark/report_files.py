@@ -35,6 +35,8 @@ from benchmark.records import UserError
 ID_COLUMNS = ("id", "case_id", "study_id", "dicom_id", "image_id", "uid", "filename")
 TEXT_COLUMNS = ("report", "text", "prediction", "generated", "generated_report", "hypothesis", "reference", "findings", "model_prediction")
 FAILURE_COLUMN = "failure"
+MOST_BYTES = 4 * 2**30
+"""what a gzipped file may unpack to: a million reports are one"""
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
@@ -178,9 +180,15 @@ def _unpack(path: Path, data: bytes) -> bytes:
     if path.suffix.lower() != ".gz":
         return data
     try:
-        return gzip.decompress(data)
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            unpacked = packed.read(MOST_BYTES + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UnreadableReports(f"{path}: broken gzip file ({error}); write it again") from None
+    if len(unpacked) > MOST_BYTES:
+        raise UnreadableReports(
+            f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked; check the file, it may be made to fill the memory, or unpack it yourself"
+        )
+    return unpacked
 
 
 def _decode(path: Path, data: bytes, warnings: list[str]) -> str:
@@ -289,6 +297,8 @@ def _json_rows(path: Path, text: str, id_column: str | None, text_column: str | 
         raise UnreadableReports(f"{path}, line {error.lineno}, column {error.colno}: broken JSON ({error.msg}){lines}") from None
     except RecursionError:
         raise UnreadableReports(f"{path}: JSON nested too deeply; expected an object id -> text or an array of objects") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UnreadableReports(f"{path}: broken JSON ({error}); write ids and texts as strings") from None
     if isinstance(content, dict):
         lists = {name: value for name, value in content.items() if isinstance(value, list) and value and all(isinstance(v, dict) for v in value)}
         if len(lists) > 1:
@@ -333,6 +343,8 @@ def _json_line_rows(path: Path, text: str, id_column: str | None, text_column: s
             raise UnreadableReports(f"{path}, line {number}, column {error.colno}: broken JSON ({error.msg}); expected one object per line") from None
         except RecursionError:
             raise UnreadableReports(f"{path}, line {number}: JSON nested too deeply; expected an object with an id and a text") from None
+        except ValueError as error:  # a number of thousands of digits
+            raise UnreadableReports(f"{path}, line {number}: broken JSON ({error}); write ids and texts as strings") from None
     return _object_rows(path, objects, id_column, text_column)
 
 
@@ -360,10 +372,10 @@ def _parquet_rows(path: Path, data: bytes, id_column: str | None, text_column: s
         text_name = _choose(path, "text", columns, text_column, TEXT_COLUMNS)
         wanted = [id_name, text_name] + ([FAILURE_COLUMN] if FAILURE_COLUMN in columns else [])
         table = file.read(columns=list(dict.fromkeys(wanted)))
-    except (pyarrow.ArrowException, OSError) as error:
+        cells: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in dict.fromkeys(wanted)}
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableReports(f"{path}: broken Parquet file ({reason}); write it again") from None
-    cells: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in dict.fromkeys(wanted)}
     failures = cells.get(FAILURE_COLUMN) or [None] * table.num_rows
     together = zip(cells[id_name], cells[text_name], failures, strict=True)
     return [_Row(f"row {number}", *values) for number, values in enumerate(together, start=1)]

@@ -115,11 +115,19 @@ def load(folder: Path) -> Bundle:
     about, state = read(folder)
     if part := about.get("part"):
         raise BadCheckpoint(f"{folder}: holds a {part} alone; the whole of CLALA-Net is asked for here (train it with --{part} {folder.name})")
-    bundle = new_bundle(configs.from_json(about["config"]), tokens.from_json(about["vocabulary"]))
-    bundle.model.encoder.resize(int(about["crop_px"]))
-    bundle.model.encoder.mean, bundle.model.encoder.std = about["pixels"]
+    try:
+        bundle = new_bundle(configs.from_json(about["config"]), tokens.from_json(about["vocabulary"]))
+        bundle.model.encoder.resize(int(about["crop_px"]))
+        bundle.model.encoder.mean, bundle.model.encoder.std = map(float, about["pixels"])
+        bundle.thresholds = torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
+    except (BadCheckpoint, configs.BadConfig):
+        raise
+    except Exception as error:  # sizes that do not go together fail in many ways, those of thousands of gigabytes too
+        what = f"{error} is missing" if isinstance(error, KeyError) else f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise BadCheckpoint(
+            f"{folder / ABOUT}: does not say how to make the network ({what}); take the file that was written with the weights"
+        ) from error
     load_state(bundle.modules(), state, str(folder / WEIGHTS))
-    bundle.thresholds = torch.tensor([float(about["thresholds"][lesion]) for lesion in LESIONS])
     bundle.about = {
         name: value for name, value in about.items() if name not in ("config", "vocabulary", "thresholds", "regions", "pixels", "crop_px")
     }
@@ -168,10 +176,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise BadCheckpoint(f"no {name} in {folder}; CLALA-Net weights are {WEIGHTS} and {ABOUT}, as `python -m clala.train` writes them")
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number of thousands of digits
         raise BadCheckpoint(f"{folder / ABOUT}: not JSON ({error})") from error
-    if about.get("format") != FORMAT:
-        raise BadCheckpoint(f"{folder / ABOUT}: format {about.get('format')!r}; this version reads format {FORMAT}")
+    found = about.get("format") if isinstance(about, dict) else f"of a {type(about).__name__}"
+    if found != FORMAT:
+        raise BadCheckpoint(f"{folder / ABOUT}: format {found!r}; this version reads format {FORMAT}")
     try:
         return about, load_file(folder / WEIGHTS)
     except SafetensorError as error:

@@ -14,6 +14,8 @@ from benchmark.records import UserError
 
 DIRECTORY_AT_END = 64 * 2**20
 """bytes at the end of a zip that hold its directory, with size and checksum of every member (25 MB for 240,000 scene graphs)"""
+BIGGEST_MEMBER = 256 * 2**20
+"""bytes of a member; never more than the directory says are unpacked"""
 
 
 class BadArchive(UserError):
@@ -64,6 +66,8 @@ class Store:
         for archive in self.archives:
             opened, members = self._members(archive)
             if member := members.get(_name(relative)):
+                if member.file_size > BIGGEST_MEMBER:
+                    raise UnreadableMember(f"{archive.name}: {relative}: {member.file_size:,} bytes, more than a report or a scene graph has")
                 try:
                     return opened.read(member)
                 except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, LZMAError) as error:

@@ -74,7 +74,7 @@ def _from_parquet(path: Path, content: bytes) -> Iterator[Record]:
 
     try:
         records = pq.read_table(pa.BufferReader(content)).to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar
         raise BadManifest(f"{path}: was to be Parquet, and cannot be read ({' '.join(str(error).split())[:160]}); write it anew") from error
     for number, record in enumerate(records, 1):
         yield f"row {number}", record

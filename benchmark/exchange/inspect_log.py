@@ -98,7 +98,8 @@ def _whole(value: Any, sample: dict[str, Any], path: Path) -> str | None:
     """A text, fetched from the sample's attachments where it lies there."""
     text = text_or_none(value, path, f"a text of sample {sample['id']!r}")
     if text is not None and text.startswith(ATTACHMENT):
-        attached = (sample.get("attachments") or {}).get(text.removeprefix(ATTACHMENT))
+        attachments = sample.get("attachments")
+        attached = attachments.get(text.removeprefix(ATTACHMENT)) if isinstance(attachments, dict) else None
         if attached is None:
             raise wrong_shape(path, SHAPE, f"sample {sample['id']!r} points to {text}, which is not among its attachments", "a whole log")
         return text_or_none(attached, path, f"an attachment of sample {sample['id']!r}")

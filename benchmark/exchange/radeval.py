@@ -55,7 +55,7 @@ def read(text: str, path: Path) -> Contents:
     cases |= {case_id: (None, about.get("failure"), about.get("reference")) for case_id, about in failed.items()}
     gathered = Gathered(path)
     order = value.get("order", list(cases))
-    for case_id in order if isinstance(order, list) and sorted(map(str, order)) == sorted(cases) else cases:
+    for case_id in map(str, order) if isinstance(order, list) and sorted(map(str, order)) == sorted(cases) else cases:
         hypothesis, failure, reference = cases[case_id]
         what = f"of case {case_id!r}"
         gathered.add(

@@ -139,7 +139,7 @@ def read_definitions(profile: str, *, labels: str = "rules", models: Sequence[st
     try:
         content = path.read_bytes()
         raw = tomllib.loads(content.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, or a number or a date that is none
         raise BadDefinitions(f"cannot read the experiments of {path.name}: {error}") from error
     profiles = _table(raw.get("profile", {}), f"{path.name}: profile")
     if profile not in profiles:

@@ -57,7 +57,7 @@ def read_labels(path: Path) -> Labels:
             continue
         try:
             name, lesions = _read_line(line, seen)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
             raise UnreadableLabels(f"{path}, line {number}: {what}; a line is written as `python -m benchmark label` writes it") from None
         if name in found:

@@ -255,7 +255,7 @@ def _long_answers(file: Path, line: int, row: Mapping[str, str], significance: s
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnreadableJudgements(f"{file} cannot be read as JSON ({' '.join(str(error).split())}); fetch it again") from error
 
 
