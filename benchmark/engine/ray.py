@@ -17,7 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -62,11 +62,12 @@ def connected(placement: Placement, workers: int) -> Iterator[Cluster]:
     """A cluster, one that runs or one for this command alone. Raises ``NoCluster``, ``OtherVersions``, ``NoRoom``, ``MissingPackage``."""
     ray = _imported(is_started_here=not placement.address)
     # Logs of its processes, and what did not fit into memory, may hold text of patients: in a folder of the user's own, and gone at the end.
-    with TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder, _own_end():
+    own = nullcontext("") if placement.address else TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+    with own as folder, _own_end():
         if placement.address:
             _join(ray, placement.address)
         else:
-            _start(ray, workers, folder)
+            _start(ray, workers, str(Path(folder) / "r"))  # Ray opens its folder to all; the one around it is closed
         try:
             cluster = Cluster(ray, placement, workers)
             cluster.check_versions()
