@@ -112,6 +112,7 @@ def test_where_there_is_no_right_to_write_it_is_said_and_given_it_the_run_goes_o
         assert commands.run("run", *words, folder=place).status == 0
         reports = steady / "reports.jsonl"
         reports.write_bytes(b"".join(reports.read_bytes().splitlines(keepends=True)[:9]))
+        (steady / "rouge_l.npz").unlink()
     where = {"the folder above": above, "a model's folder": steady, "a model's reports": steady / "reports.jsonl"}[closed]
     mode = where.stat().st_mode
     where.chmod(0o555 if where.is_dir() else 0o444)

@@ -121,8 +121,8 @@ def test_many_kills_change_nothing(place: Path, commands: Commands, name: str, k
 SIZES = "crop_px=32;crop_px_stage2=48;patch_px=8;width=32;heads=4;encoder_layers=1;text_layers=1;decoder_layers=1;max_tokens=16;projection=16"
 SIZES += ";classifier_px=64;classifier_width=8;detector_px=64;detector_width=8;detector_modes=4;epochs_stage1=2;epochs_stage2=1"
 SIZES += ";classifier_epochs=2;classifier_batch=6;detector_epochs=1;warmup_steps=2"
-TRAIN = ("train", "clala", "--dataset", "phantom:train=6,validate=3,test=1", "--seed", "1", "--device", "cpu")
-TRAIN += ("--batch", "12", "--workers", "1", "--save-every", "1", "--precision", "no", "--settings", SIZES, "--out", "out")
+SMALL = ("--batch", "12", "--workers", "1", "--save-every", "1", "--precision", "no", "--settings", SIZES, "--out", "out")
+TRAIN = ("train", "clala", "--dataset", "phantom:train=6,validate=3,test=1", "--seed", "1", "--device", "cpu", *SMALL)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def trained(out: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, 
     curve = {f"{line['event']} {line.get('stage')} {line['epoch']}": line for line in log if "epoch" in line}
     same = [{name: value for name, value in line.items() if "second" not in name} for _, line in sorted(curve.items())]
     weights = {name: value.tolist() for name, value in load_file(out / "weights.safetensors").items()}
-    return {name: value for name, value in about.items() if name != "seconds"}, same, weights
+    return {name: value for name, value in about.items() if name not in ("seconds", "command")}, same, weights
 
 
 @pytest.mark.slow
@@ -167,8 +167,8 @@ layout = "quality"
 lines = ["$models"]
 pairs = ["steady - constant"]
 """
-REPRODUCE = ("reproduce", "all", "--dataset", "manifest:cases.csv", "--seeds", "1", "--metrics", "rouge_l", "--draws", "20")
-REPRODUCE += ("--profile", "demo", "--definitions", "own.toml", "--out", "out")
+DEMO = ("--seeds", "1", "--metrics", "rouge_l", "--draws", "20", "--profile", "demo", "--definitions", "own.toml", "--out", "out")
+REPRODUCE = ("reproduce", "all", "--dataset", "manifest:cases.csv", *DEMO)
 
 
 def aggregates(out: Path) -> dict[str, bytes]:
