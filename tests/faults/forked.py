@@ -65,11 +65,11 @@ class Command:
 class Commands:
     """The interpreter that forks them. ``said`` is a folder for what they print; ``path`` are folders with plugins."""
 
-    def __init__(self, said: Path, *, path: Sequence[Path | str] = (), warm: Sequence[str] = ()) -> None:
+    def __init__(self, said: Path, *, path: Sequence[Path] = (), warm: Sequence[str] = ()) -> None:
         self.folder, self.count = said, 0
         said.mkdir(parents=True, exist_ok=True)
-        path = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
-        where = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        found = [*map(str, path), *filter(None, [os.environ.get("PYTHONPATH")])]
+        where = {**os.environ, "PYTHONPATH": os.pathsep.join(found), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self.server = subprocess.Popen(
             [sys.executable, __file__, *warm], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=where, cwd=said
         )
