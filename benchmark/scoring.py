@@ -216,7 +216,8 @@ def measure_all(
                 tasks += [(spec, config, part) for part in parts]
     is_large = len(references) * sum(len(task[2]) for task in tasks) >= POOL_FROM
     on_device = [engine.takes_small_pieces and takes_device(task[0], config) for task in tasks]
-    shared = ({model: list(reports[model]) for model in reports}, list(references))
+    # Of a report no more than is scored: whole ones take twenty times as long to hand over, and twice the memory in each worker.
+    shared = ({model: [(report.text, report.failure) for report in written] for model, written in reports.items()}, list(references))
     count = sum(len(task[2]) for task in tasks) * len(references)
     with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
         for index, measured in engine.each(measure, tasks, is_large=is_large, on_device=on_device, shared=shared):
@@ -290,12 +291,15 @@ def takes_device(spec: registry.Spec, config: RunConfig) -> bool:
 
 
 def measure(
-    spec: registry.Spec, config: RunConfig, models: Sequence[str], reports: Mapping[str, Sequence[Report]], references: Sequence[str]
+    spec: registry.Spec, config: RunConfig, models: Sequence[str], reports: Mapping[str, Sequence[tuple[str, str]]], references: Sequence[str]
 ) -> MeasuredApart:
-    """One metric's statistics for several models; runs in a process of its own where there are many reports."""
+    """One metric's statistics for several models; runs in a process of its own where there are many reports.
+
+    ``reports`` are text and failure of each.
+    """
     began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
     metric = build_metric(spec, config)
-    found = {model: narrowed(statistics_of(metric, reports[model], references)) for model in models}
+    found = {model: narrowed(statistics_of(metric, [Report("", *one) for one in reports[model]], references)) for model in models}
     return MeasuredApart(found, began, time.perf_counter() - clock, time.process_time() - cpu)
 
 
