@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,8 +29,8 @@ PAPER = 31_255 * 10
 """reports of the paper's test set"""
 HEADLINES, METRICS, COLUMNS, DRAWS, LEVEL = 6, 5, 104, 1000, 0.95
 """tests of a pair and metrics in the measured run; columns of the widest metric, the lesions"""
-FIXED = ("prepare", "tables", "differences", "elsewhere")
-"""stages that do not go with cases x models: imports, pairs of models"""
+OF_PAIRS = ("tables", "differences")
+"""stages that go with pairs of models, not with cases x models"""
 GPUS = (("one GPU", 1), ("one node", 8), ("100 nodes", 800))
 PEAK, USED, BANDWIDTH = 989e12, 0.4, 3.35e12
 """of an H100 SXM by its data sheet: dense bfloat16 operations and bytes of memory per second; the share of the first that is reached (assumed)"""
@@ -85,6 +86,10 @@ def said(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
+def _cpu_of(stage: str, run: Run) -> float:
+    return run.cpu(stage)
+
+
 def exponent(points: Sequence[tuple[float, float]]) -> str:
     """The slope of log y over log x, by least squares; 1 is linear."""
     x, y = (np.log([point[axis] for point in points]) for axis in (0, 1))
@@ -125,26 +130,36 @@ def tables() -> Mapping[str, str]:
          f"{run.stages['all']['peak_mib'] / 1024:.2f}", f"{run.page_mib:,.0f}")
         for run in measured
     ]  # fmt: skip
-    stages = [
-        (name, f"{took['cpu_seconds']:.1f}", "-" if name in FIXED else f"{1e6 * took['cpu_seconds'] / pieces:.0f}")
-        for name, took in largest.stages.items()
-        if took["cpu_seconds"] >= 0.2
-    ]
-    per_report = sum(took["cpu_seconds"] for name, took in largest.stages.items() if name not in (*FIXED, "all")) / pieces
-    pairs, pairs_then = largest.models * (largest.models - 1) // 2, MODELS * (MODELS - 1) // 2
-    of_metrics = sum(took["cpu_seconds"] for name, took in largest.stages.items() if name.startswith("measure")) / pieces
-    whole = {name: took["cpu_seconds"] for name, took in largest.stages.items() if name != "all"}
-    paper = {name: cpu if name in FIXED else cpu * PAPER / pieces for name, cpu in whole.items()}
-    side_by_side = sum(cpu for name, cpu in paper.items() if name.startswith("measure"))
     smaller, larger = sorted((run for run in measured if run.models == largest.models), key=lambda run: run.cases)[-2:]
-    per_case = (larger.stages["all"]["peak_mib"] - smaller.stages["all"]["peak_mib"]) / (larger.cases - smaller.cases)
-    memory = larger.stages["all"]["peak_mib"] + per_case * (PAPER / largest.models - larger.cases)
+
+    def slope(of: Callable[[Run], float]) -> float:
+        """Of the straight line through the two largest runs with the most models: what a further case costs."""
+        return (of(larger) - of(smaller)) / (larger.cases - smaller.cases)
+
+    def marginal(stage: str) -> float:
+        """CPU seconds of a further report."""
+        return max(0.0, slope(partial(_cpu_of, stage))) / largest.models
+
+    stages = [
+        (name, f"{took['cpu_seconds']:.1f}", "-" if name in OF_PAIRS else f"{1e6 * marginal(name):.0f}")
+        for name, took in largest.stages.items()
+        if took["cpu_seconds"] >= 0.2 and name != "all"
+    ]
+    linear = [name for name in largest.stages if name not in (*OF_PAIRS, "all")]
+    per_report = sum(map(marginal, linear))
+    of_metrics = sum(marginal(name) for name in linear if name.startswith("measure"))
+    further = PAPER / largest.models - larger.cases
+    paper = {name: larger.cpu(name) + max(0.0, slope(partial(_cpu_of, name))) * further for name in (*linear, "differences")}
+    paper["tables"] = larger.cpu("tables")  # of numbers, not of cases
+    side_by_side = sum(cpu for name, cpu in paper.items() if name.startswith("measure"))
+    memory = larger.stages["all"]["peak_mib"] + slope(lambda run: run.stages["all"]["peak_mib"]) * further
     expected = [
         ("CPU seconds", f"{sum(paper.values()):.0f}"),
         ("wall seconds, two free cores", f"{sum(paper.values()) - side_by_side / 2:.0f}"),
         ("peak GiB", f"{memory / 1024:.1f}"),
         ("page MiB", f"{largest.page_mib / pieces * PAPER:,.0f}"),
     ]
+    pairs, pairs_then = (count * (count - 1) // 2 for count in (largest.models, MODELS))
     flips, flips_then = (flips_for(HEADLINES * count, DRAWS, LEVEL) for count in (pairs, pairs_then))
     differences = largest.cpu("differences") * (pairs_then / pairs) * (flips_then / flips)
     sums_gb = COLUMNS * MODELS * (DRAWS + flips_then) * 8 / 1e9
@@ -177,7 +192,7 @@ def tables() -> Mapping[str, str]:
         "sizes": table(("cases", "models", "CPU seconds", "wall seconds", "load before", "peak GiB", "page MiB"), sizes),
         "paper": table(("31,255 cases x 10 models", "comes to"), expected),
         "growth": table(("", "power of the cases", "power of the models"), growth(measured)),
-        "stages": table((f"stage, {largest.cases:,} cases x {largest.models} models", "CPU seconds", "µs per case and model"), stages),
+        "stages": table((f"stage, {largest.cases:,} cases x {largest.models} models", "CPU seconds", "µs of a further report"), stages),
         "beyond": table(("what", "how", "comes to"), beyond),
         "machines": table(("", *(name for name, _ in GPUS)), machines),
         "money": table(("task", "questions", "billion tokens in", "out", "dollars", "as a batch"), money),
