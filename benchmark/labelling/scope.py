@@ -116,7 +116,8 @@ def _add(root: dict[str, Any], phrases: Iterable[str], kind: str, value: Any, an
 
 def read_sentence(sentence: str, phrases: Phrases) -> tuple[Mention, ...]:
     """Every lesion that the sentence names, in order; empty for most sentences."""
-    lowered = sentence.lower().translate(_SAME_LENGTH)
+    # The capital I with a dot is the one letter that is longer in lower case: places in the one text would be none in the other.
+    lowered = sentence.replace("\u0130", "I").lower().translate(_SAME_LENGTH)
     words = _WORD.findall(lowered)
     if phrases.anchors.isdisjoint(words):
         return ()
@@ -127,14 +128,13 @@ def read_sentence(sentence: str, phrases: Phrases) -> tuple[Mention, ...]:
     clause_of = _clauses(words, tags, lesions)
     stances = _stances(words, tags, lesions, clause_of)
     sides = _sides(words, tags, lesions, clause_of)
-    source = sentence if len(lowered) == len(sentence) else lowered
     spans = [match.span() for match in _WORD.finditer(lowered)]
     mentions = []
     for lesion, (stance, cue), (side, place) in zip(lesions, stances, sides, strict=True):
         parts = [part for part in (lesion, cue, place) if part is not None]
         start = spans[min(part.start for part in parts)][0]
         end = spans[max(part.end for part in parts) - 1][1]
-        mentions += [Mention(name, stance, "not mentioned" if name in SIDELESS else side, source[start:end]) for name in lesion.value]
+        mentions += [Mention(name, stance, "not mentioned" if name in SIDELESS else side, sentence[start:end]) for name in lesion.value]
     return tuple(mentions)
 
 
