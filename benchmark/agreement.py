@@ -118,7 +118,7 @@ def agree(
     missing      ``fail``: refuse files whose ids differ; ``unscored``: count what is missing
     is_public    the text may travel: the folder is not kept from commits and other users
     """
-    started = time.time()
+    started, clock = time.time(), time.monotonic()  # the clock on the wall may be set while it runs
     if patient_column and not (reports or patients):
         raise UserError(
             f"the column {patient_column!r} is to name the patients, but no file that has it was given; add --reports FILE or --patients FILE, "
@@ -136,7 +136,11 @@ def agree(
     folder = out or Path("results/runs") / folder_name(f"agreement-{'-'.join(names)}-{_digest(identity)}")
     found = Agreement(folder, names, counts, measured, table, differing, given.notes)
     settings = {"truth": truth, "missing": missing, "draws": draws, "level": level, "seed": seed}
-    _write(found, {"command": command, "inputs": given.sources, "identity": identity, "settings": settings, "started": started}, is_public=is_public)
+    _write(
+        found,
+        {"command": command, "inputs": given.sources, "identity": identity, "settings": settings, "started": started, "clock": clock},
+        is_public=is_public,
+    )
     return found
 
 
@@ -255,7 +259,7 @@ def _write(found: Agreement, record: dict[str, Any], *, is_public: bool) -> None
         "agreement.tex": latex(found.table),
         WITH_TEXT: written(found.differing, found.names),
     }
-    identity, started = record.pop("identity"), record.pop("started")
+    identity, started, clock = (record.pop(name) for name in ("identity", "started", "clock"))
     with writing(found.folder):
         found.folder.mkdir(parents=True, exist_ok=True)
     if others := [other.name for other in sorted(found.folder.iterdir()) if other.name.removesuffix(".part") not in OURS]:
@@ -283,7 +287,7 @@ def _write(found: Agreement, record: dict[str, Any], *, is_public: bool) -> None
             "notes": found.notes,
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "seconds": round(time.time() - started, 1),
+            "seconds": round(time.monotonic() - clock, 1),
             "files": {name: sha256(folder.path / name) for name in texts},
         }
         write_json(seal, about)

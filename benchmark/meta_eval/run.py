@@ -76,7 +76,7 @@ def meta_eval(
 
     Raises ``UserError``.
     """
-    started = time.time()
+    started, clock = time.time(), time.monotonic()  # the clock on the wall may be set while it runs
     check_names(config, "")
     specs = registry.parse_specs(config.metrics)
     wanted = parse_numbers(numbers, [spec.label for spec in specs])
@@ -111,7 +111,7 @@ def meta_eval(
             write_atomically(folder.path / "scores.csv", _scores_csv(judgements, scores))
             write_atomically(folder.path / "meta_eval.md", markdown(table))
             write_atomically(folder.path / "meta_eval.csv", long_form(rows))
-        _seal(folder, found, config, metrics, llm, started)
+        _seal(folder, found, config, metrics, llm, started, clock)
     return found
 
 
@@ -283,7 +283,9 @@ def _scores_csv(judgements: Judgements, scores: Mapping[str, np.ndarray]) -> str
     return out.getvalue()
 
 
-def _seal(folder: RunFolder, found: MetaEval, config: RunConfig, metrics: Mapping[str, Metric], llm: LanguageModels, started: float) -> None:
+def _seal(
+    folder: RunFolder, found: MetaEval, config: RunConfig, metrics: Mapping[str, Metric], llm: LanguageModels, started: float, clock: float
+) -> None:
     folder.seal(
         {
             "meta_eval": {"source": found.judgements.source, **found.judgements.counts, "files": dict(found.judgements.files)},
@@ -293,6 +295,6 @@ def _seal(folder: RunFolder, found: MetaEval, config: RunConfig, metrics: Mappin
             "notes": list(found.judgements.notes),
             "provenance": provenance(),
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "seconds": round(time.time() - started, 1),
+            "seconds": round(time.monotonic() - clock, 1),
         }
     )
