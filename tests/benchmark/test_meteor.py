@@ -315,3 +315,9 @@ def test_a_machine_without_java_is_told_what_is_missing(monkeypatch):
         Meteor(backend="jar")
     with pytest.raises(ValueError, match="backend is native or jar, not 'java'"):
         Meteor(backend="java")
+
+
+def test_of_texts_that_are_too_much_alike_the_first_thousand_words_are_aligned():
+    """By hand: 1,500 words against 1,400 equal ones are 2.1 million matches; 1,000 of each match, in one chunk, the others count as words alone."""
+    row = Meteor(paraphrase=False).statistics(["effusion " * 1500], ["effusion " * 1400])[0]
+    assert row[[0, 1, 20, 21, 22]].tolist() == [1500, 1400, 1, 1000, 1000]
