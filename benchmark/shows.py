@@ -71,7 +71,7 @@ def show_outcome(outcome: Outcome) -> None:
         out.print(f"language model, {escape(line)}", soft_wrap=True)
     if outcome.page and outcome.page.absent:
         out.print(escape(absent_in_words(outcome.page.absent)), style="yellow")
-    page = "; python -m benchmark view opens its page" if outcome.page else ""
+    page = f"; its page: python -m benchmark view {escape(str(outcome.folder))}" if outcome.page else ""
     out.print(f"tables, reports and everything else: [bold]{escape(str(outcome.folder))}[/]{page}")
 
 

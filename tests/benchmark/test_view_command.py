@@ -238,7 +238,7 @@ def test_the_command_run_writes_a_page_unless_it_is_told_not_to(measured: Path, 
     answer = CliRunner().invoke(app, told)
     assert answer.exit_code == 0
     assert (tmp_path / "run" / "index.html").exists() == has_page
-    assert ("view opens its page" in " ".join(answer.output.split())) == has_page
+    assert ("its page: python -m benchmark view" in " ".join(answer.output.split())) == has_page
 
 
 def test_a_reference_that_no_model_was_scored_on_has_the_lesions_that_the_labeller_finds(tmp_path: Path) -> None:
