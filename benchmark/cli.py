@@ -1,7 +1,7 @@
 """The commands. They parse and print, and compute nothing.
 
-Exit status: 0 done; 1 a model failed (the others are measured, its row says why); 2 something that the user can mend, in one line on stderr;
-130 interrupted (what was done is kept, the same command goes on).
+Exit status: 0 done; 1 a model failed, as a whole or in every case (the others are measured, its row says why); 2 something that the user can mend, in
+one line on stderr; 130 interrupted (what was done is kept, the same command goes on).
 """
 
 from __future__ import annotations
@@ -1001,6 +1001,10 @@ def _show(outcome: Outcome, *, asked_for_all: bool = False) -> None:
 
 
 def _exit_by(outcome: Outcome, *, asked_for_all: bool = False) -> None:
-    """``all`` asks for every model that runs here: one whose weights are not here has a row that says so, and is no failure."""
-    if set(outcome.failed) - (outcome.not_made if asked_for_all else set()):
+    """``all`` asks for every model that runs here: one whose weights are not here has a row that says so, and is no failure.
+
+    A model that failed case by case in all of them, as where its server is down, has failed.
+    """
+    wrote_nothing = {model for model, reports in outcome.reports.items() if reports and all(report.failure for report in reports)}
+    if wrote_nothing or set(outcome.failed) - (outcome.not_made if asked_for_all else set()):
         raise typer.Exit(1)

@@ -160,6 +160,16 @@ def test_a_model_that_fails_has_its_reason_in_its_row_and_the_others_their_numbe
     assert "failed" in answer.stdout
 
 
+def test_a_model_that_fails_in_every_case_is_a_model_that_failed(folder: Path) -> None:
+    (folder / "program.py").write_text(
+        "import json, sys\nfor line in sys.stdin:\n    print(json.dumps({'id': json.loads(line)['id'], 'failure': 'no server'}), flush=True)\n"
+    )
+    answer = benchmark_command(*RUN, "--models", f"constant,m=command:'{sys.executable} program.py'", folder=folder, check=1)
+    sealed = json.loads((folder / "out" / "run.json").read_text())
+    assert sealed["models"]["m"]["failures"] == sealed["models"]["m"]["reports"] == 6
+    assert "no server" in answer.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
