@@ -994,17 +994,16 @@ def _parts_of_name(config: RunConfig) -> list[str]:
 
 
 def _show(outcome: Outcome, *, asked_for_all: bool = False) -> None:
+    """The numbers; a model that failed case by case in all of them, as where its server is down, has failed."""
     from benchmark.shows import show_outcome
 
     show_outcome(outcome)
+    if any(reports and all(report.failure for report in reports) for reports in outcome.reports.values()):
+        raise typer.Exit(1)
     _exit_by(outcome, asked_for_all=asked_for_all)
 
 
 def _exit_by(outcome: Outcome, *, asked_for_all: bool = False) -> None:
-    """``all`` asks for every model that runs here: one whose weights are not here has a row that says so, and is no failure.
-
-    A model that failed case by case in all of them, as where its server is down, has failed.
-    """
-    wrote_nothing = {model for model, reports in outcome.reports.items() if reports and all(report.failure for report in reports)}
-    if wrote_nothing or set(outcome.failed) - (outcome.not_made if asked_for_all else set()):
+    """``all`` asks for every model that runs here: one whose weights are not here has a row that says so, and is no failure."""
+    if set(outcome.failed) - (outcome.not_made if asked_for_all else set()):
         raise typer.Exit(1)
