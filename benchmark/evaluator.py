@@ -77,6 +77,11 @@ class Outcome:
     """to read cases on, if one was asked for"""
 
     @property
+    def wrote_nothing(self) -> set[str]:
+        """Models that came to their end and failed in every case, as where their server is down."""
+        return {model for model, reports in self.reports.items() if reports and all(report.failure for report in reports)}
+
+    @property
     def context(self) -> tuple[str, ...]:
         """How much of the cases models were shown, one sentence; nothing where nobody knows."""
         return (IN_WORDS[self.config.context],) if self.config.context else ()
@@ -396,14 +401,7 @@ def _finish(
     records = {model: {**about.get(model, {}), **_reports_record(folders[model], written)} for model, written in reports.items()}
     record = {
         "config": asdict(config),
-        "dataset": {
-            "name": data.name,
-            "fingerprint": data.fingerprint,
-            **data.counts,
-            "is_private": data.is_private,
-            "note": data.note,
-            "problems": data.problem_counts(),
-        },
+        "dataset": data.record(),
         "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
         "signatures": scored.signatures,
         "flips": scored.flips,

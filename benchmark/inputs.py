@@ -50,6 +50,11 @@ class Data:
         """How much there is."""
         return {"cases": len(self.cases), **({"patients": len(set(self.patients))} if self.names_patients else {})}
 
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` says of them."""
+        whole = {"name": self.name, "fingerprint": self.fingerprint, **self.counts}
+        return {**whole, "is_private": self.is_private, "note": self.note, "problems": self.problem_counts()}
+
     def problem_counts(self) -> dict[str, int]:
         """Kind of problem -> how often."""
         counts = Counter[str]()

@@ -251,19 +251,11 @@ def _scores_csv(
 def _seal(
     folder: RunFolder, found: Audit, config: RunConfig, metrics: Mapping[str, Metric], llm: LanguageModels, started: float, clock: float
 ) -> None:
-    data = found.data
     folder.seal(
         {
             "audit": {"version": VERSION, "made": found.made, "numbers": [number.key for number in found.numbers]},
             "config": asdict(config),
-            "dataset": {
-                "name": data.name,
-                "fingerprint": data.fingerprint,
-                **data.counts,
-                "is_private": data.is_private,
-                "note": data.note,
-                "problems": data.problem_counts(),
-            },
+            "dataset": found.data.record(),
             "signatures": {label: metric.signature() for label, metric in metrics.items()},
             "language_models": llm.record(),
             "notes": found.notes,
