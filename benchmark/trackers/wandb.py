@@ -6,6 +6,7 @@ https://docs.wandb.ai/support/run_wandb_offline describes it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ SERVER = "https://api.wandb.ai"
 """where runs go unless ``WANDB_BASE_URL`` names another server"""
 QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "DO_NOT_TRACK": "true"}
 """no error reports to its makers, nothing of the terminal"""
+PATIENT = {"WANDB__SERVICE_WAIT": "300", "WANDB_INIT_TIMEOUT": "300"}
+"""seconds for its own process to begin and to answer, where the user says nothing: its 30 and 90 are too few on a machine that is busy or pages"""
 NO_LOOK_AT_THE_MACHINE: dict[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -72,7 +75,8 @@ def log_run(
     kept = out / "wandb"
     if with_text:
         keep_from_commits(run, kept)
-    with environment({**QUIET, "WANDB_MODE": mode, "WANDB_DATA_DIR": str(kept / "data"), "WANDB_CACHE_DIR": str(kept / "cache")}):
+    waits = {name: os.environ.get(name, seconds) for name, seconds in PATIENT.items()}
+    with environment({**QUIET, **waits, "WANDB_MODE": mode, "WANDB_DATA_DIR": str(kept / "data"), "WANDB_CACHE_DIR": str(kept / "cache")}):
         try:
             import wandb
         except ImportError as error:
@@ -83,9 +87,24 @@ def log_run(
             with tempfile.TemporaryDirectory() as folder:
                 pictures = draw_pictures(run, Path(folder))
                 return [_log(wandb, one, run, project, entity, mode, server, out, pictures) for one in logged]
-        except wandb.errors.Error as error:
-            said = " ".join(str(error).split())
-            raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases ({mode}), and it said: {said[:400]}") from error
+        except Exception as error:
+            if not _is_of_the_tracker(error):
+                raise
+            asked = f"{run.path} is to be logged to Weights & Biases ({mode})"
+            said = " ".join(str(error).split())[:400]
+            if isinstance(error, wandb.errors.Error):
+                raise TrackerRefused(f"{asked}, and it said: {said}") from error
+            with contextlib.suppress(Exception):  # else it says farewell at exit to a process that is gone, as a traceback
+                wandb.teardown()
+            raise TrackerRefused(
+                f"{asked}, and its own process, which writes, was lost or did not answer ({type(error).__name__}: {said}); "
+                "the same command logs anew what was not written to its end"
+            ) from error
+
+
+def _is_of_the_tracker(error: Exception) -> bool:
+    """Its process is spoken to through a socket, and not every error of that is one of its ``errors.Error``."""
+    return isinstance(error, ConnectionError | TimeoutError) or type(error).__module__.partition(".")[0] == "wandb"
 
 
 def _log(
