@@ -10,35 +10,69 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
+from benchmark.cli_data import data
+from benchmark.cli_examples import Commands
 from benchmark.cli_exchange import exchange
 from benchmark.cli_gate import gate
+from benchmark.cli_here import here
+from benchmark.cli_options import (
+    METRICS,
+    Batch,
+    Budget,
+    ContextOption,
+    DatasetName,
+    Device,
+    Draws,
+    EngineName,
+    Estimate,
+    GpusPerModel,
+    Grant,
+    Images,
+    Interval,
+    Judge,
+    Labeller,
+    Level,
+    Limit,
+    Llm,
+    LlmUrl,
+    Margin,
+    Metrics,
+    Models,
+    Out,
+    Page,
+    Patience,
+    Prompt,
+    Public,
+    RayAddress,
+    Refresh,
+    RetryFailed,
+    Sample,
+    Seed,
+    Settings,
+    Split,
+    Strata,
+    Strict,
+    Training,
+    Unit,
+    Workers,
+    command_line,
+    options_of,
+)
 from benchmark.cli_paper import paper
 from benchmark.cli_trackers import trackers
+from benchmark.cli_train import trainer
 from benchmark.cli_view import view
-from benchmark.records import DEFAULT_METRICS, Interrupted, RunConfig, UserError
+from benchmark.records import Interrupted, RunConfig, UserError
 
 if TYPE_CHECKING:
     from benchmark.engine import Placement
     from benchmark.evaluator import Outcome
     from benchmark.llm.models import Manner
     from benchmark.report_files import ReportTexts
-
-
-class Commands(TyperGroup):
-    """Their examples are printed in the lines in which they are typed: one that is broken over two lines cannot be copied."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command, its examples marked as click marks text that is not to be wrapped."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None and command.help:
-            command.help = command.help.replace("\n\npython -m benchmark", "\n\n\b\npython -m benchmark")
-        return command
-
 
 app = typer.Typer(
     name="benchmark",
@@ -62,115 +96,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(paper)  # without a name: its commands stand beside those below
+# Without a name: their commands stand beside those below, and in help behind them, in this order.
+app.add_typer(here)
+app.add_typer(trainer)
+app.add_typer(paper)
 app.add_typer(gate)
 app.add_typer(exchange)
 app.add_typer(trackers)
 app.add_typer(view)
-
-Models = Annotated[
-    list[str],
-    typer.Option(
-        "--models", "-m", metavar="NAMES", help="Comma list of name, name:argument or label=name:argument; 'all' for every one that runs here."
-    ),
-]
-DatasetName = Annotated[
-    str, typer.Option("--dataset", "-d", help="Name of a dataset, with its place behind a colon: chest_imagenome:/data/physionet")
-]
-Split = Annotated[str, typer.Option(help="Which split to measure: train, validate or test.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many cases, for a cheap look.")]
-Sample = Annotated[
-    int | None, typer.Option(min=1, help="So many cases, chosen by --seed so that each lesion is as frequent among them as among all of the split.")
-]
-Unit = Annotated[
-    Literal["", "image", "study"], typer.Option(metavar="image|study", help="What a case is, where the dataset can do both.", show_default=False)
-]
-ContextOption = Annotated[
-    Literal["none", "indication", "full"],
-    typer.Option("--context", help="What models see: none = one frontal image; indication = that and the reason for the examination; full = all."),
-]
-Prompt = Annotated[
-    Path | None, typer.Option("--prompt", help="What models that are asked in words (api:..., hf:...) are asked, in place of prompts/report.md.")
-]
-Metrics = Annotated[str, typer.Option(help="Comma list of metrics.")]
-Labeller = Annotated[str, typer.Option(help="Who turns reports into lesions. The tables name it.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="NAME.OPTION=VALUE", help="A setting of a model, metric or dataset: clala.beams=3. May be repeated."),
-]
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", help="The run folder. Default: results/runs/<dataset>-<split>. An unfinished one is resumed.")
-]
-Draws = Annotated[int, typer.Option(min=1, help="Bootstrap draws of patients.")]
-Level = Annotated[float, typer.Option(min=0.5, max=0.999, help="Coverage of the intervals.")]
-Interval = Annotated[
-    Literal["percentile", "bca"], typer.Option(help="How intervals are made of the draws; bca corrects bias and skew, and takes longer.")
-]
-Margin = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NUMBER=MARGIN",
-        help="By how much a model may be worse and still count as not worse: rouge_l=0.01, lesions.macro_f1=0.02. The differences say who is.",
-    ),
-]
-Seed = Annotated[int, typer.Option(help="Of the resampling, of --sample, and of models that draw.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
-Workers = Annotated[
-    int, typer.Option(min=0, help="Processes for scoring, with Ray also for each model; 0 = one per core, or GPU. Never changes a number.")
-]
-EngineName = Annotated[
-    Literal["local", "ray"], typer.Option("--engine", help="Where the work runs: this machine, or a cluster of Ray's. Never changes a number.")
-]
-RayAddress = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Of a cluster that runs: host:port, or auto on a machine of it. Not given, Ray is started here.")
-]
-GpusPerModel = Annotated[
-    float | None,
-    typer.Option(
-        min=0, help="With Ray: GPUs of each worker that holds a model, 0.5 = two share one. Default: 1 where there are any.", show_default=False
-    ),
-]
-Patience = Annotated[
-    float, typer.Option(min=0, metavar="SECONDS", help="Stop a model that gives no report for so long; 0 = wait for ever. The first takes longest.")
-]
-RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Ask again for the cases that failed before.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first problem of the dataset instead of stepping over and counting it.")]
-Training = Annotated[str, typer.Option(help="The dataset that models learn from, where it is not the one that is measured.")]
-
-Grant = Annotated[
-    str,
-    typer.Option(
-        metavar="NAMES", help="What models may be told of the cases that they are measured on, for an experiment: lesions. Every table says so."
-    ),
-]
-
-Judge = Annotated[str, typer.Option(help="Who judges reports, for metrics that need a judge: rules, or language_model. The tables name it.")]
-Llm = Annotated[
-    str,
-    typer.Option(
-        "--llm", metavar="MODEL", help="The language model that is asked: openai/gpt-4o-mini, anthropic/..., ollama/..., a name at --llm-url."
-    ),
-]
-LlmUrl = Annotated[str, typer.Option(metavar="URL", help="Where it is served, if not by its provider: http://127.0.0.1:8000/v1")]
-Budget = Annotated[
-    float | None, typer.Option(min=0, help="Dollars that this command may spend; it stops before, and the next one goes on from there.")
-]
-Estimate = Annotated[bool, typer.Option("--estimate", help="Ask nothing; say how many questions, tokens and dollars it would take.")]
-Batch = Annotated[
-    bool, typer.Option("--batch", help="Hand questions in as batch files: half the price, an answer within a day. Killed, it waits on.")
-]
-Refresh = Annotated[bool, typer.Option("--refresh", help="Ask language models anew what they answered before.")]
-Public = Annotated[bool, typer.Option("--public", help="The reports may be sent to others. Not said, they go to models on this machine alone.")]
-
-Strata = Annotated[bool, typer.Option(help="Measure parts of the cases too: normal, abnormal, by number of lesions, by view.")]
-
-Page = Annotated[bool, typer.Option("--page/--no-page", help="Write index.html, the page to read cases on; `view` opens it.")]
-Images = Annotated[
-    Literal["auto", "embed", "none"],
-    typer.Option(metavar="auto|embed|none", help="Copies of the images beside the page: auto = of public data up to 1,000 cases; embed = always."),
-]
-
-METRICS = ",".join(DEFAULT_METRICS)
+app.add_typer(data, name="data")
 
 
 @app.command()
@@ -497,7 +431,7 @@ def agreement(
         level=level,
         seed=seed,
         is_public=public,
-        command=_command_line(),
+        command=command_line(),
     )
     show_agreement(found)
 
@@ -626,190 +560,6 @@ def meta_eval(
     show_meta_eval(hold_against(said, config, folder, numbers=split_names([numbers]), manner=manner, is_public=public))
 
 
-@app.command(name="list")
-def list_things(
-    kind: Annotated[str | None, typer.Argument(help="models, metrics, datasets, labellers, annotators or trainers; all if not given.")] = None,
-) -> None:
-    """List the models, metrics, datasets, labellers and annotators that are there, and what can be trained.
-
-    python -m benchmark list
-
-    python -m benchmark list metrics
-    """
-    from benchmark import registry
-
-    known = registry.load()
-    if kind is not None and kind not in registry.KINDS:
-        raise UserError(f"there is no list of {kind!r}; there is: {', '.join(registry.KINDS)}")
-    kinds = [kind] if kind else registry.KINDS
-    width = max((len(name) for each in kinds for name in known.entries[each]), default=0)
-    for each in kinds:
-        typer.echo(f"{each}:")
-        for entry in known.entries[each].values():
-            foreign = "" if entry.plugin in registry.OURS else f"  [plugin {entry.plugin}]"
-            trainable = "" if entry.trainer is None else f"; train {entry.name}"
-            typer.echo(f"  {entry.name:<{width}}  {entry.summary}{trainable}{foreign}")
-    for plugin, why in known.broken.items():
-        typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
-
-
-data = typer.Typer(
-    cls=Commands,
-    help="""Look a dataset over, and look at its cases, before trusting a number that is made of it.
-
-    python -m benchmark data check --dataset phantom
-
-    python -m benchmark data show --dataset phantom --count 3 --out look.png
-    """,
-    no_args_is_help=True,
-)
-app.add_typer(data, name="data")
-Root = Annotated[Path | None, typer.Option(help="Folder or file of the dataset, in place of --dataset name:PATH.")]
-
-
-@data.command(name="check")
-def data_check(
-    dataset: DatasetName = "phantom",
-    root: Root = None,
-    splits: Annotated[str, typer.Option(metavar="NAMES", help="Comma list of train, validate, test; all if not given.")] = "",
-    settings: Settings = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for counts.json and problems.csv.")] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 if a file is faulty; what the dataset's rules leave out is no fault.")
-    ] = False,
-) -> None:
-    """Say what of a dataset is there, what is missing, what was left out and why, and how its counts compare with published ones.
-
-    python -m benchmark data check --dataset chest_imagenome --root /data/physionet --out checked
-    """
-    from benchmark.data_check import check_data, write_check
-    from benchmark.registry import split_names
-    from benchmark.shows import show_data_check
-
-    found = check_data(dataset, split_names([splits]), options_of(settings), root=root)
-    if out:
-        write_check(found, out)
-    show_data_check(found, out)
-    if strict and found.faults:
-        raise typer.Exit(1)
-
-
-@data.command(name="show")
-def data_show(
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: a PNG, JPG or WebP file.")],
-    dataset: DatasetName = "phantom",
-    root: Root = None,
-    split: Annotated[str, typer.Option(help="train, validate or test.")] = "test",
-    case: Annotated[list[str] | None, typer.Option("--case", metavar="ID", help="Which case, or a comma list of them. May be repeated.")] = None,
-    count: Annotated[int, typer.Option(min=1, max=12, help="Without --case: so many cases, spread over the split.")] = 1,
-    settings: Settings = None,
-) -> None:
-    """Draw a case, or a few side by side: the radiograph with its boxes, the other views, the sentences by region and the report.
-
-    python -m benchmark data show --dataset chest_imagenome --root /data/physionet --count 3 --out look.png
-    """
-    from benchmark.case_picture import draw_cases
-    from benchmark.registry import split_names
-
-    drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=options_of(settings), root=root)
-    for fault in drawn.faults:
-        typer.echo(f"not drawn: {fault}", err=True)
-    typer.echo(f"{', '.join(drawn.ids)}: {out}")
-
-
-@app.command()
-def doctor() -> None:
-    """Say what is installed, which weights and data are there, what is missing and how to get it.
-
-    python -m benchmark doctor
-    """
-    from benchmark.doctor import examine
-    from benchmark.shows import show_findings
-
-    show_findings(examine())
-
-
-@app.command()
-def answers(
-    forget: Annotated[bool, typer.Option("--forget", help="Throw away what the other options name; all of it if they name nothing.")] = False,
-    task: Annotated[str, typer.Option(help="Of this task alone: label, judge, green, aggregate.")] = "",
-    model: Annotated[str, typer.Option(help="Of this model alone, as it was named when it was asked.")] = "",
-    before: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="From before this day alone.")] = "",
-) -> None:
-    """Say which answers of language models are kept, how large they are and what they cost; a kept answer is never paid for again.
-
-    python -m benchmark answers
-
-    python -m benchmark answers --forget --task judge --before 2026-01-01
-    """
-    from benchmark.llm.cache import AnswerCache, default_file
-    from benchmark.shows import show_answers
-
-    cache = AnswerCache(default_file())
-    if forget:
-        gone = cache.forget(task=task or None, model=model or None, before=_day(before) if before else None)
-        typer.echo(f"{gone:,} answers thrown away")
-    show_answers([size for size in cache.sizes() if (not task or size.task == task) and (not model or size.model == model)], default_file())
-
-
-def _day(text: str) -> float:
-    from datetime import datetime
-
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        raise UserError(f"--before {text!r} is no day; write it as 2026-01-31") from None
-
-
-class TrainCommand(TyperCommand):  # contexts are typer's own or click's, by its version
-    """Its help knows the settings of the trainer that is named: ``train clala --help``."""
-
-    def parse_args(self, context: Any, words: list[str]) -> list[str]:
-        """Keep the words as typed: help is printed before they are sorted."""
-        context.meta["words"] = list(words)
-        return super().parse_args(context, words)
-
-    def format_epilog(self, context: Any, formatter: Any) -> None:
-        """The settings and the words of the trainer that is named, or the names that there are."""
-        from benchmark import registry
-        from benchmark.training import describe
-
-        known = registry.load().entries["trainers"]
-        name = next((word for word in context.meta["words"] if word in known), None)
-        if name is None:
-            formatter.write_paragraph()
-            formatter.write_text(f"`train NAME --help` shows the settings of one of them: {', '.join(known)}.")
-            return
-        trainer = describe(name)
-        with formatter.section(f"Settings of {name}, written --name value"):
-            formatter.write_dl([(f"--{s.name.replace('_', '-')}", s.takes + (f"  [{s.default}]" if s.default else "")) for s in trainer.settings])
-        formatter.write_paragraph()
-        formatter.write_text("\n\n".join(f"\b\n{paragraph}" for paragraph in trainer.text.split("\n\n")))
-
-
-@app.command(cls=TrainCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def train(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What to train, see `list trainers`.")],
-    dataset: DatasetName = "phantom",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for weights, log and configuration.")] = None,
-    settings: Settings = None,
-    seed: Seed = 42,
-    device: Device = "auto",
-) -> None:
-    """Train a model, or a part of one, on a dataset's training split. Its own settings follow as --name value.
-
-    python -m benchmark train clala --preset demo --dataset phantom
-
-    python -m benchmark train clala --help
-    """
-    from benchmark.shows import show_trained
-    from benchmark.training import train as train_named
-
-    words = _extra_settings(context.args)
-    show_trained(train_named(name, dataset, out, words, options_of(settings), seed=seed, device=device, command=_command_line()))
-
-
 def main() -> None:
     """Run a command; the door through which every user error leaves, as one line."""
     signal.signal(signal.SIGINT, _interrupt)
@@ -887,21 +637,6 @@ def _all_models(options: dict[str, str]) -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def options_of(settings: list[str] | None, llm: str = "", llm_url: str = "", dataset: str = "", unit: str = "") -> dict[str, str]:
-    """All settings; the short flags are settings too, and do not speak against one that was given in full."""
-    from benchmark.registry import parse_options
-
-    options = parse_options(settings or [])
-    for name, flag, value in (("llm.model", "--llm", llm), ("llm.api_base", "--llm-url", llm_url)):
-        if value and options.setdefault(name, value) != value:
-            raise UserError(f"--set {name}={options[name]} and {flag} {value} say different things; give one")
-    if unit:
-        from benchmark.inputs import with_unit
-
-        return with_unit(options, dataset, unit)
-    return options
-
-
 def _with_prompt(options: dict[str, str], models: list[str], prompt: Path | None) -> dict[str, str]:
     """The settings with ``--prompt`` among them, for the models that are asked in words: what the user names behind a colon, with a prompt."""
     from benchmark import registry
@@ -930,29 +665,6 @@ def _manner(budget: float | None, estimate: bool, batch: bool, refresh: bool) ->
     from benchmark.llm.models import Manner
 
     return Manner(budget, "estimate" if estimate else "batch" if batch else "ask", refresh)
-
-
-def _extra_settings(words: list[str]) -> dict[str, str]:
-    """``--epochs 3 --no-lca`` -> ``{"epochs": "3", "lca": "no"}``."""
-    found: dict[str, str] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            raise UserError(f"cannot read {word!r}; settings are written --name value")
-        name, sign, value = word[2:].partition("=")
-        if not sign and rest and not rest[0].startswith("--"):
-            value, sign = rest.pop(0), "="
-        if not sign:
-            name, value = (name[3:], "no") if name.startswith("no-") else (name, "yes")
-        found[name.replace("-", "_")] = value
-    return found
-
-
-def _command_line() -> str:
-    import shlex
-
-    return shlex.join(["python", "-m", "benchmark", *sys.argv[1:]])
 
 
 def _read(file: Path, id_column: str | None, text_column: str | None, flag: str) -> ReportTexts:

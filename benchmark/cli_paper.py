@@ -102,7 +102,7 @@ def reproduce(
 
     python -m benchmark reproduce all --dataset chest_imagenome:/data/physionet --plan
     """
-    from benchmark.cli import options_of
+    from benchmark.cli_options import options_of
     from benchmark.experiments.definitions import PAPER
     from benchmark.experiments.reproduce import METRICS, Request, outline
     from benchmark.experiments.reproduce import reproduce as made_again
