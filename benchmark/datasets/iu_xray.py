@@ -403,8 +403,8 @@ def _parse(content: bytes) -> tuple[str, dict[str, str], list[tuple[str, str]]]:
     """uid, section -> text on one line, (image key, caption). Raises ParseError, ValueError."""
     try:
         root = ElementTree.fromstring(content)
-    except ElementTree.ParseError:
-        # Some copies were saved again in another encoding than they say.
+    except (ElementTree.ParseError, LookupError):
+        # Some copies were saved again in another encoding than they say, or say one that there is not.
         root = ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", decode(content)))
     uid = next((node.get("id", "") for node in root.iter("uId")), "")
     if not uid:

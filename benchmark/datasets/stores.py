@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ DIRECTORY_AT_END = 64 * 2**20
 """bytes at the end of a zip that hold its directory, with size and checksum of every member (25 MB for 240,000 scene graphs)"""
 BIGGEST_MEMBER = 256 * 2**20
 """bytes of a member; never more than the directory says are unpacked"""
+UNREADABLE = (zipfile.BadZipFile, zlib.error, LZMAError, struct.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+"""what a damaged zip makes zipfile raise: a version, a compression or a place in the file that there is not, a password"""
 
 
 class BadArchive(UserError):
@@ -70,7 +73,7 @@ class Store:
                     raise UnreadableMember(f"{archive.name}: {relative}: {member.file_size:,} bytes, more than a report or a scene graph has")
                 try:
                     return opened.read(member)
-                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, LZMAError) as error:
+                except UNREADABLE as error:
                     raise UnreadableMember(f"{archive.name}: {relative}: {error}") from error
         return None
 
@@ -92,7 +95,7 @@ class Store:
         if archive not in self._open:
             try:
                 opened = zipfile.ZipFile(archive)
-            except (zipfile.BadZipFile, OSError) as error:
+            except UNREADABLE as error:
                 raise BadArchive(f"{archive}: cannot be opened as a zip archive ({error}); it may be half a download: fetch it again") from error
             self._open[archive] = opened, {_name(member.filename): member for member in opened.infolist() if not member.is_dir()}
         return self._open[archive]
