@@ -80,7 +80,7 @@ for line in sys.stdin:
         held = []
 for name in held: print(json.dumps({"id": name, "report": "about " + name}))
 """
-    assert [report.text for report in ask(command(tmp_path, source, window=8, timeout=5), 31)] == texts(31)
+    assert [report.text for report in ask(command(tmp_path, source, window=8, timeout=60), 31)] == texts(31)
 
 
 def test_no_more_cases_than_the_window_are_sent_ahead(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_no_more_cases_than_the_window_are_sent_ahead(tmp_path: Path) -> None:
     model = echo(tmp_path, before=f"open({str(seen)!r}, 'a').write(case['id'] + ' ')", window=4)
     answers = model.generate(cases(50))
     next(answers)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(seen.read_text().split()) < 4 and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.3)  # for a fifth to come, if it should
@@ -113,10 +113,10 @@ def test_huge_cases_and_huge_answers_do_not_block_each_other(tmp_path: Path) -> 
 
 
 def test_a_slow_caller_is_not_the_programs_fault(tmp_path: Path) -> None:
-    model = echo(tmp_path, timeout=1, window=1)
+    model = echo(tmp_path, timeout=2, window=1)
     answers = model.generate(cases(3))
     next(answers)
-    time.sleep(1.5)
+    time.sleep(2.5)
     assert next(answers).text == "about c1"
     assert model.starts == 1
     answers.close()
@@ -217,16 +217,16 @@ def test_without_a_window_all_that_is_owed_is_sent_again(tmp_path: Path) -> None
 
 
 def test_a_case_at_which_it_hangs_fails_and_the_others_are_answered(tmp_path: Path) -> None:
-    model = echo(tmp_path, before="case['id'] == 'c3' and time.sleep(60)", timeout=1, startup=3)
+    model = echo(tmp_path, before="case['id'] == 'c3' and time.sleep(600)", timeout=2, startup=4)
     start = time.monotonic()
     reports = ask(model, 8)
     assert [report.case_id for report in reports if report.failure] == ["c3"]
-    assert reports[3].failure.startswith("the program gave no answer for 3 s (does it flush its output after each line?); log: log")
-    assert time.monotonic() - start < 30
+    assert reports[3].failure.startswith("the program gave no answer for 4 s (does it flush its output after each line?); log: log")
+    assert time.monotonic() - start < 300
 
 
 def test_a_case_that_is_passed_over_in_silence_fails_and_the_others_are_answered(tmp_path: Path) -> None:
-    model = echo(tmp_path, before="\n    if case['id'] == 'c3': continue", timeout=1, startup=3)
+    model = echo(tmp_path, before="\n    if case['id'] == 'c3': continue", timeout=2, startup=4)
     assert [report.case_id for report in ask(model, 8) if report.failure] == ["c3"]
 
 
@@ -235,14 +235,14 @@ def test_a_program_that_ignores_the_polite_signal_is_killed_with_its_children(tm
     source = f"""
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen(["sleep", "60"])
+child = subprocess.Popen(["sleep", "600"])
 open({str(pids)!r}, "a").write(f"{{os.getpid()}} {{child.pid}} ")
-time.sleep(60)
+time.sleep(600)
 """
     [report] = ask(command(tmp_path, source, startup=3, restarts=0), 1)
     assert "gave no answer for 3 s" in report.failure
     pids_seen = [int(pid) for pid in pids.read_text().split()]
-    deadline = time.monotonic() + 20  # the kernel ends an orphan in its own time; left alone the child would sleep on for a minute
+    deadline = time.monotonic() + 120  # the kernel ends an orphan in its own time; left alone the child would sleep on for ten minutes
     while any(map(is_running, pids_seen)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in pids_seen if is_running(pid)] == []
@@ -252,7 +252,7 @@ def test_a_program_that_talks_without_end_and_never_answers_is_ended_in_time(tmp
     model = command(tmp_path, "while True: print('loading')", startup=1.0, restarts=0)
     start = time.monotonic()
     assert "gave no answer for 1 s" in ask(model, 2)[0].failure
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 120
 
 
 def test_lines_that_are_no_answers_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_machine_with_other_packages_is_named(bench: Bench, tmp_path: Path) ->
 
 
 def await_lines(file: Path, count: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not file.exists() or file.read_bytes().count(b"\n") < count:
         assert time.monotonic() < end, f"{file.name} did not come to {count} lines"
         time.sleep(0.05)

@@ -273,7 +273,7 @@ def test_a_command_killed_while_it_waits_finds_its_batches_again(tmp_path: Path,
     with serve(tmp_path / "server", latency=3) as server:
         names = {"tests": str(Path(__file__).parent), "url": server.url, "log": str(server.log), "cache": str(cache.file)}
         waiting = subprocess.Popen([sys.executable, "-c", WAITING.format(**names)], stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240
         while len(submitted(server)) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(waiting.pid, signal.SIGKILL)

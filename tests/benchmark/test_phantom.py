@@ -14,6 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -269,11 +270,12 @@ def test_a_killed_generation_leaves_nothing_that_looks_complete(tmp_path):
     while not list(tmp_path.glob(".p.*.part/files/*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert run.poll() is None
+    workers = psutil.Process(run.pid).children(recursive=True)
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not target.exists()
     assert list(tmp_path.iterdir()), "the killed process could not tidy up"
-    time.sleep(1.5)  # its workers notice within half a second that they are orphans
+    assert psutil.wait_procs(workers, timeout=120)[1] == [], "its workers notice within half a second that they are orphans"
     generate(target, train=3, validate=0, test=0, fast=True, workers=1, progress=False)
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
     assert usable(target) == {"train": 3}

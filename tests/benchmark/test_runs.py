@@ -85,7 +85,7 @@ with opened(Path(sys.argv[1])):
     with pytest.raises(FolderInUse), opened(tmp_path / "run"):
         pass
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=20)
+    process.wait()
     process.stdout.close()
     with opened(tmp_path / "run"):
         pass

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -112,7 +113,7 @@ def listener() -> Iterator[tuple[str, list[bytes]]]:
     yield f"http://127.0.0.1:{server.getsockname()[1]}", came
     server.shutdown(socket.SHUT_RDWR)
     server.close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.fixture
@@ -449,7 +450,6 @@ def test_a_server_that_the_environment_names_is_not_asked(folder: Path, stays: P
 def test_a_tracker_whose_process_is_lost_is_said_in_one_line_and_logged_anew(folder: Path, stays: Path) -> None:
     """Killed when its file appears, as by a machine without memory; what lies there then is no run that was logged."""
     pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
-    psutil = pytest.importorskip("psutil", reason="psutil is not installed")
     words = [sys.executable, "-m", "benchmark", "log", str(folder), "--to", "wandb", "--models", "good"]
     root = str(Path(__file__).resolve().parents[2])
     begun = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

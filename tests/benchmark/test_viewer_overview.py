@@ -130,6 +130,7 @@ def run_part() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
+        sync_api.expect.set_options(timeout=60_000)  # a busy machine draws late
         running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield running
         running.close()
@@ -172,7 +173,7 @@ class Window(NamedTuple):
 @pytest.fixture(scope="module")
 def window(browser: Any) -> Iterator[Window]:
     page, troubles = browser.new_page(viewport={"width": 1300, "height": 900}), []
-    page.set_default_timeout(5_000)
+    page.set_default_timeout(60_000)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
     page.on("dialog", lambda dialog: (troubles.append("a script in a text ran"), dialog.dismiss()))

@@ -170,10 +170,10 @@ def test_a_quotation_that_is_not_there_is_empty_or_is_longer_than_the_text_has_n
 
 def test_one_word_of_ten_thousand_letters_takes_no_time() -> None:
     text = "a" * 10_000
-    began = time.perf_counter()
+    began = time.process_time()
     assert read_text(text, (Lesion("mass", "positive", rationale="a" * 5_000 + "b"),))["lesions"][0]["start"] is None
     read_text(text, rules(text), RULES)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_each_text_is_labelled_once() -> None:

@@ -27,7 +27,7 @@ def test_items_are_made_while_the_caller_works_and_no_further_ahead_than_asked()
 
     rest = ahead(items(), depth=2)
     assert next(rest) == 0
-    assert filled.wait(5)  # one in hand, two waiting, one being put
+    assert filled.wait(60)  # one in hand, two waiting, one being put
     assert made == [0, 1, 2, 3]
     assert list(rest) == list(range(1, 10))
 

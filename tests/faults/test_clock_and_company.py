@@ -45,7 +45,7 @@ def test_files_of_the_future_are_as_good_as_others(place: Path, commands: Comman
 @pytest.mark.parametrize("second", [WORDS, ("generate", *RUN[1:3], "--models", "steady", "--out", "out"), SCORE], ids=["run", "generate", "score"])
 def test_the_second_in_a_folder_is_told_who_is_there_and_disturbs_nothing(place: Path, commands: Commands, second: tuple[str, ...]) -> None:
     first = commands.start(*WORDS, "--set", "steady.seconds=0.2", folder=place)
-    reports, ends = place / "out/steady/reports.jsonl", time.monotonic() + 60
+    reports, ends = place / "out/steady/reports.jsonl", time.monotonic() + 240
     while not (reports.exists() and reports.stat().st_size):
         assert time.monotonic() < ends, "it did not begin"
         time.sleep(0.01)
@@ -81,7 +81,7 @@ def test_the_second_training_in_a_folder_is_told_who_is_there(place: Path) -> No
     (place / "nothing.py").write_text(TRAINER)
     train = ["train", "nothing", "--dataset", "manifest:cases.csv", "--out", "out"]
     with Commands(place / "said", path=[place]) as commands:
-        first, ends = commands.start(*train, "--seconds", "600", folder=place), time.monotonic() + 60
+        first, ends = commands.start(*train, "--seconds", "600", folder=place), time.monotonic() + 240
         while not (place / "out").exists():
             assert time.monotonic() < ends, "it did not begin"
             time.sleep(0.01)
