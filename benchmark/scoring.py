@@ -14,7 +14,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,9 +22,11 @@ import numpy as np
 
 from benchmark import registry, strata
 from benchmark.engine import Engine, Local
+from benchmark.generation import WouldEndAll, contained
 from benchmark.hookspecs import Metric
 from benchmark.labelling.choose import labeller_named
 from benchmark.margins import check_margins, margins_of
+from benchmark.narrow import Narrow, Statistics, of_metric
 from benchmark.outcomes import outcome_rows, outcomes_of, shares_right
 from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
@@ -55,7 +57,7 @@ class Scored:
     """swaps of each paired test, 0 where there is no pair"""
     metrics: Mapping[str, Metric] = field(default_factory=dict, compare=False)
     """name -> the metric that was built"""
-    statistics: Mapping[tuple[str, str], np.ndarray] = field(default_factory=dict, compare=False)
+    statistics: Statistics = field(default_factory=Statistics, compare=False)
     """(metric, model) -> (n, k), a row for each case: what the page shows of single cases; what it comes to is in the rows"""
 
 
@@ -95,9 +97,9 @@ def score(
     bootstrap = PatientBootstrap(
         patients, draws=config.draws, seed=config.seed, level=config.level, method=config.interval, flips=flips, timed=stages.stage
     )
-    of_metric = {name: {model: statistics[name, model] for model in reports} for name in metrics}
-    measured = [Measured(of_metric[name], metric.values, margins_of(config.margins, name, metric)) for name, metric in metrics.items()]
-    outcomes = {name: judged for name, metric in metrics.items() if pairs and (judged := outcomes_of(metric, of_metric[name]))}
+    of_metrics = {name: of_metric(statistics, name, reports) for name in metrics}
+    measured = [Measured(of_metrics[name], metric.values, margins_of(config.margins, name, metric)) for name, metric in metrics.items()]
+    outcomes = {name: judged for name, metric in metrics.items() if pairs and (judged := outcomes_of(metric, of_metrics[name]))}
     shares = [shares_right(judged) for judged in outcomes.values()]
     rows: list[Row] = []
     differences: list[Row] = []
@@ -126,7 +128,7 @@ def _of_context(row: Row, config: RunConfig) -> Row:
 def _strata(
     bootstrap: PatientBootstrap,
     metrics: Mapping[str, Metric],
-    statistics: Mapping[tuple[str, str], np.ndarray],
+    statistics: Statistics,
     reports: Mapping[str, Sequence[Report]],
     views: Sequence[str],
 ) -> list[Row]:
@@ -152,8 +154,19 @@ def build_metric(spec: registry.Spec, config: RunConfig, llm: LanguageModels | N
     labeller = registry.Lazy(lambda: labeller_named(config.labeller, registry.options_of(config.options, config.labeller), given))
     available = {"labeller": labeller, "judge": config.judge, **given}
     options = registry.options_of(config.options, *dict.fromkeys((spec.name, spec.label)))
-    metric: Metric = registry.load().build("metrics", spec, available=available, options=options)
+    with _stays(spec.name):
+        metric: Metric = registry.load().build("metrics", spec, available=available, options=options)
     return metric
+
+
+@contextmanager
+def _stays(name: str) -> Iterator[None]:
+    """Make a ``BadMetric`` of what would end the command: ``SystemExit`` by a library that gives up."""
+    try:
+        with contained():
+            yield
+    except WouldEndAll as error:
+        raise BadMetric(f"metric {name!r} ended with {error}, where numbers were due; mend it, or leave it out of --metrics") from error
 
 
 def _rows(name: str, metric: Metric, found: Mapping[str, Scores]) -> Iterator[Row]:
@@ -190,14 +203,14 @@ def measure_all(
     is_anew: bool,
     stages: Stages | None = None,
     engine: Engine | None = None,
-) -> dict[tuple[str, str], np.ndarray]:
+) -> Statistics:
     """(metric, model) -> (n, k) statistics; read where they were kept, measured and kept where not.
 
     ``metrics`` are those of ``config``; ``is_anew``: what asks a language model is measured in any case.
     """
     stages = stages or Stages()
     engine = Local(config.workers) if engine is None else engine
-    found: dict[tuple[str, str], np.ndarray] = {}
+    found: dict[tuple[str, str], Narrow] = {}
     with stages.stage("look up"):
         digests = {model: digest_of(written, references) for model, written in reports.items()}
         keys = {(name, model): made_of(metric, digests[model]) for name, metric in metrics.items() for model in reports}
@@ -205,7 +218,7 @@ def measure_all(
             kept = folders[model].read_statistics(name, key) if model in folders else None
             is_open = asks(metrics[name]) and (is_anew or (kept is not None and _has_holes(kept, reports[model], references)))
             if kept is not None and kept.shape[0] == len(references) and not is_open:
-                found[name, model] = kept
+                found[name, model] = Narrow(kept)
     tasks, asking = [], dict[str, list[str]]()
     for spec in registry.parse_specs(config.metrics):
         if missing := {model: list(written) for model, written in reports.items() if (spec.label, model) not in found}:
@@ -216,28 +229,29 @@ def measure_all(
                 tasks += [(spec, config, part) for part in parts]
     is_large = len(references) * sum(len(task[2]) for task in tasks) >= POOL_FROM
     on_device = [engine.takes_small_pieces and takes_device(task[0], config) for task in tasks]
-    # Of a report no more than is scored: whole ones take twenty times as long to hand over, and twice the memory in each worker.
-    shared = ({model: [(report.text, report.failure) for report in written] for model, written in reports.items()}, list(references))
+    shared = (Texts.of(reports, references),) if tasks else ()
+    names = [f"metric {spec.label} of {part[0] if len(part) == 1 else f'{len(part)} models'}" for spec, _, part in tasks]
     count = sum(len(task[2]) for task in tasks) * len(references)
     with progress("measure", count, unit="reports") if tasks else nullcontext(lambda count: None) as advance:
-        for index, measured in engine.each(measure, tasks, is_large=is_large, on_device=on_device, shared=shared):
+        for index, measured in engine.each(measure, tasks, is_large=is_large, on_device=on_device, shared=shared, names=names):
             name = tasks[index][0].label
             stages.add(f"measure {name}", measured.began, measured.seconds, measured.cpu_seconds)
             for model, narrow in measured.statistics.items():
-                found[name, model] = narrow.astype(np.float64)
+                found[name, model] = narrow
                 if model in folders:
                     with stages.stage("keep"):
-                        folders[model].write_statistics(name, found[name, model], keys[name, model])
-                advance(len(narrow))
+                        folders[model].write_statistics(name, narrow.rows(), keys[name, model])
+                advance(len(references))
     for name, models in asking.items():
         # All models at once: handed in as batches, one after another would each take a day.
         with stages.stage(f"measure {name}"):
             together = statistics_of(metrics[name], [report for model in models for report in reports[model]], [*references] * len(models))
         for place, model in enumerate(models):
-            found[name, model] = together[place * len(references) : (place + 1) * len(references)]
+            rows = together[place * len(references) : (place + 1) * len(references)]
+            found[name, model] = Narrow(rows)
             if model in folders:
-                folders[model].write_statistics(name, found[name, model], keys[name, model])
-    return {key: found[key] for key in keys}  # not in the order in which workers were done: tables are written in this one
+                folders[model].write_statistics(name, rows, keys[name, model])
+    return Statistics({key: found[key] for key in keys})  # not in the order in which workers were done: tables are written in this one
 
 
 def presented(metric: Metric, value_name: str) -> dict[str, Any]:
@@ -271,8 +285,8 @@ def asks(metric: Metric) -> bool:
 class MeasuredApart(NamedTuple):
     """What one metric measured, and how long it took where it was done."""
 
-    statistics: dict[str, np.ndarray]
-    """model -> (n, k), in the narrowest kind of number that holds them exactly"""
+    statistics: dict[str, Narrow]
+    """model -> (n, k)"""
     began: float
     """seconds since 1970"""
     seconds: float
@@ -290,35 +304,52 @@ def takes_device(spec: registry.Spec, config: RunConfig) -> bool:
     return registry.takes(known.entry("labellers", registry.parse_spec(config.labeller).name).factory, f"labeller {config.labeller!r}", "device")
 
 
-def measure(
-    spec: registry.Spec, config: RunConfig, models: Sequence[str], reports: Mapping[str, Sequence[tuple[str, str]]], references: Sequence[str]
-) -> MeasuredApart:
-    """One metric's statistics for several models; runs in a process of its own where there are many reports.
+class Texts(NamedTuple):
+    """What is scored, as workers are handed it: each text once, whoever wrote it how often. Whole reports take twenty times as long to hand over."""
 
-    ``reports`` are text and failure of each.
-    """
+    texts: list[str]
+    """all that differ"""
+    references: np.ndarray
+    """(n,) int32, place in ``texts`` of each case's reference"""
+    reports: dict[str, np.ndarray]
+    """model -> (n,) int32, place in ``texts`` of each report; -1 where there is none"""
+
+    @classmethod
+    def of(cls, reports: Mapping[str, Sequence[Report]], references: Sequence[str]) -> Texts:
+        """The same in that form."""
+        places: dict[str, int] = {}
+        theirs = np.array([places.setdefault(text, len(places)) for text in references], dtype=np.int32)
+        ours = {
+            model: np.array([-1 if one.failure else places.setdefault(one.text, len(places)) for one in written], dtype=np.int32)
+            for model, written in reports.items()
+        }
+        return cls(list(places), theirs, ours)
+
+    def of_model(self, model: str) -> list[str | None]:
+        """The text of each report."""
+        return [None if place < 0 else self.texts[place] for place in self.reports[model].tolist()]
+
+
+def measure(spec: registry.Spec, config: RunConfig, models: Sequence[str], given: Texts) -> MeasuredApart:
+    """One metric's statistics for several models; runs in a process of its own where there are many reports."""
     began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
-    metric = build_metric(spec, config)
-    found = {model: narrowed(statistics_of(metric, [Report("", *one) for one in reports[model]], references)) for model in models}
+    metric, references = build_metric(spec, config), [given.texts[place] for place in given.references.tolist()]
+    found = {model: Narrow(_statistics(metric, given.of_model(model), references)) for model in models}
     return MeasuredApart(found, began, time.perf_counter() - clock, time.process_time() - cpu)
-
-
-def narrowed(rows: np.ndarray) -> np.ndarray:
-    """The rows in the narrowest kind of float that holds each of their numbers exactly: counts travel between processes at a quarter of the size."""
-    for kind in (np.float16, np.float32):
-        with np.errstate(over="ignore"):
-            narrow = rows.astype(kind)
-        if np.array_equal(narrow, rows, equal_nan=True):
-            return narrow
-    return rows
 
 
 def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:
     """(n, k) statistics of one model's reports, NaN rows where there is nothing to compare. Raises ``BadMetric``."""
+    return _statistics(metric, _texts_of(reports), references)
+
+
+def _statistics(metric: Metric, reports: Sequence[str | None], references: Sequence[str]) -> np.ndarray:
+    """The same of texts, None where there is no report."""
     scorable = _scorable(reports, references)
-    hypotheses = [reports[index].text for index in scorable]
+    hypotheses = [text for index in scorable if (text := reports[index]) is not None]
     texts = [references[index] for index in scorable]
-    rows = np.asarray(metric.statistics(hypotheses, texts))
+    with _stays(metric.name):
+        rows = np.asarray(metric.statistics(hypotheses, texts))
     if rows.ndim != 2 or len(rows) != len(hypotheses) or not np.issubdtype(rows.dtype, np.number):
         raise BadMetric(
             f"metric {metric.name!r} gave an array of shape {rows.shape} and type {rows.dtype} for {len(hypotheses)} reports; "
@@ -329,13 +360,17 @@ def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequenc
     return statistics
 
 
-def _scorable(reports: Sequence[Report], references: Sequence[str]) -> list[int]:
+def _texts_of(reports: Iterable[Report]) -> list[str | None]:
+    return [None if report.failure else report.text for report in reports]
+
+
+def _scorable(reports: Sequence[str | None], references: Sequence[str]) -> list[int]:
     """The cases in which there are two texts to compare."""
-    return [index for index, (report, reference) in enumerate(zip(reports, references, strict=True)) if not report.failure and reference.strip()]
+    return [index for index, (report, reference) in enumerate(zip(reports, references, strict=True)) if report is not None and reference.strip()]
 
 
 def _has_holes(statistics: np.ndarray, reports: Sequence[Report], references: Sequence[str]) -> bool:
-    return bool(np.isnan(statistics[_scorable(reports, references)]).all(axis=1).any())
+    return bool(np.isnan(statistics[_scorable(_texts_of(reports), references)]).all(axis=1).any())
 
 
 def digest_of(reports: Iterable[Report], references: Sequence[str]) -> str:

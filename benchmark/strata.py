@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.hookspecs import Metric
+from benchmark.narrow import Made, of_metric
 from benchmark.records import Row
 from benchmark.statistics import Compared, Measured, PatientBootstrap, Values
 
@@ -57,9 +58,10 @@ def lesions_in_references(metrics: Mapping[str, Metric], statistics: Mapping[tup
     found: np.ndarray | None = None
     for name, metric in metrics.items():
         count = getattr(metric, "lesions_in_references", None)
-        for (of, _), rows in statistics.items() if count else ():
-            if of == name and count:
-                found = count(rows) if found is None else np.where(np.isnan(found), count(rows), found)
+        for key in statistics if count else ():
+            if key[0] == name and count and (found is None or np.isnan(found).any()):
+                counts = count(statistics[key])
+                found = counts if found is None else np.where(np.isnan(found), counts, found)
     return found
 
 
@@ -95,15 +97,15 @@ def measured(
     """Every metric in every part, by the draws of the whole."""
     models = list(dict.fromkeys(model for _, model in statistics))
     for stratum in strata:
-        given = (_in_stratum(stratum, name, metric, {model: statistics[name, model] for model in models}) for name, metric in metrics.items())
+        given = (_in_stratum(stratum, name, metric, of_metric(statistics, name, models)) for name, metric in metrics.items())
         against = [(model, floor) for model in models for floor in constant if model not in constant] if stratum.name == ABNORMAL else []
         for name, compared in zip(metrics, bootstrap.compare(given, against), strict=True):
             yield InStratum(stratum, name, compared)
 
 
 def _in_stratum(stratum: Stratum, name: str, metric: Metric, statistics: Mapping[str, np.ndarray]) -> Measured:
-    """The metric on the cases of one part; made for one metric at a time, since it is a copy of its statistics."""
-    rows = {model: np.where(stratum.is_in[:, None], found, np.nan) for model, found in statistics.items()}
+    """The metric on the cases of one part; made for one model at a time, since it is a copy of its statistics."""
+    rows = Made(statistics, lambda model: np.where(stratum.is_in[:, None], statistics[model], np.nan))
     return Measured(rows, _only(metric, shown_numbers(name, metric, next(iter(rows.values())).shape[1])))
 
 

@@ -26,6 +26,7 @@ FLOORS = {
     "patience": 1,
     "stages": 1,
     "shares": 1,
+    "narrow": 1,
     "machine": 1,
     "overlap": 1,
     "sampling": 2,

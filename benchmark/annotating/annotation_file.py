@@ -6,7 +6,7 @@ Read are a JSON object (or JSON lines) of
 - one annotation a line, with the report beside it: ``{"report": "No effusion.", "text": ..., "entities": ...}``.
 
 Of 31,255 cases and ten models the file is half a gigabyte, and ten times as much as Python objects. So it is read through once, to see that all of it
-can be read and where each annotation stands; the annotations are taken from the file when they are asked for.
+can be read and where each annotation stands (``annotation_index``); the annotations are taken from the file when they are asked for.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import codecs
 import hashlib
 import json
 import re
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+from benchmark.annotating.annotation_index import KEPT_FROM, NOWHERE, Index, IndexMaker, keep_index, kept_index, letters_of
 from benchmark.annotating.annotations import Annotation, fault_of
 from benchmark.records import UserError
 
@@ -59,8 +59,8 @@ class AnnotationFile:
 
     def each(self, reports: Sequence[str]) -> Iterator[Annotation]:
         """As ``annotate``, one after the other: all of them at once would fill the memory. Raises ``NotAnnotated`` before the first."""
-        places = [self._index.find(report) if report.strip() else -1 for report in reports]
-        if missing := [report for report, place in zip(reports, places, strict=True) if place is None]:
+        places = self._index.find(reports)
+        if missing := [report for report, place in zip(reports, places, strict=True) if place == NOWHERE and report.strip()]:
             raise NotAnnotated(
                 f"{self.path}: has {self._index.count:,} annotations, and none of {len(missing):,} of {len(reports):,} reports, the first of which "
                 f"begins {missing[0][:60]!r}; annotate those too, references and reports of every model, or take another annotator"
@@ -68,59 +68,12 @@ class AnnotationFile:
         with self.path.open("rb") as file:
             if _state_of(self.path) != self._state:
                 raise UnreadableAnnotations(f"{self.path}: was changed since this command began to read it; run the command again")
-            for place in places:
-                yield {"text": "", "entities": {}} if place is None or place < 0 else self._index.read(file, place)
+            for report, place in zip(reports, places, strict=True):
+                yield _read(file, int(self._index.starts[place]), int(self._index.sizes[place])) if report.strip() else {"text": "", "entities": {}}
 
     def signature(self) -> str:
         """The file by its checksum: whose annotations they are, it does not say."""
         return f"file|sha256:{self._index.sha256[:12]}|v1"
-
-
-class _Index:
-    """Where in the file the annotation of each report stands."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            self._starts, self._sizes = array("q"), array("q")
-            self._by_report: dict[bytes, int] = {}
-            self._by_letters: dict[bytes, int] = {}
-        with path.open("rb") as file, path.open("rb") as again:
-            is_keyed = _is_keyed(path, file)
-            file.seek(0)
-            for one in _of_object(path, file) if is_keyed else _of_lines(path, file):
-                self._take(one, again)
-        if not self._starts:
-            raise UnreadableAnnotations(f"{path}: no annotations in it; write what the package radgraph returns, as JSON")
-
-    @property
-    def count(self) -> int:
-        """Annotations that differ in their report."""
-        return len(self._starts)
-
-    def find(self, report: str) -> int | None:
-        """The place of a report's annotation."""
-        place = self._by_report.get(_digest(report)) if self._by_report else None
-        return self._by_letters.get(_digest(_letters(report))) if place is None and self._by_letters else place
-
-    def read(self, file: IO[bytes], place: int) -> Annotation:
-        """The annotation at a place."""
-        file.seek(self._starts[place])
-        return cast(Annotation, json.loads(file.read(self._sizes[place]).decode()))
-
-    def _take(self, one: _Found, again: IO[bytes]) -> None:
-        report = one.annotation.get("report", one.key)
-        by_letters = report is None
-        where, name = (self._by_letters, _letters(one.annotation["text"])) if by_letters else (self._by_report, str(report))
-        place = where.setdefault(_digest(name), len(self._starts))
-        if place == len(self._starts):
-            self._starts.append(one.start)
-            self._sizes.append(one.size)
-        elif self.read(again, place)["entities"] != one.annotation["entities"]:
-            raise UnreadableAnnotations(
-                f"{self.path}, {one.place}: annotates the report that begins {name[:60]!r} otherwise than a place before it; leave one of the two"
-            )
 
 
 class _Found(NamedTuple):
@@ -138,9 +91,43 @@ class _Found(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def _indexed(path: Path, state: tuple[int, int, int]) -> _Index:
-    """Read through once in a process, however many metrics are made of it; ``state`` is the file's, so that another one is another index."""
-    return _Index(path)
+def _indexed(path: Path, state: tuple[int, int, int]) -> Index:
+    """Read through once, however many metrics are made of it; ``state`` is the file's, so that another one is another index."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size, *_ = state
+    if size >= KEPT_FROM and (kept := kept_index(sha256, size)):
+        return kept
+    index = _read_through(path, sha256)
+    if size >= KEPT_FROM and _state_of(path) == state:
+        keep_index(index)
+    return index
+
+
+def _read_through(path: Path, sha256: str) -> Index:
+    """Every annotation looked at. Raises ``UnreadableAnnotations``."""
+    maker = IndexMaker()
+    with path.open("rb") as file, path.open("rb") as again:
+        is_keyed = _is_keyed(path, file)
+        file.seek(0)
+        for one in _of_object(path, file) if is_keyed else _of_lines(path, file):
+            report = one.annotation.get("report", one.key)
+            report, letters = (None, letters_of(one.annotation["text"])) if report is None else (str(report), "")
+            place = maker.place_of(report, letters, one.start, one.size)
+            if place is not None and _read(again, maker.starts[place], maker.sizes[place])["entities"] != one.annotation["entities"]:
+                raise UnreadableAnnotations(
+                    f"{path}, {one.place}: annotates the report that begins {(report or letters)[:60]!r} otherwise than a place before it; leave one "
+                    "of the two"
+                )
+    if not maker.starts:
+        raise UnreadableAnnotations(f"{path}: no annotations in it; write what the package radgraph returns, as JSON")
+    return maker.index(sha256)
+
+
+def _read(file: IO[bytes], start: int, size: int) -> Annotation:
+    """The annotation at a place."""
+    file.seek(start)
+    return cast(Annotation, json.loads(file.read(size).decode()))
 
 
 def _state_of(path: Path) -> tuple[int, int, int]:
@@ -261,12 +248,3 @@ def _bytes(text: str) -> int:
 
 def _not_utf8(path: Path, error: UnicodeDecodeError) -> UnreadableAnnotations:
     return UnreadableAnnotations(f"{path}: not UTF-8 ({error.reason}); annotations are JSON in UTF-8")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _letters(text: str) -> str:
-    """A text without its blanks: what the annotator's tokens and the report have in common."""
-    return "".join(text.split())

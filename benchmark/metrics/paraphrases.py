@@ -2,7 +2,8 @@
 
 M. Denkowski, A. Lavie, "Meteor Universal", WMT 2014. The English table has 5.27 million pairs of phrases (272 MB of text, three lines a pair:
 probability, phrase, phrase). It is not ours to ship. On first use its words are turned into numbers and kept under
-``places.cache_folder() / "paraphrases"`` (120 MB, read in place afterwards); each corpus then needs only the pairs whose words all occur in it.
+``places.cache_folder() / "paraphrases"`` (140 MB, read through afterwards a part at a time); each corpus then needs only the pairs whose words all
+occur in it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,8 @@ from benchmark.places import cache_folder
 from benchmark.records import UserError
 
 BLOCK_BYTES = 1 << 24
+PAIRS_TOGETHER = 1 << 18
+"""pairs that are looked through at a time: 7 MB, where the whole would be the largest thing that a process holds"""
 
 
 class Phrases(NamedTuple):
@@ -44,11 +47,19 @@ class Phrases(NamedTuple):
 NO_PHRASES = Phrases(np.zeros(1, np.uint64), np.zeros(1, np.int32), np.zeros(2, np.int64), np.zeros(0, np.int32))
 
 
+class _Column(NamedTuple):
+    """An array that stays in its file."""
+
+    file: Path
+    offset: int
+    """bytes before its first number"""
+
+
 class _Table(NamedTuple):
     words: list[str]
-    ids: np.ndarray
+    ids: _Column
     """int32, the words of all phrases"""
-    sizes: np.ndarray
+    sizes: _Column
     """int8, words of each phrase; phrases 2 i and 2 i + 1 are a pair"""
 
 
@@ -73,7 +84,8 @@ def phrases_of(vocabulary: Sequence[str], path: Path) -> Phrases:
     table = _read(path)
     number = {word: place for place, word in enumerate(vocabulary)}
     known = np.array([number.get(word, -1) for word in table.words], dtype=np.int32)
-    return Phrases(*_select(table.ids, table.sizes, known))
+    ids, sizes = zip(*_selected(table, known), strict=True)
+    return Phrases(*_tree(np.concatenate(ids), np.concatenate(sizes)))
 
 
 @lru_cache(maxsize=1)
@@ -88,7 +100,20 @@ def _read(path: Path) -> _Table:
                 "written with CLALA_BENCHMARK_CACHE"
             ) from error
     words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
-    return _Table(words, np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "sizes.npy", mmap_mode="r"))
+    return _Table(words, *(_Column(file, np.load(file, mmap_mode="r").offset) for file in (folder / "ids.npy", folder / "sizes.npy")))
+
+
+def _selected(table: _Table, known: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Words and sizes of the pairs of which every word is known, a part of the table at a time; never nothing."""
+    with table.ids.file.open("rb") as all_ids, table.sizes.file.open("rb") as all_sizes:
+        all_ids.seek(table.ids.offset)
+        all_sizes.seek(table.sizes.offset)
+        while True:
+            sizes = np.fromfile(all_sizes, dtype=np.int8, count=2 * PAIRS_TOGETHER)
+            ids = np.fromfile(all_ids, dtype=np.int32, count=int(sizes.sum(dtype=np.int64)))
+            yield _select(ids, sizes, known)
+            if len(sizes) < 2 * PAIRS_TOGETHER:
+                return
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -133,57 +158,64 @@ def _number_block(text: bytes, words: dict[bytes, int]) -> tuple[np.ndarray, np.
 
 
 @kernel
-def _select(ids: np.ndarray, sizes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of which every word is known, as a tree of phrases and lists of paraphrases.
+def _select(ids: np.ndarray, sizes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Words and sizes of the pairs of which every word is known.
 
-    ids, sizes  the table;  known  (words of the table,) int32, its number in the corpus or -1
+    ids, sizes  of some pairs of the table;  known  (words of the table,) int32, its number in the corpus or -1
+    returns     the words by their numbers in the corpus, int32, and the sizes, int8
     """
-    pairs = len(sizes) // 2
-    kept = np.empty(pairs, dtype=np.bool_)
+    kept_ids = np.empty_like(ids)
+    kept_sizes = np.empty_like(sizes)
+    filled = 0
+    row = 0
     at = 0
-    count = 0
-    total = 0
-    for pair in range(pairs):
+    for pair in range(len(sizes) // 2):
         size = int(sizes[2 * pair]) + int(sizes[2 * pair + 1])
         keep = True
         for k in range(at, at + size):
             if known[ids[k]] < 0:
                 keep = False
                 break
-        kept[pair] = keep
         if keep:
-            count += 1
-            total += size
+            for k in range(at, at + size):
+                kept_ids[filled] = known[ids[k]]
+                filled += 1
+            kept_sizes[2 * row] = sizes[2 * pair]
+            kept_sizes[2 * row + 1] = sizes[2 * pair + 1]
+            row += 1
         at += size
+    return kept_ids[:filled].copy(), kept_sizes[: 2 * row].copy()
+
+
+@kernel
+def _tree(ids: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs as a tree of phrases and lists of paraphrases; ``ids`` are words of the corpus."""
+    count = len(sizes) // 2
     room = 16
-    while room < 2 * (total + 1):
+    while room < 2 * (len(ids) + 1):
         room *= 2
     mask = np.uint64(room - 1)
     slots = np.zeros(room, dtype=np.uint64)
     children = np.zeros(room, dtype=np.int32)
     ends = np.empty((count, 2), dtype=np.int32)
     phrases = 1
-    row = 0
     at = 0
-    for pair in range(pairs):
+    for row in range(count):
         for side in range(2):
-            size = int(sizes[2 * pair + side])
-            if kept[pair]:
-                phrase = 0
-                for k in range(at, at + size):
-                    key = ((np.uint64(phrase) << np.uint64(32)) | np.uint64(known[ids[k]])) + np.uint64(1)
-                    slot = spread(key) & mask
-                    while slots[slot] != 0 and slots[slot] != key:
-                        slot = (slot + np.uint64(1)) & mask
-                    if slots[slot] == 0:
-                        slots[slot] = key
-                        children[slot] = phrases
-                        phrases += 1
-                    phrase = int(children[slot])
-                ends[row, side] = phrase
+            size = int(sizes[2 * row + side])
+            phrase = 0
+            for k in range(at, at + size):
+                key = ((np.uint64(phrase) << np.uint64(32)) | np.uint64(ids[k])) + np.uint64(1)
+                slot = spread(key) & mask
+                while slots[slot] != 0 and slots[slot] != key:
+                    slot = (slot + np.uint64(1)) & mask
+                if slots[slot] == 0:
+                    slots[slot] = key
+                    children[slot] = phrases
+                    phrases += 1
+                phrase = int(children[slot])
+            ends[row, side] = phrase
             at += size
-        if kept[pair]:
-            row += 1
     starts = np.zeros(phrases + 1, dtype=np.int64)
     for row in range(count):
         starts[ends[row, 0] + 1] += 1

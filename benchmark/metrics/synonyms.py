@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ METEOR_RULES = (
     ("s", ""), ("ses", "s"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y"), ("es", "e"), ("es", ""),
     ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", ""), ("er", ""), ("est", ""), ("er", "e"), ("est", "e"),
 )  # fmt: skip
+METEOR_ENDINGS = tuple(dict.fromkeys(ending for ending, _ in METEOR_RULES))
 NLTK_RULES = {
     "n": (("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z"), ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y")),
     "v": (("s", ""), ("ies", "y"), ("es", "e"), ("es", ""), ("ed", "e"), ("ed", ""), ("ing", "e"), ("ing", "")),
@@ -35,9 +36,7 @@ NLTK_RULES = {
 
 
 class _WordNet(NamedTuple):
-    names: dict[tuple[str, int], list[str]]
-    """(part of speech, number) -> its words as WordNet writes them"""
-    numbers: dict[str, dict[str, list[int]]]
+    numbers: dict[str, dict[str, Sequence[int]]]
     """part of speech -> lower-case word -> its synsets"""
     irregular: dict[str, dict[str, list[list[str]]]]
     """part of speech -> irregular form -> its lemmas, as often as WordNet lists it"""
@@ -45,21 +44,33 @@ class _WordNet(NamedTuple):
 
 @lru_cache(maxsize=1)
 def _wordnet() -> _WordNet:
-    wordnet = _WordNet({}, {part: {} for part in PARTS}, {part: {} for part in PARTS})
-    part, is_exception = "", False
-    for line in gzip.decompress(TABLE.read_bytes()).decode().splitlines():
-        if line.startswith("["):
-            part, is_exception = line[1], line.endswith("exceptions]")
-            continue
-        first, *words = line.split(" ")
+    wordnet = _WordNet({part: {} for part in PARTS}, {part: {} for part in PARTS})
+    for part, is_exception, first, words in _lines():
         if is_exception:
             wordnet.irregular[part].setdefault(first, []).append(words)
             continue
-        number = int(first)
-        wordnet.names[part, number] = words
+        numbers, number = wordnet.numbers[part], int(first)
         for word in dict.fromkeys(word.lower() for word in words):
-            wordnet.numbers[part].setdefault(word, []).append(number)
+            numbers[word] = (*numbers.get(word, ()), number)  # tuples, and of most words there is one number: half of what lists would hold
     return wordnet
+
+
+@lru_cache(maxsize=1)
+def _names() -> dict[tuple[str, int], list[str]]:
+    """(part of speech, number) -> its words as WordNet writes them; METEOR 1.5 does without."""
+    return {(part, int(first)): words for part, is_exception, first, words in _lines() if not is_exception}
+
+
+def _lines() -> Iterator[tuple[str, bool, str, list[str]]]:
+    """Part of speech, whether it is of the exceptions, the first word of a line and the others."""
+    part, is_exception = "", False
+    with gzip.open(TABLE, "rt", encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            if line.startswith("["):
+                part, is_exception = line[1], line.endswith("exceptions]\n")
+                continue
+            first, *words = line.rstrip("\n").split(" ")
+            yield part, is_exception, first, words
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +98,7 @@ def _base_forms(word: str) -> list[str]:
     irregular = _wordnet().irregular
     if lemmas := [lemma for part in PARTS for lemmas in irregular[part].get(word, ()) for lemma in lemmas]:
         return lemmas
-    if len(word) <= 2 or word.endswith("ss"):  # WordNet's own morphy spares these too
+    if len(word) <= 2 or word.endswith("ss") or not word.endswith(METEOR_ENDINGS):  # WordNet's own morphy spares the first two too
         return []
     for ending, replacement in METEOR_RULES:
         if word.endswith(ending):
@@ -100,7 +111,7 @@ def _base_forms(word: str) -> list[str]:
 @lru_cache(maxsize=1 << 17)
 def synonyms(word: str) -> frozenset[str]:
     """Names, without collocations, of all lemmas of nltk's ``wordnet.synsets(word)``, and the word itself."""
-    wordnet = _wordnet()
+    wordnet, named = _wordnet(), _names()
     lower = word.lower()
     names = {word}
     for part in PARTS:
@@ -110,5 +121,5 @@ def synonyms(word: str) -> frozenset[str]:
             forms = [lower.removesuffix(old) + new for old, new in NLTK_RULES[part] if lower.endswith(old)]
         for form in (lower, *forms):
             for number in wordnet.numbers[part].get(form, ()):
-                names.update(name for name in wordnet.names[part, number] if "_" not in name)
+                names.update(name for name in named[part, number] if "_" not in name)
     return frozenset(names)

@@ -198,11 +198,15 @@ class _Together:
 
     def __init__(self, bootstrap: PatientBootstrap, metric: Measured, pairs: Sequence[tuple[str, str]]) -> None:
         self._bootstrap, self._values, self._margins = bootstrap, metric.values, metric.margins
-        self._is_scored = {model: ~np.isnan(statistics).any(axis=1) for model, statistics in metric.statistics.items()}
+        self._is_scored: dict[str, np.ndarray] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self.sums: list[np.ndarray] = []
         self._places: dict[tuple[str, bytes], int] = {}
         self._place_of: dict[bytes, int] = {}
-        self._alone = {model: self._place(metric, model, is_scored) for model, is_scored in self._is_scored.items()}
+        self._alone: dict[str, int] = {}
+        for model, rows in metric.statistics.items():  # once: they may be made as they are asked for
+            self._is_scored[model], self._shapes[model] = ~np.isnan(rows).any(axis=1), rows.shape
+            self._alone[model] = self._place(model, self._is_scored[model], rows)
         self._pairs = {pair: self._places_of(metric, pair) for pair in pairs}
         self.compared = list(dict.fromkeys(place for places in self._pairs.values() for place in places))
         drawn, flipped = (sum(sums.shape[1] for sums in group) for group in (self.sums, [self.sums[place] for place in self.compared]))
@@ -276,17 +280,21 @@ class _Together:
 
     def _places_of(self, metric: Measured, pair: tuple[str, str]) -> tuple[int, int]:
         """Where the sums of both models over the cases that both scored are. Raises ``ValueError`` for unlike shapes."""
-        shapes = [metric.statistics[model].shape for model in pair]
+        shapes = [self._shapes[model] for model in pair]
         if shapes[0] != shapes[1]:
             raise ValueError(f"two models of unlike shape: {shapes[0]} and {shapes[1]}; a difference needs the same cases and the same metric")
         is_scored = self._is_scored[pair[0]] & self._is_scored[pair[1]]
-        return self._place(metric, pair[0], is_scored), self._place(metric, pair[1], is_scored)
+        ours, theirs = (self._places.get((model, is_scored.tobytes())) for model in pair)  # mostly of the models alone, and then nothing is asked for
+        return (
+            self._place(pair[0], is_scored, metric.statistics[pair[0]]) if ours is None else ours,
+            self._place(pair[1], is_scored, metric.statistics[pair[1]]) if theirs is None else theirs,
+        )
 
-    def _place(self, metric: Measured, model: str, is_scored: np.ndarray) -> int:
+    def _place(self, model: str, is_scored: np.ndarray, rows: np.ndarray) -> int:
         """Models that are alike case by case share one place: one and the same column of a product, so that they differ by 0 and not by rounding."""
         key = model, is_scored.tobytes()
         if key not in self._places:
-            rows = np.asarray(metric.statistics[model], dtype=np.float64)
+            rows = np.asarray(rows, dtype=np.float64)
             sums = self._bootstrap.sums_of(rows if is_scored.all() else np.where(is_scored[:, None], rows, 0.0))
             self._places[key] = self._place_of.setdefault(sums.tobytes(), len(self.sums))
             if self._places[key] == len(self.sums):

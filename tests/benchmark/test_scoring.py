@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.records import Report, RunConfig
 from benchmark.runs import ModelFolder
-from benchmark.scoring import BadMetric, digest_of, narrowed, presented, score, statistics_of
+from benchmark.scoring import BadMetric, Texts, digest_of, presented, score, statistics_of
 
 REFERENCES = ["The heart is enlarged.", "No pleural effusion.", "", "Small left pleural effusion."]
 PATIENTS = ["a", "a", "b", "c"]
@@ -145,12 +145,9 @@ def test_the_digest_sees_every_change_that_a_metric_would_see(changed: dict[str,
     assert digest_of([Report("a", "y")], ["r"]) == digest_of([Report("a", "y", details={"seen": False})], ["r"])
 
 
-@pytest.mark.parametrize(
-    ("rows", "kind"),
-    [([0.0, 2048.0, np.nan], np.float16), ([2049.0], np.float32), ([70_000.0, -3.0], np.float32), ([0.1, 1.0], np.float64), ([], np.float16)],
-)
-def test_statistics_travel_in_the_narrowest_numbers_that_hold_them(rows: list[float], kind: type[np.floating]) -> None:
-    """Half precision has 11 bits of whole numbers and ends at 65,504, single precision has 24."""
-    found = narrowed(np.array([rows]))
-    assert found.dtype == kind
-    np.testing.assert_array_equal(found.astype(np.float64), np.array([rows]))
+def test_a_text_is_handed_over_once_however_often_it_was_written() -> None:
+    given = Texts.of({"m": reports("x", None, "y", "x"), "n": reports("r", "x", None, "")}, ["r", "s", "r", "y"])
+    assert given.texts == ["r", "s", "y", "x", ""]
+    assert [given.texts[place] for place in given.references] == ["r", "s", "r", "y"]
+    assert given.of_model("m") == ["x", None, "y", "x"]
+    assert given.of_model("n") == ["r", "x", None, ""]

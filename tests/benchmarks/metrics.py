@@ -37,7 +37,7 @@ MODELS = 10
 SWAPPED = 0.2
 """of the sentences of a report, in each further model, come from another case's"""
 TARGETS = {"rouge_l, stemmed": 200, "meteor_nltk": 80, "meteor": 6, "bleu": 30}
-LOADED = ("_wordnet", "table_digest")
+LOADED = ("_wordnet", "_names", "table_digest")
 """what is loaded before the seconds are counted, as the program's WordNet is; but of these both starts count:"""
 ALL_IN = ("meteor",)
 PEER_OF = {
