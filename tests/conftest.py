@@ -1,7 +1,10 @@
-"""What every test may count on: a cache of its own, no network, the real data where it is."""
+"""What every test may count on: a cache and a temporary folder of its own, no network, the real data where it is."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,21 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or leaves anything in the user's cache; what is made is shared by the tests of one session."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
-    patch.setenv("HF_HUB_OFFLINE", "1")
-    patch.setenv("TOKENIZERS_PARALLELISM", "false")
+def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or leaves anything in the user's cache; what is made is shared by the tests of one session.
+
+    What programs and packages leave in the temporary folder, those that are killed above all, goes with the session. Its path is short, for sockets
+    lie in it (Ray's), and the path of a socket has 107 letters at most.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLALA_BENCHMARK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("TOKENIZERS_PARALLELISM", "false")
+        folder = tempfile.mkdtemp(prefix="clala-tests-")
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
