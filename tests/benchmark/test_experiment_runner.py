@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from benchmark.experiments.plan import Plan, Step
 from benchmark.experiments.runner import OtherSteps, commits_of, done_steps, run_steps, seconds_of
@@ -62,17 +62,10 @@ def ran(plan: Plan) -> tuple[dict[str, str], list[str]]:
 def begun() -> subprocess.Popen[bytes]:
     """A runner in a process of its own, in the middle of its step."""
     quiet = subprocess.DEVNULL
-    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))}
     runner = subprocess.Popen([sys.executable, "-c", RUNNER], stdout=quiet, stderr=quiet, env=where)
     until(lambda: asked() == 5)
     return runner
-
-
-def until(condition: Callable[[], bool], seconds: float = 240) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not come to that"
-        time.sleep(0.05)
 
 
 def asked() -> int:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from llm_server import SCHEMA, Server, serve
+from waiting import until
 
 from benchmark.llm.batch import Pauses
 from benchmark.llm.budget import Budget, BudgetReached
@@ -63,14 +64,6 @@ def answer_of(text: str) -> str:
 
 def times_asked(server: Server, prompt: str) -> int:
     return server.asked()[prompt]
-
-
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for it."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 # ---- order, window, cache

@@ -8,29 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from own_experiment import write_own_experiment
+from waiting import until
 
 from benchmark.runs import sha256
 
-OWN = """
-[profile.demo]
-about = "nothing is trained"
-detector = {}
-classifier = {}
-train = {}
-models = ["constant", "other=command:'PYTHON other.py'"]
-
-[[experiment]]
-name = "mine"
-number = "Table A"
-title = "Two that learn nothing"
-layout = "quality"
-lines = ["$models"]
-pairs = ["other - constant"]
-"""
 OTHER = """
 import json, pathlib, sys, time
 
@@ -68,15 +53,6 @@ def done(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*REPRODUCE, *more], cwd=folder, capture_output=True, text=True, timeout=280, check=False)
 
 
-def until(condition: object, seconds: float = 240) -> None:
-    """Wait for a function to be true."""
-    assert callable(condition)
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not come to that"
-        time.sleep(0.05)
-
-
 def asked(folder: Path) -> int:
     """How many cases the other model was asked for."""
     return (folder / "asked").stat().st_size if (folder / "asked").exists() else 0
@@ -88,7 +64,7 @@ def tables(folder: Path) -> dict[str, str]:
 
 
 def experiments(folder: Path) -> Path:
-    (folder / "own.toml").write_text(OWN.replace("PYTHON", sys.executable))
+    write_own_experiment(folder / "own.toml", f"other=command:'{sys.executable} other.py'")
     (folder / "other.py").write_text(OTHER)
     return folder
 

@@ -20,6 +20,7 @@ import pytest
 from folders import contents
 from forked import Commands, Ended
 from hospital import RUN, SCORE
+from own_experiment import write_own_experiment
 
 SEED = int(os.environ.get("FAULTS_SEED", "11"))
 MODELS = ("--models", "constant,steady", "--set", "steady.seconds=0.01")
@@ -151,22 +152,6 @@ def test_a_training_that_is_killed_again_and_again_ends_in_the_same_weights_and_
     killed(trainings, TRAIN, tmp_path, 9, trained)
 
 
-OWN = """
-[profile.demo]
-about = "nothing is trained"
-detector = {}
-classifier = {}
-train = {}
-models = ["constant", "steady"]
-
-[[experiment]]
-name = "mine"
-number = "Table A"
-title = "Two that learn nothing"
-layout = "quality"
-lines = ["$models"]
-pairs = ["steady - constant"]
-"""
 DEMO = ("--seeds", "1", "--metrics", "rouge_l", "--draws", "20", "--profile", "demo", "--definitions", "own.toml", "--out", "out")
 REPRODUCE = ("reproduce", "all", "--dataset", "manifest:cases.csv", *DEMO)
 
@@ -182,5 +167,5 @@ def aggregates(out: Path) -> dict[str, bytes]:
 @pytest.mark.slow
 def test_a_reproduction_that_is_killed_again_and_again_ends_in_the_same_tables(place: Path, commands: Commands) -> None:
     """Its steps are processes of their own, which go on; the next command waits for them. Quick twins: tests/benchmark/test_reproduce.py."""
-    (place / "own.toml").write_text(OWN)
+    write_own_experiment(place / "own.toml", "steady")
     killed(commands, REPRODUCE, place, 8, aggregates)
