@@ -405,6 +405,7 @@ def _finish(
         "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
         "signatures": scored.signatures,
         "flips": scored.flips,
+    warnings += _remarks(scored)
         "language_models": llm.record(),
         "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
         "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
@@ -468,3 +469,9 @@ def _reports_record(folder: ModelFolder, written: list[Report]) -> dict[str, Any
         "empty": sum(not report.failure and not report.text.strip() for report in written),
         "sha256": sha256(folder.reports_file),
     }
+def _remarks(scored: Scored) -> list[str]:
+    """What metrics say of how single reports were measured."""
+    asked = {(name, model): getattr(scored.metrics[name], "remarks", None) for name, model in scored.statistics}
+    return [f"{model}: {said}" for (name, model), remarks in asked.items() if remarks for said in remarks(scored.statistics[name, model])]
+
+

@@ -118,6 +118,9 @@ class Metric(Protocol):
     ``layout: str``                        of its statistics' columns, where they change while its numbers do not: what a run folder keeps in another
                                            layout is measured again, under the same signature
 
+    ``remarks(statistics) -> Sequence[str]``  what a reader should know of how these reports were measured, one sentence each, and could not know from
+                                           the signature, since it is seldom so: that texts were too long to be looked at whole. Noted in ``run.json``
+
     ``outcomes(statistics) -> Mapping[str, np.ndarray]``  of each thing that is right or wrong in a case (a lesion's status), (n,) 1 right, 0 wrong,
                                            NaN unscored, from the rows of ``statistics``: models are then compared by McNemar's test too
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
@@ -32,6 +32,11 @@ _KINDS = (
     ("degree", lexicon.DEGREES),
 )
 _KIND_OF = {word: kind for kind, words in reversed(_KINDS) for word in words}
+_DOUBTED, _DENIED = (
+    {opening: tuple(phrase for phrase in phrases if phrase[0] == opening) for opening, *_ in phrases}
+    for phrases in (lexicon.DOUBTED_BEFORE, lexicon.DENIED_BEFORE)
+)
+"""first word -> the phrases that begin with it"""
 
 
 class Word(NamedTuple):
@@ -116,7 +121,7 @@ def _words_of(tokens: tuple[str, ...], start: int, stop: int) -> list[Word]:
     found: list[Word] = []
     for first, last in _clauses(tokens, start, stop):
         stance, phrase = PRESENT, tokens[first:last]
-        behind = UNCERTAIN if _has(phrase, lexicon.DOUBTED_BEFORE) else ABSENT if _has(phrase, lexicon.DENIED_BEFORE) else PRESENT
+        behind = UNCERTAIN if _has(phrase, _DOUBTED) else ABSENT if _has(phrase, _DENIED) else PRESENT
         for place in range(first, last):
             token = tokens[place]
             if token in lexicon.DENIALS:
@@ -138,11 +143,10 @@ def _clauses(tokens: Sequence[str], start: int, stop: int) -> Iterator[tuple[int
     yield first, stop
 
 
-def _has(tokens: tuple[str, ...], phrases: Sequence[tuple[str, ...]]) -> bool:
-    openings = {phrase[0] for phrase in phrases}
-    if openings.isdisjoint(tokens):
+def _has(tokens: tuple[str, ...], phrases: Mapping[str, Sequence[tuple[str, ...]]]) -> bool:
+    if phrases.keys().isdisjoint(tokens):
         return False
-    return any(tokens[place : place + len(phrase)] == phrase for place, token in enumerate(tokens) if token in openings for phrase in phrases)
+    return any(tokens[place : place + len(phrase)] == phrase for place, token in enumerate(tokens) for phrase in phrases.get(token, ()))
 
 
 class _Sentence:
@@ -157,16 +161,12 @@ class _Sentence:
         self._suggesting = list(accumulate((token in lexicon.SUGGESTING for token in tokens), initial=0))
         count = len(words)
         self._phrase_ends = [count] * (count + 1)  # of a phrase that this word stands in
-        self._next = {kind: [count] * (count + 1) for kind, _ in _KINDS}  # from this word on
         for number in range(count - 1, -1, -1):
             goes_on = number + 1 < count and self._is_bridged(words[number].place, words[number + 1].place)
             self._phrase_ends[number] = self._phrase_ends[number + 1] if goes_on else number + 1
-            for kind, following in self._next.items():
-                following[number] = number if words[number].kind == kind else following[number + 1]
-        self._last: dict[str, list[int | None]] = {kind: [None] for kind, _ in _KINDS}  # before this word
-        for number, word in enumerate(words):
-            for kind, before in self._last.items():
-                before.append(number if word.kind == kind else before[-1])
+        kinds = [word.kind for word in words]
+        self._next = {kind: _from_here_on(kind, kinds) for kind, _ in _KINDS}
+        self._last = {kind: _before(kind, kinds) for kind, _ in _KINDS}
 
     def next(self, kind: str, start: int, end: int | None = None) -> Word | None:
         """The first word of a kind from number ``start`` on, before number ``end``."""
@@ -190,6 +190,28 @@ class _Sentence:
 
     def _is_bridged(self, low: int, high: int) -> bool:
         return high <= low + 1 or self._others[high] == self._others[low + 1]
+
+
+def _from_here_on(kind: str, kinds: Sequence[str]) -> list[int]:
+    """For each place the first from it on that is of that kind, and for the one behind the last; their number where there is none."""
+    at = len(kinds)
+    found = [at] * (at + 1)
+    for place in range(at - 1, -1, -1):
+        if kinds[place] == kind:
+            at = place
+        found[place] = at
+    return found
+
+
+def _before(kind: str, kinds: Sequence[str]) -> list[int | None]:
+    """Likewise the last before it; None where there is none."""
+    at: int | None = None
+    found: list[int | None] = [None]
+    for place, other in enumerate(kinds):
+        if other == kind:
+            at = place
+        found.append(at)
+    return found
 
 
 def _relations_of(word: Word, number: int, sentence: _Sentence) -> Iterator[tuple[str, int]]:

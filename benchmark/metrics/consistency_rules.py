@@ -256,12 +256,21 @@ def _common(first: tuple[str, ...], second: tuple[str, ...]) -> int:
 
     Cell by cell, two reports of a megabyte would take hours.
     """
-    places = {one: int("".join("1" if other == one else "0" for other in reversed(first)), 2) for one in set(first)}
+    alike = _alike_at_first(first, second)
+    first, second = first[alike:], second[alike:]
+    at_last = _alike_at_first(first[::-1], second[::-1])
+    first, second = first[: len(first) - at_last], second[: len(second) - at_last]
+    places = {one: int("".join("1" if other == one else "0" for other in reversed(first)), 2) for one in set(first) & set(second)}
     whole = row = (1 << len(first)) - 1
     for other in second:
-        match = row & places.get(other, 0)
-        row = (row + match | row - match) & whole
-    return len(first) - row.bit_count()
+        if match := row & places.get(other, 0):
+            row = (row + match | row - match) & whole
+    return alike + at_last + len(first) - row.bit_count()
+
+
+def _alike_at_first(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many subjects two reports begin with alike."""
+    return next((place for place, (one, other) in enumerate(zip(first, second, strict=False)) if one != other), min(len(first), len(second)))
 
 
 def read(text: str, lesions: Lesions) -> Read:

@@ -31,9 +31,11 @@ STEP_3 = {
 STEP_4 = (
     "ement", "ance", "ence", "able", "ible", "ment", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "ion", "al", "er", "ic",
 )  # fmt: skip
+# Most words have no such ending, and one question finds that out: a text of a megabyte may have a hundred thousand different words.
+STEP_2_ENDINGS, STEP_3_ENDINGS = tuple(STEP_2), tuple(STEP_3)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def english_stem(word: str) -> str:
     """Stem of a lower-case word."""
     if word in WHOLE_WORDS:
@@ -129,6 +131,8 @@ def _final_y(word: str) -> str:
 
 
 def _derivation(word: str, r1: int) -> str:
+    if not word.endswith(STEP_2_ENDINGS):
+        return word
     for ending, replacement in STEP_2.items():
         if word.endswith(ending):
             stem = word.removesuffix(ending)
@@ -142,6 +146,8 @@ def _derivation(word: str, r1: int) -> str:
 
 
 def _longer_suffix(word: str, r1: int, r2: int) -> str:
+    if not word.endswith(STEP_3_ENDINGS):
+        return word
     for ending, replacement in STEP_3.items():
         if word.endswith(ending):
             stem = word.removesuffix(ending)
@@ -150,6 +156,8 @@ def _longer_suffix(word: str, r1: int, r2: int) -> str:
 
 
 def _bare_suffix(word: str, r2: int) -> str:
+    if not word.endswith(STEP_4):
+        return word
     for ending in STEP_4:
         if word.endswith(ending):
             stem = word.removesuffix(ending)

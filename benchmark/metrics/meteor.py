@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 
 from benchmark.metrics.english_stemmer import english_stem
-from benchmark.metrics.meteor_alignment import BEAM, STAGES, align_all
+from benchmark.metrics.meteor_alignment import BEAM, JAR_COLUMNS, LONGEST, STAGES, align_all
 from benchmark.metrics.meteor_jar import installed_jar, jar_scores
 from benchmark.metrics.meteor_text import normalised
 from benchmark.metrics.paraphrases import NO_PHRASES, Phrases, digest, installed_table, phrases_of
@@ -43,6 +43,8 @@ _FUNCTION_WORDS = """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 CHUNKS, MATCHED_OURS, MATCHED_THEIRS = 20, 21, 22
 """columns of the alignment's statistics"""
+SCORE, CUT_SHORT = JAR_COLUMNS, JAR_COLUMNS + 1
+"""columns after those"""
 
 
 class Meteor:
@@ -51,6 +53,7 @@ class Meteor:
     name = "meteor"
     titles = {"system": "METEOR 1.5", "mean": "METEOR 1.5 (mean of cases)"}  # noqa: RUF012
     ranges = dict.fromkeys(titles, SHARE)
+    layout = "2"
 
     def __init__(self, paraphrase: bool = True, table: Path | None = None, backend: Literal["native", "jar"] = "native") -> None:
         """``table`` is another paraphrase table in METEOR's format; without one, pycocoevalcap's is used where it is installed.
@@ -66,7 +69,7 @@ class Meteor:
         self._references = Remembered(normalised)
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
-        """(n, 25): the 23 counts of an alignment (chunks are 0 for a perfect one), the case's own score, and 1.
+        """(n, 26): the 23 counts of an alignment (chunks are 0 for a perfect one), the case's own score, 1 if it was cut short, and 1.
 
         A reference without words is not scored (NaN): there is nothing to be right about.
         """
@@ -74,7 +77,8 @@ class Meteor:
         counts, scores = self._ask_jar(hypotheses, references) if self._backend == "jar" else self._align(hypotheses, references)
         is_perfect = (counts[:, CHUNKS] == 1) & (counts[:, MATCHED_OURS] == counts[:, 0]) & (counts[:, MATCHED_THEIRS] == counts[:, 1])
         counts[is_perfect, CHUNKS] = 0  # METEOR forgives a perfect alignment its one chunk, in the sums too
-        rows = np.column_stack([counts, _score(counts) if scores is None else scores, np.ones(len(counts))]).astype(np.float64)
+        scores = _score(counts) if scores is None else scores
+        rows = np.column_stack([counts[:, :SCORE], scores, counts[:, SCORE:], np.ones(len(counts))]).astype(np.float64)
         rows[counts[:, 1] == 0] = np.nan
         return rows
 
@@ -92,14 +96,20 @@ class Meteor:
         elif self._table != installed_table():
             options = ["-a", str(self._table.resolve())]
         found = jar_scores(hypotheses, references, *options)
-        return found.counts, found.scores
+        return np.column_stack([found.counts, np.zeros(len(found.counts))]), found.scores  # the jar cuts nothing short
 
     def values(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """``system`` (what pycocoevalcap returns) and ``mean`` (over cases), shares in [0, 1]."""
         sums = np.asarray(sums, dtype=np.float64)
         cases = sums[..., -1]
         with np.errstate(invalid="ignore", divide="ignore"):
-            return {"system": np.where(cases > 0, _score(sums), np.nan), "mean": np.where(cases > 0, sums[..., -2] / cases, np.nan)}
+            return {"system": np.where(cases > 0, _score(sums), np.nan), "mean": np.where(cases > 0, sums[..., SCORE] / cases, np.nan)}
+
+    def remarks(self, statistics: np.ndarray) -> list[str]:
+        """How many reports were too long and too much alike to be aligned whole; the signature cannot know, since hardly ever one is."""
+        count = int(np.nansum(statistics[:, CUT_SHORT]))
+        how = f"METEOR aligned the first {LONGEST:,} words only of report and reference, since more of them are alike than it can weigh"
+        return [f"{how}: in {count:,} of {len(statistics):,} cases"] if count else []
 
     def signature(self) -> str:
         """Which METEOR this is, with the tables it looked into."""
@@ -119,14 +129,15 @@ def _kinship(words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     """Stems as numbers, function words, and for each word those that share a synset with it (starts, words)."""
     (stems,) = shared_numbers(words, of=english_stem)
     is_function = np.array([word in FUNCTION_WORDS for word in words], dtype=np.bool_)
+    known = {place: found for place, word in enumerate(words) if (found := meanings(word))}  # of a long text few: WordNet has no names and slips
     sharing: dict[int, list[int]] = {}
-    for place, word in enumerate(words):
-        for meaning in meanings(word):
+    for place, found in known.items():
+        for meaning in found:
             sharing.setdefault(meaning, []).append(place)
-    kin = [sorted({other for meaning in meanings(word) for other in sharing[meaning]} - {place}) for place, word in enumerate(words)]
+    kin = {place: sorted({other for meaning in found for other in sharing[meaning]} - {place}) for place, found in known.items()}
     starts = np.zeros(len(words) + 1, dtype=np.int64)
-    np.cumsum([len(others) for others in kin], out=starts[1:])
-    return stems, is_function, starts, np.array([other for others in kin for other in others], dtype=np.int32)
+    np.cumsum([len(kin.get(place, ())) for place in range(len(words))], out=starts[1:])
+    return stems, is_function, starts, np.array([other for others in kin.values() for other in others], dtype=np.int32)
 
 
 def _score(counts: np.ndarray) -> np.ndarray:

@@ -16,8 +16,9 @@ words, beams of 1, 2, 3, 5, made-up paraphrase tables) until this search gave th
 - equal texts are aligned word by word without a search (which would now and then miss that).
 
 One departure: of two texts between which there are more than a million matches of single words, or 25 million pairs of words (5,000 each), the first
-1,000 words of either are aligned, and the rest counts as words without a match. A model that writes "no no no ..." for a megabyte makes 10^11 matches
-with a reference that does so too, which no memory holds, the jar's neither. No report of a radiologist comes near.
+1,000 words of either are aligned, and the rest counts as words without a match; the run notes of how many reports that is so. A model that writes
+"no no no ..." for a megabyte makes 10^11 matches with a reference that does so too, which no memory holds, the jar's neither. No report of a
+radiologist comes near.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ LONGEST = 1000
 STAGES = 4
 EXACT, STEM, SYNONYM, PARAPHRASE = range(STAGES)
 
-COLUMNS = 4 + 4 * STAGES + 3
+JAR_COLUMNS = 4 + 4 * STAGES + 3
 """Words of hypothesis and reference, function words of each; for each stage matched content words of both and function words of both; chunks, and
 matched words of both. The order is that of the jar's ``SCORE`` lines."""
+COLUMNS = JAR_COLUMNS + 1
+"""and 1 where the first ``LONGEST`` words of either alone were aligned"""
 
 POOL = 160
 """candidates of a place that are looked at together"""
@@ -60,7 +63,7 @@ def align_all(
     is_function     (words,) bool
     synonym_*       words that share a synset with word w, w itself left out: synonym_words[synonym_starts[w]:synonym_starts[w + 1]]
     slots ... paraphrases   ``paraphrases.Phrases``
-    returns         (n, 23) int64, see ``COLUMNS``
+    returns         (n, 24) int64, see ``COLUMNS``
     """
     n = len(a_ends) - 1
     rows = np.zeros((n, COLUMNS), dtype=np.int64)
@@ -89,6 +92,7 @@ def align_all(
         if len(h) * len(r) > MOST_MATCHES and _is_too_much(h, r, stems, synonym_starts, synonym_words):
             h = h[:LONGEST]
             r = r[:LONGEST]
+            row[23] = 1
         spans_h = _phrases(h, slots, children)
         spans_r = _phrases(r, slots, children)
         first = _paraphrased(spans_r, spans_h, 2, head, paraphrase_starts, paraphrases)

@@ -88,6 +88,8 @@ def _encode(text: str) -> bytes:
 
 @lru_cache(maxsize=1 << 17)
 def _words(text: str, neighbour: str) -> tuple[str, ...]:
+    if text.isascii() and text.isalnum():  # as most are: no rule says anything about one
+        return (text.lower(),)
     line = f" {WIDE_SPACE.sub(' ', text).translate(_TO_SPACE)} "
     for pattern, replacement in SUBSTITUTIONS:
         line = pattern.sub(replacement, line)

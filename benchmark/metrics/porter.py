@@ -27,9 +27,11 @@ STEP_3 = (("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ic
 STEP_4 = (
     "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti", "ous", "ive", "ize",
 )  # fmt: skip
+# Most words have no such ending, and one question finds that out: a text of a megabyte may have a hundred thousand different words.
+STEP_2_ENDINGS, STEP_3_ENDINGS = (tuple(ending for ending, _ in step) for step in (STEP_2, STEP_3))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 17)
 def porter_stem(word: str) -> str:
     """Stem of a word, lower-cased."""
     lower = word.lower()
@@ -93,6 +95,8 @@ def _final_y(word: str) -> str:
 
 
 def _double_suffix(word: str) -> str:
+    if not word.endswith(STEP_2_ENDINGS):
+        return word
     if word.endswith("alli") and _measure(word[:-4]) > 0:
         return _double_suffix(word[:-2])
     for ending, replacement in STEP_2:
@@ -104,6 +108,8 @@ def _double_suffix(word: str) -> str:
 
 
 def _suffix(word: str) -> str:
+    if not word.endswith(STEP_3_ENDINGS):
+        return word
     for ending, replacement in STEP_3:
         if word.endswith(ending):
             stem = word.removesuffix(ending)
@@ -112,6 +118,8 @@ def _suffix(word: str) -> str:
 
 
 def _bare_suffix(word: str) -> str:
+    if not word.endswith(STEP_4):
+        return word
     for ending in STEP_4:
         if word.endswith(ending):
             stem = word.removesuffix(ending)

@@ -20,6 +20,8 @@ from benchmark.metrics.tokens import ALPHANUMERIC_REFERENCES, Tokens, alphanumer
 from benchmark.shares import SHARE, share
 
 COLUMNS = ("f1", "precision", "recall", "cases")
+LOW = np.uint64(2**63 - 1)
+"""63 cells of the table"""
 
 
 class RougeL:
@@ -90,11 +92,12 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 @kernel
 def common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends: np.ndarray, words: int) -> np.ndarray:
-    """Length of the longest common subsequence of each pair of texts, 64 cells of the table at a time.
+    """Length of the longest common subsequence of each pair of texts, 63 cells of the table at a time.
 
     H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004): a row of the table is a bit string whose zeros mark the steps up;
-    one addition carries a step through a row. The table is walked in strips of 64 columns, each from the first row to the last, with the carries
-    between them kept: so memory grows with the texts and the vocabulary, never with their product.
+    one addition carries a step through a row. The table is walked in strips of columns, each from the first row to the last, with the carries
+    between them kept: so memory grows with the texts and the vocabulary, never with their product. What two texts begin or end with alike is counted
+    without a table.
 
     a, b            int32, words of all texts;  a_ends, b_ends  (n + 1,) int64
     words           numbers are below this
@@ -102,28 +105,87 @@ def common_subsequences(a: np.ndarray, a_ends: np.ndarray, b: np.ndarray, b_ends
     """
     n = len(a_ends) - 1
     lengths = np.zeros(n, dtype=np.int64)
-    rows = 0
+    most = 0
     for i in range(n):
-        rows = max(rows, int(b_ends[i + 1] - b_ends[i]))
-    where = np.zeros(words, dtype=np.uint64)  # bit j of a word: it stands at place j of the strip
-    carries = np.empty(rows, dtype=np.uint64)  # out of each row of the strip before
-    one = np.uint64(1)
+        most = max(most, a_ends[i + 1] - a_ends[i], b_ends[i + 1] - b_ends[i])
+    where = np.zeros((words, 4), dtype=np.uint64)  # bit j of a word: it stands at place j of the strip
+    carries = np.empty(most, dtype=np.uint8)  # out of each row of the strip before
     for i in range(n):
-        carries[: b_ends[i + 1] - b_ends[i]] = 0
-        for start in range(a_ends[i], a_ends[i + 1], 64):
-            stop = min(start + 64, a_ends[i + 1])
-            for j in range(start, stop):
-                where[a[j]] |= one << np.uint64(j - start)
-            row = ~np.uint64(0)
-            for j in range(b_ends[i], b_ends[i + 1]):
-                match = row & where[b[j]]
-                total = row + match
-                over = np.uint64(total < match)
-                total += carries[j - b_ends[i]]
-                over |= np.uint64(total < carries[j - b_ends[i]])
-                row = total | (row & ~match)
-                carries[j - b_ends[i]] = over
-            for j in range(start, stop):
-                lengths[i] += 1 - np.int64((row >> np.uint64(j - start)) & one)
-                where[a[j]] = np.uint64(0)
+        across, down = a[a_ends[i] : a_ends[i + 1]], b[b_ends[i] : b_ends[i + 1]]
+        alike = _alike_at_first(across, down)
+        across, down = across[alike:], down[alike:]
+        at_last = _alike_at_first(across[::-1], down[::-1])
+        across, down = across[: len(across) - at_last], down[: len(down) - at_last]
+        if len(across) > len(down):
+            across, down = down, across
+        lengths[i] = alike + at_last
+        carries[: len(down)] = 0
+        start = 0
+        while start < len(across):
+            width = 63 if len(across) - start <= 63 else 4 * 63
+            columns = across[start : start + width]
+            lengths[i] += _narrow_strip(columns, down, where, carries) if width == 63 else _wide_strip(columns, down, where, carries)
+            start += width
     return lengths
+
+
+@kernel
+def _alike_at_first(a: np.ndarray, b: np.ndarray) -> int:
+    """How many words two texts begin with alike."""
+    alike = 0
+    while alike < min(len(a), len(b)) and a[alike] == b[alike]:
+        alike += 1
+    return alike
+
+
+@kernel
+def _narrow_strip(columns: np.ndarray, rows: np.ndarray, where: np.ndarray, carries: np.ndarray) -> int:
+    """Steps up in one strip of 63 columns or less; ``where`` is all 0 before and after."""
+    for j in range(len(columns)):
+        where[columns[j], 0] |= np.uint64(1) << np.uint64(j)
+    cells = LOW
+    for j in range(len(rows)):
+        cells, carry = _next_row(cells, where[rows[j], 0], np.uint64(carries[j]))
+        carries[j] = carry
+    for word in columns:
+        where[word, 0] = np.uint64(0)
+    return _zeros(cells, len(columns))
+
+
+@kernel
+def _wide_strip(columns: np.ndarray, rows: np.ndarray, where: np.ndarray, carries: np.ndarray) -> int:
+    """Likewise of four times 63 columns, which stay in the registers of the processor from one row to the next."""
+    for j in range(len(columns)):
+        where[columns[j], j // 63] |= np.uint64(1) << np.uint64(j % 63)
+    first = second = third = fourth = LOW
+    for j in range(len(rows)):
+        here = where[rows[j]]
+        carry = np.uint64(carries[j])
+        if here[0] | here[1] | here[2] | here[3] | carry == 0:  # a row without a match, into which no step is carried, is the one before
+            continue
+        first, carry = _next_row(first, here[0], carry)
+        second, carry = _next_row(second, here[1], carry)
+        third, carry = _next_row(third, here[2], carry)
+        fourth, carry = _next_row(fourth, here[3], carry)
+        carries[j] = carry
+    for word in columns:
+        where[word] = 0
+    size = len(columns)
+    return _zeros(first, size) + _zeros(second, size - 63) + _zeros(third, size - 126) + _zeros(fourth, size - 189)
+
+
+@kernel
+def _next_row(cells: np.uint64, places: np.uint64, carry: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """63 cells of the next row and what they carry over; the bit above them is free to take it."""
+    match = cells & places
+    total = cells + match + carry
+    return (total & LOW) | (cells ^ match), total >> np.uint64(63)
+
+
+@kernel
+def _zeros(cells: np.uint64, size: int) -> int:
+    """How many of the first ``size`` bits are 0, of 63 at most."""
+    zeros = 0
+    for j in range(min(size, 63)):
+        zeros += 1 - int((cells >> np.uint64(j)) & np.uint64(1))
+    return zeros

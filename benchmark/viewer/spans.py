@@ -109,7 +109,9 @@ def _covering(text: str, asserting: Sequence[Span]) -> list[Span]:
 
 def _lines(text: str, start: int, end: int) -> list[Span]:
     """Lines of a part, without white space at their ends; none that is blank."""
-    found = []
+    found: list[Span] = []
+    if start == end:  # as between most sentences: a text of a megabyte may have a third of a million
+        return found
     for line in re.finditer(r"[^\n]+", text[start:end]):
         stripped = line[0].strip()
         if stripped:

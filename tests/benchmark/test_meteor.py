@@ -174,7 +174,7 @@ def test_two_thousand_words_are_aligned():
 
 def test_an_empty_hypothesis_is_scored_and_an_empty_reference_is_not():
     rows = Meteor(paraphrase=False).statistics(["", "a", ""], ["a", "", " \n"])
-    assert rows[0, 23:].tolist() == [0, 1]
+    assert rows[0, 23:].tolist() == [0, 0, 1]
     assert np.isnan(rows[1:]).all()
 
 
@@ -185,7 +185,7 @@ def test_line_breaks_count_as_spaces():
 
 
 def test_values_take_any_leading_shape_and_are_nan_where_nothing_was_scored():
-    values = Meteor(paraphrase=False).values(np.zeros((2, 3, 25)))
+    values = Meteor(paraphrase=False).values(np.zeros((2, 3, 26)))
     assert values["system"].shape == values["mean"].shape == (2, 3)
     assert np.isnan(values["system"]).all()
 
@@ -319,5 +319,11 @@ def test_a_machine_without_java_is_told_what_is_missing(monkeypatch):
 
 def test_of_texts_that_are_too_much_alike_the_first_thousand_words_are_aligned():
     """By hand: 1,500 words against 1,400 equal ones are 2.1 million matches; 1,000 of each match, in one chunk, the others count as words alone."""
-    row = Meteor(paraphrase=False).statistics(["effusion " * 1500], ["effusion " * 1400])[0]
-    assert row[[0, 1, 20, 21, 22]].tolist() == [1500, 1400, 1, 1000, 1000]
+    metric = Meteor(paraphrase=False)
+    rows = metric.statistics(["effusion " * 1500, "clear"], ["effusion " * 1400, "clear lungs"])
+    assert rows[0, [0, 1, 20, 21, 22]].tolist() == [1500, 1400, 1, 1000, 1000]
+    (remark,) = metric.remarks(rows)
+    assert remark == (
+        "METEOR aligned the first 1,000 words only of report and reference, since more of them are alike than it can weigh: in 1 of 2 cases"
+    )
+    assert metric.remarks(rows[1:]) == []

@@ -141,6 +141,21 @@ def test_one_endless_hypothesis_does_not_cost_the_memory_of_words_times_length()
     assert int(said[2]) < 60, "MiB"
 
 
+def test_texts_that_are_alike_at_their_ends_are_counted_as_by_the_textbook():
+    """What both begin or end with is left out of the table, which is walked in strips of 63 and of 252 words, the shorter text across."""
+    draw = random.Random(11)
+    pairs = []
+    for length in (0, 1, 62, 63, 64, 126, 251, 252, 253, 320, 700):
+        middle, other = (draw.choices("abcdefgh", k=size) for size in (length, draw.randint(0, 500)))
+        begin, end = (draw.choices("xyzab", k=draw.randint(0, 90)) for _ in range(2))
+        pairs += [([*begin, *middle, *end], [*begin, *other, *end]), ([*begin, *middle], [*begin, *middle, *end]), (middle, other)]
+    texts = [(" ".join(hypothesis), " ".join(reference) or "x") for hypothesis, reference in pairs]
+    rows = RougeL(stem=False).statistics(*zip(*texts, strict=True))
+    for (hypothesis, reference), row in zip(texts, rows, strict=True):
+        common = common_words(hypothesis.split(), reference.split())
+        assert row[1:3].tolist() == [common / max(1, len(hypothesis.split())), common / len(reference.split())]
+
+
 def test_an_empty_hypothesis_is_scored_and_an_empty_reference_is_not():
     rows = RougeL().statistics(["", "clear", "", "clear"], ["clear", "", "", "!?"])
     assert rows[0].tolist() == [0, 0, 0, 1]
