@@ -21,6 +21,8 @@ __all__ = ["Engine", "Held", "Local", "Placed", "Placement", "cores", "each", "o
 
 T = TypeVar("T")
 
+SMALLEST_SHARE = 0.0001  # of a GPU: Ray's own limit
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -40,8 +42,17 @@ class Placement:
         if self.engine == "local" and (self.address or self.gpus_per_model is not None):
             asked = f"--ray-address {self.address}" if self.address else f"--gpus-per-model {self.gpus_per_model:g}"
             raise UserError(f"{asked} is for Ray, but the engine is local; add --engine ray, or leave it away")
+        if self.gpus_per_model is not None and not _is_share(self.gpus_per_model):
+            raise UserError(
+                f"--gpus-per-model {self.gpus_per_model:g}: a worker has a share of one GPU (0.5), a whole number of them (2), or none (0)"
+            )
         if self.engine == "ray" and self.device.startswith("cuda:"):
             raise UserError(f"--device {self.device} names one GPU, but Ray hands them out; write --device cuda")
+
+
+def _is_share(gpus: float) -> bool:
+    """True for what Ray can hand out: ten thousandths of one, or whole ones."""
+    return gpus == 0 or SMALLEST_SHARE <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())
 
 
 class Engine(Protocol):
@@ -56,15 +67,27 @@ class Engine(Protocol):
         """True if work is better handed over in many small tasks than in a few large ones."""
 
     def each(
-        self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, is_large: bool, on_device: Sequence[bool], shared: tuple[Any, ...]
+        self,
+        function: Callable[..., T],
+        tasks: Sequence[tuple[Any, ...]],
+        *,
+        is_large: bool,
+        on_device: Sequence[bool],
+        shared: tuple[Any, ...],
+        names: Sequence[str] = (),
     ) -> Iterator[tuple[int, T]]:
         """(index of the task, its result), as they are done; ``shared`` are further arguments of all.
 
-        ``is_large``: worth processes of its own. ``on_device``: of each task, whether it makes use of a GPU where there is one.
+        ``is_large``: worth processes of its own. ``on_device``: of each task, whether it makes use of a GPU where there is one. ``names``: of each,
+        for what is said of it. What a lost worker was given is done again, a few times; then ``TaskLost`` is raised. It is, as what a task raises,
+        when what else was begun is done and handed on.
         """
 
-    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool) -> Placed | None:
-        """The model that ``make`` makes for a device, somewhere else; None if models live in this process."""
+    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool, patience: float = 0.0) -> Placed | None:
+        """The model that ``make`` makes for a device, somewhere else; None if models live in this process.
+
+        There one that gives no report for ``patience`` seconds is stopped, 0 = never: the time until another worker is ready is not the model's.
+        """
 
     def record(self) -> dict[str, Any]:
         """For ``run.json``: which engine, how many workers, what was lost and done again."""

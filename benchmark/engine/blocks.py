@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from benchmark.patience import silence
 from benchmark.records import Case, Report, UserError
 
 BLOCK = 32  # cases: some seconds of the fast models, some minutes of the slow ones; what a lost worker costs is half of it
@@ -38,6 +39,10 @@ class Held:
     """cases that it writes about together"""
     is_independent: bool = True
     """False if a report depends on the other cases that the model is asked about, or on their order: then one worker writes them all"""
+    made_of: str = ""
+    """what decides its reports, checksums of weights among it: models of one crew agree in it"""
+    learnt: Callable[[], Sequence[str]] = tuple
+    """what is to be said of the data that it has learnt from so far: while it was made, and while it wrote"""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Ready:
     said: Any
     batch_size: int = 1
     is_independent: bool = True
+    made_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,13 @@ class Wrote:
     """The next reports of the cases that a worker was given."""
 
     reports: list[Report]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is to be said of the data that a worker's model has learnt from."""
+
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,14 @@ class Lost:
     lacked_memory: bool = False
 
 
-Event = Ready | Wrote | Done | Raised | Lost
+@dataclass(frozen=True)
+class Silent:
+    """The model gave no report for as long as it may think; its worker is no more."""
+
+    seconds: float
+
+
+Event = Ready | Wrote | Learnt | Done | Raised | Silent | Lost
 
 
 class RaisedElsewhere(Exception):
@@ -106,7 +126,13 @@ class Crew(Protocol):
         """Let a worker that is idle write about these."""
 
     def wait(self) -> tuple[Hashable, Event]:
-        """The next thing that happens, and to which worker; one that raised while it was made, or was lost, is no more. Raises ``UserError``."""
+        """The next thing that happens, and to which worker; one that raised while it was made, was silent, or was lost, is no more.
+
+        Raises ``UserError``.
+        """
+
+    def dismiss(self, worker: Hashable) -> None:
+        """End one that is idle."""
 
     def close(self) -> None:
         """End them all."""
@@ -141,6 +167,8 @@ class Placed:
         """workers"""
         self.most_at_once = 0
         """workers that were ready at the same time"""
+        self.learnt: set[str] = set()
+        """what is to be said of the data that the model has learnt from, as far as it came while it wrote"""
         self.ready = Ready(None)
         self._starting.add(crew.start())
         while not self._idle:
@@ -196,12 +224,17 @@ class Placed:
                             there.setdefault(place, report)
                     piece.got += len(reports)
                     lost_in_a_row, has_written = 0, True
+                case Learnt(words):
+                    self.learnt.update(words)
                 case Done():
                     self._idle.append(worker)
                     del self._busy[worker]
-                case Raised():
-                    self._idle.append(worker)
+                case Raised() | Silent():
                     del self._busy[worker]
+                    if isinstance(event, Raised):
+                        self._idle.append(worker)
+                    else:
+                        event = Raised("ModelFailed", silence(event.seconds))
                     fatal[piece.start + piece.got] = event
                     waiting = [other for other in waiting if other.start < piece.start]  # a part of the sorted heap's list is made a heap again
                     heapq.heapify(waiting)
@@ -241,6 +274,12 @@ class Placed:
         """A worker that was sent for is there, or not. Raises what the model raised if there is no other."""
         self._starting.discard(worker)
         match event:
+            case Ready() if self.most_at_once and _is_other(event, self.ready):
+                self._crew.dismiss(worker)
+                what = (
+                    "a further worker's model is another than the first one's: its provenance differs, as where machines have other weights or data"
+                )
+                self._started(worker, Raised("OtherModel", f"{what}; put the same files on every machine", is_users=True))
             case Ready():
                 if not self.most_at_once:
                     self.ready = event
@@ -277,6 +316,10 @@ class Placed:
         self._say(f"{said}, in two parts")
         # To the second part nobody has come yet; and a case is to be alone when it is blamed, twice.
         return [_Piece(start, start + half, losses if half > 1 else 0), _Piece(start + half, piece.stop)]
+
+
+def _is_other(one: Ready, first: Ready) -> bool:
+    return (one.made_of, one.batch_size, one.is_independent) != (first.made_of, first.batch_size, first.is_independent)
 
 
 def _on_stderr(words: str) -> None:

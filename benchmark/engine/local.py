@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,15 +11,16 @@ if TYPE_CHECKING:
     from benchmark.engine.blocks import Held, Placed
 
 T = TypeVar("T")
-LOOK_FOR_PARENT_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass
 class Local:
     """This machine."""
 
     asked: int
     """processes for metrics, 0 = one per core"""
+    lost: int = 0
+    """processes that ended before they had done what they were given"""
 
     @property
     def workers(self) -> int:
@@ -36,18 +33,28 @@ class Local:
         return False
 
     def each(
-        self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, is_large: bool, on_device: Sequence[bool], shared: tuple[Any, ...]
+        self,
+        function: Callable[..., T],
+        tasks: Sequence[tuple[Any, ...]],
+        *,
+        is_large: bool,
+        on_device: Sequence[bool],
+        shared: tuple[Any, ...],
+        names: Sequence[str] = (),
     ) -> Iterator[tuple[int, T]]:
         """(index of the task, its result), as they are done."""
-        return each(function, tasks, workers=self.workers if is_large else 1, shared=shared)
+        return each(function, tasks, workers=self.workers if is_large else 1, shared=shared, names=names, lost=self._count)
 
-    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool) -> Placed | None:
+    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool, patience: float = 0.0) -> Placed | None:
         """Nowhere else: a model has the whole machine, one after another."""
         return None
 
     def record(self) -> dict[str, Any]:
         """For ``run.json``."""
-        return {"name": "local", "workers": self.workers}
+        return {"name": "local", "workers": self.workers, "workers_lost": self.lost}
+
+    def _count(self, lost: int) -> None:
+        self.lost += lost
 
 
 def cores(workers: int) -> int:
@@ -55,42 +62,30 @@ def cores(workers: int) -> int:
     return workers if workers > 0 else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, workers: int, shared: tuple[Any, ...] = ()) -> Iterator[tuple[int, T]]:
+def each(
+    function: Callable[..., T],
+    tasks: Sequence[tuple[Any, ...]],
+    *,
+    workers: int,
+    shared: tuple[Any, ...] = (),
+    names: Sequence[str] = (),
+    lost: Callable[[int], None] | None = None,
+) -> Iterator[tuple[int, T]]:
     """(index of the task, its result), as they are done. With one worker, or one task, everything happens in this process.
 
     ``shared`` are further arguments, the same for all tasks: each worker is handed them once, for a hundred thousand texts take a while.
-    A fresh interpreter per worker (spawn): a fork would copy the threads' locks of torch and numba in whatever state they are.
+    ``names`` of the tasks, for what is said of them; ``lost`` is told at the end how many workers were.
+    Raises what a task raises, and ``TaskLost``.
     """
     if min(workers, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
             yield index, function(*task, *shared)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_hold, initargs=(os.getpid(), *shared)) as pool:
-        futures = {pool.submit(_with_what_is_held, function, task): index for index, task in enumerate(tasks)}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    from benchmark.engine.pool import Pool
 
-
-_held: tuple[Any, ...] = ()
-
-
-def _hold(parent: int, *shared: Any) -> None:
-    """In a worker, when it starts. One whose parent was killed would wait for work for ever, with all that it holds."""
-    global _held
-    _held = shared
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(LOOK_FOR_PARENT_SECONDS)
-    os._exit(1)
-
-
-def _with_what_is_held(function: Callable[..., T], task: tuple[Any, ...]) -> T:
-    return function(*task, *_held)
+    pool = Pool(function, tasks, workers, shared, names)
+    try:
+        yield from pool.results()
+    finally:
+        if lost is not None:
+            lost(pool.lost)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -23,8 +22,10 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from benchmark.engine.blocks import Done, Event, Held, Lost, Placed, Ready, Wrote, raised
+from benchmark.engine.blocks import Done, Event, Held, Learnt, Lost, Placed, Ready, Silent, Wrote, raised
 from benchmark.engine.local import cores
+from benchmark.engine.signals import ended_in_order, held_back
+from benchmark.engine.tasks import TASK_LOSSES, Gave, TaskLost, Threw, carried_out
 from benchmark.provenance import PACKAGES, version_of
 from benchmark.records import Case, Report, UserError
 from benchmark.registry import MissingPackage
@@ -38,9 +39,11 @@ ANSWER_SECONDS = 10.0  # for an address to take a connection
 JOIN_SECONDS = 60.0  # for what answers there to turn out to be a cluster of ours
 PATIENCE_SECONDS = 30.0  # for a worker to come, before it is said what is waited for
 FLUSH_SECONDS = 1.0  # a worker hands over what it has written about this often; each hand-over costs about a millisecond
-TASK_LOSSES = 3  # of one task's workers, after which it is not tried again
 LONGEST_FOLDER = 40  # characters: a socket's path has 107 at most, and Ray's part of it 63
-STORE_BYTES = int(os.environ.get("CLALA_BENCHMARK_RAY_STORE_MB", "200")) * 2**20  # reports of a run are some tens of MB, and images never travel
+STORE = "CLALA_BENCHMARK_RAY_STORE_MB"
+STORE_MB = 200  # reports of a run are some tens of MB, and images never travel
+LEAST_STORE_MB = 75  # Ray's own limit
+LOOK_SECONDS = 0.5  # between looks at whether somebody wants the command to end: signals wait while Ray is asked
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 NEEDED = ("HF_TOKEN", "TOKENIZERS_PARALLELISM")  # weights behind a gate are fetched where the model is made
 
@@ -60,20 +63,22 @@ class NoRoom(UserError):
 @contextmanager
 def connected(placement: Placement, workers: int) -> Iterator[Cluster]:
     """A cluster, one that runs or one for this command alone. Raises ``NoCluster``, ``OtherVersions``, ``NoRoom``, ``MissingPackage``."""
+    store_bytes = _store_bytes()
     ray = _imported(is_started_here=not placement.address)
     # Logs of its processes, and what did not fit into memory, may hold text of patients: in a folder of the user's own, and gone at the end.
     own = nullcontext("") if placement.address else TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
-    with own as folder, _own_end():
-        if placement.address:
-            _join(ray, placement.address)
-        else:
-            _start(ray, workers, str(Path(folder) / "r"))  # Ray opens its folder to all; the one around it is closed
+    with own as folder, ended_in_order():
         try:
+            if placement.address:
+                _join(ray, placement.address)
+            else:
+                _start(ray, workers, str(Path(folder) / "r"), store_bytes)  # Ray opens its folder to all; the one around it is closed
             cluster = Cluster(ray, placement, workers)
             cluster.check_versions()
             yield cluster
         finally:
-            ray.shutdown()
+            with held_back():
+                ray.shutdown()
 
 
 class Cluster:
@@ -97,45 +102,85 @@ class Cluster:
         return self._asked or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def each(
-        self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, is_large: bool, on_device: Sequence[bool], shared: tuple[Any, ...]
+        self,
+        function: Callable[..., T],
+        tasks: Sequence[tuple[Any, ...]],
+        *,
+        is_large: bool,
+        on_device: Sequence[bool],
+        shared: tuple[Any, ...],
+        names: Sequence[str] = (),
     ) -> Iterator[tuple[int, T]]:
-        """(index of the task, its result), as they are done; that of a lost worker is done again. Raises ``UserError``, and what a task raises."""
+        """(index of the task, its result), as they are done. Raises ``TaskLost``, ``NoRoom``, and what a task raises."""
         ray = self._ray
-        run = ray.remote(max_retries=0)(_run)
-        held = [ray.put(shared)]  # in a list it stays a reference: each process fetches it once, however many tasks it does
+        names = names or [f"task {index + 1} of {len(tasks)}" for index in range(len(tasks))]
+        with held_back():
+            run = ray.remote(max_retries=0)(_run)
+            held = [ray.put(shared)]  # in a list it stays a reference: each process fetches it once, however many tasks it does
         waiting, running, losses = list(range(len(tasks)))[::-1], dict[Any, int](), dict[int, int]()
-        while waiting or running:
-            while waiting and len(running) < self.workers:
-                index = waiting.pop()
-                task = run.options(num_cpus=1, num_gpus=self.gpus_per_model if on_device[index] else 0)
-                running[task.remote(function, tasks[index], held, str(Path.cwd()))] = index
-            self._at_once = max(self._at_once, len(running))
-            done, _ = ray.wait(list(running), num_returns=1)
-            index = running.pop(done[0])
-            try:
-                result = ray.get(done[0])
-            except ray.exceptions.RayTaskError as error:
-                if isinstance(error.cause, UserError):
-                    raise error.cause from None
-                raise
-            except ray.exceptions.RayError as error:
-                self._lost += 1
-                losses[index] = losses.get(index, 0) + 1
-                why = _lost(error).why
-                if losses[index] > TASK_LOSSES:
-                    raise UserError(
-                        f"a task was given to {losses[index]} workers, and all were lost, the last: {why}; give the cluster more memory, or "
-                        "measure with --engine local"
-                    ) from error
-                print(f"a worker was lost ({why}); its task is done again", file=sys.stderr, flush=True)
-                waiting.append(index)
-                continue
-            yield index, result
+        failed: Exception | None = None
+        try:
+            while (waiting and failed is None) or running:
+                while waiting and failed is None and len(running) < self.workers:
+                    index = waiting.pop()
+                    task = run.options(num_cpus=1, num_gpus=self.gpus_per_model if on_device[index] else 0)
+                    with held_back():
+                        running[task.remote(function, tasks[index], held, str(Path.cwd()))] = index
+                self._at_once = max(self._at_once, len(running))
+                gpus = max(self.gpus_per_model if on_device[index] else 0.0 for index in running.values())
+                done = self._one_of(list(running), names[min(running.values())], gpus)
+                index = running.pop(done)
+                match self._outcome(done):
+                    case Gave(result):
+                        yield index, result
+                    case Threw() as threw:
+                        failed = failed or threw.with_cause()
+                    case Lost(why):
+                        self._lost += 1
+                        losses[index] = losses.get(index, 0) + 1
+                        if losses[index] <= TASK_LOSSES:
+                            print(f"{names[index]}: its worker was lost ({why}); it is done again", file=sys.stderr, flush=True)
+                            waiting.append(index)
+                            continue
+                        failed = failed or TaskLost(
+                            f"{names[index]}: {losses[index]} workers were given it, and all were lost, the last: {why}; what was done is kept; run "
+                            "the same command again with more memory for the cluster, without this, or with --engine local"
+                        )
+        finally:
+            with held_back():
+                for left in running:
+                    ray.cancel(left, force=True)
+        if failed is not None:
+            raise failed
 
-    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool) -> Placed:
+    def _one_of(self, running: list[Any], name: str, gpus: float) -> Any:
+        """The first that is done of what runs. Raises ``NoRoom`` if nothing can."""
+        looked = monotonic()
+        while True:
+            with held_back():
+                ready, _ = self._ray.wait(running, num_returns=1, timeout=LOOK_SECONDS)
+            if ready:
+                return ready[0]
+            if monotonic() - looked > PATIENCE_SECONDS:
+                check_room(self._ray, name, gpus)
+                looked = monotonic()
+
+    def _outcome(self, done: Any) -> Gave | Threw | Lost:
+        """What became of a task."""
+        try:
+            with held_back():
+                outcome: Gave | Threw = self._ray.get(done)
+        except self._ray.exceptions.RayTaskError as error:  # a result that cannot travel
+            return Threw(error, str(error))
+        except self._ray.exceptions.RayError as error:
+            return _lost(error)
+        return outcome
+
+    def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool, patience: float = 0.0) -> Placed:
         """The model in actors of the cluster; one that takes a device has its share of GPUs. Raises what ``Placed`` raises."""
         gpus = self.gpus_per_model if takes_device else 0.0
-        crew = _Actors(self._ray, make, self._placement.device if gpus or self._placement.device != "auto" else "cpu", gpus, label)
+        device = self._placement.device if gpus or self._placement.device != "auto" else "cpu"
+        crew = _Actors(self._ray, make, device, gpus, label, patience)
         try:
             placed = Placed(crew, label, self._most_actors(gpus))
         except BaseException:
@@ -163,12 +208,11 @@ class Cluster:
         ours = versions()
         for answer, node in asked.items():
             where = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            if not self._comes(answer, JOIN_SECONDS):
+                raise NoCluster(f"machine {where} of the cluster started no process in {JOIN_SECONDS:.0f} s; look at its logs, or take it out")
             try:
-                theirs = self._ray.get(answer, timeout=JOIN_SECONDS)
-            except self._ray.exceptions.GetTimeoutError:
-                raise NoCluster(
-                    f"machine {where} of the cluster started no process in {JOIN_SECONDS:.0f} s; look at its logs, or take it out"
-                ) from None
+                with held_back():
+                    theirs = self._ray.get(answer)
             except (self._ray.exceptions.TaskUnschedulableError, self._ray.exceptions.NodeDiedError):
                 continue  # it is gone, and was not missed yet
             except self._ray.exceptions.RayError as error:
@@ -177,6 +221,16 @@ class Cluster:
                     f"machine {where} of the cluster cannot run this package ({reason[:200]}); install the same version there: {ours['benchmark']}"
                 ) from None
             check_same_versions(ours, theirs, where)
+
+    def _comes(self, answer: Any, seconds: float) -> bool:
+        """True once there is an answer, of whatever kind; False if there is none in time."""
+        began = monotonic()
+        while monotonic() - began < seconds:
+            with held_back():
+                ready, _ = self._ray.wait([answer], timeout=LOOK_SECONDS)
+            if ready:
+                return True
+        return False
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
@@ -228,29 +282,26 @@ def _imported(*, is_started_here: bool) -> Any:
     return ray
 
 
-def _start(ray: Any, workers: int, folder: str) -> None:
+def _store_bytes() -> int:
+    """Memory for what travels, of a cluster that is started here. Raises ``UserError``."""
+    said = os.environ.get(STORE, "") or str(STORE_MB)
+    if not said.isdecimal() or int(said) < LEAST_STORE_MB:
+        raise UserError(f"{STORE} is {said!r}; it is a whole number of megabytes, {LEAST_STORE_MB} at least ({STORE_MB} where it is not set)")
+    return int(said) * 2**20
+
+
+def _start(ray: Any, workers: int, folder: str, store_bytes: int) -> None:
     """A cluster of this machine, for this command alone; ``folder`` takes its sockets, logs, and what does not fit into memory."""
-    with _without_secrets():
+    with held_back(), _without_secrets():
         ray.init(
             "local",  # else it would join whichever cluster somebody started on this machine last
             num_cpus=cores(workers),
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
-            object_store_memory=STORE_BYTES,
+            object_store_memory=store_bytes,
             _temp_dir=folder if len(folder) <= LONGEST_FOLDER else None,
         )
-
-
-@contextmanager
-def _own_end() -> Iterator[None]:
-    """Ray ends a command in its own way when it is told to (SIGTERM); afterwards it is as before."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, before)
 
 
 def _join(ray: Any, address: str) -> None:
@@ -272,7 +323,8 @@ def _join(ray: Any, address: str) -> None:
             lines = " ".join(tried.stderr.partition("ersion mismatch")[2].split())
             raise OtherVersions(f"--ray-address {address}: the cluster has another Python or Ray than this machine{lines[:300]}; make them the same")
         raise NoCluster(f"--ray-address {address}: cannot join ({said[:300]}); start one with `ray start --head`, or leave the address away")
-    ray.init(address, log_to_driver=False, logging_level="ERROR")
+    with held_back():
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
 
 
 def _check_answers(address: str) -> None:
@@ -328,54 +380,71 @@ def check_same_versions(ours: Mapping[str, str], theirs: Mapping[str, str], wher
 class _Actors:
     """A ``Crew`` of Ray's actors."""
 
-    def __init__(self, ray: Any, make: Callable[[str], Held], device: str, gpus: float, label: str) -> None:
-        self._ray, self._make, self._device, self._gpus, self._label = ray, make, device, gpus, label
+    def __init__(self, ray: Any, make: Callable[[str], Held], device: str, gpus: float, label: str, patience: float) -> None:
+        self._ray, self._make, self._device, self._gpus, self._label, self._patience = ray, make, device, gpus, label, patience
         self._actor = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0)(Holder)
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, int] = {}
         self._is_starting: set[int] = set()
+        self._heard: dict[int, float] = {}
+        """when each that writes was last heard of"""
         self._count = 0
 
     def start(self) -> Hashable:
         """Send for an actor."""
         self._count += 1
-        actor = self._actors[self._count] = self._actor.remote(self._make, self._device, str(Path.cwd()))
-        self._waiting[actor.ready.remote()] = self._count
-        self._is_starting.add(self._count)
+        with held_back():
+            actor = self._actors[self._count] = self._actor.remote(self._make, self._device, str(Path.cwd()))
+            self._waiting[actor.ready.remote()] = self._count
+            self._is_starting.add(self._count)
         return self._count
 
     def give(self, worker: Hashable, cases: Sequence[Case]) -> None:
         """Let an actor write."""
         assert isinstance(worker, int)
-        writing = self._actors[worker].write.options(num_returns="streaming").remote(list(cases))
-        self._waiting[writing] = worker
+        with held_back():
+            writing = self._actors[worker].write.options(num_returns="streaming").remote(list(cases))
+            self._waiting[writing] = worker
+        self._heard[worker] = monotonic()
 
     def wait(self) -> tuple[Hashable, Event]:
         """The next thing that happens. Raises ``NoRoom`` if nothing can."""
-        began, has_said = monotonic(), False
+        began = looked = monotonic()
+        has_said = False
         while True:
-            ready, _ = self._ray.wait(list(self._waiting), num_returns=1, timeout=PATIENCE_SECONDS)
-            if not ready:
-                if not has_said and len(self._is_starting) == len(self._waiting):
-                    self._check_room()
-                    what = f"1 CPU{f' and {self._gpus:g} GPU' if self._gpus else ''}"
-                    print(
-                        f"{self._label}: for {monotonic() - began:.0f} s no machine of the cluster has made the model; it takes {what} to itself",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                    has_said = True
-                continue
-            event = self._event(ready[0])
+            with held_back():
+                ready, _ = self._ray.wait(list(self._waiting), num_returns=1, timeout=LOOK_SECONDS)
+                event = self._event(ready[0]) if ready else None
             if event is not None:
+                self._heard[event[0]] = monotonic()
                 return event
+            if not ready and (silent := self._silent()) is not None:
+                return silent, Silent(self._patience)
+            if ready or monotonic() - looked < PATIENCE_SECONDS or len(self._is_starting) < len(self._waiting):
+                continue
+            looked = monotonic()
+            check_room(self._ray, self._label, self._gpus)
+            if not has_said:
+                what = f"1 CPU{f' and {self._gpus:g} GPU' if self._gpus else ''}"
+                waited = f"for {monotonic() - began:.0f} s no machine of the cluster has made the model"
+                print(f"{self._label}: {waited}; it takes {what} to itself", file=sys.stderr, flush=True)
+                has_said = True
 
     def close(self) -> None:
         """End all actors."""
-        for actor in self._actors.values():
-            with suppress(Exception):
-                self._ray.kill(actor)
-        self._actors.clear()
+        with held_back():
+            for worker in list(self._actors):
+                self.dismiss(worker)
+
+    def _silent(self) -> int | None:
+        """An actor that has written nothing for too long, and is no more."""
+        if self._patience:
+            for writing, worker in self._waiting.items():
+                if worker not in self._is_starting and monotonic() - self._heard[worker] > self._patience:
+                    del self._waiting[writing]
+                    self.dismiss(worker)
+                    return worker
+        return None
 
     def _event(self, ready: Any) -> tuple[int, Event] | None:
         """What a reference that is ready holds, and of which actor."""
@@ -399,26 +468,30 @@ class _Actors:
         if is_starting:
             self._is_starting.discard(worker)
             if not isinstance(event, Ready):
-                self._dismiss(worker)
+                self.dismiss(worker)
         elif isinstance(event, Wrote):
             self._waiting[ready] = worker  # behind the others: each has its turn
         elif isinstance(event, Lost):
-            self._dismiss(worker)
+            self.dismiss(worker)
         return worker, event
 
-    def _dismiss(self, worker: int) -> None:
+    def dismiss(self, worker: Hashable) -> None:
+        """End an actor."""
+        assert isinstance(worker, int)
         with suppress(Exception):
             self._ray.kill(self._actors[worker])
-        del self._actors[worker]
+        self._actors.pop(worker, None)
 
-    def _check_room(self) -> None:
-        """Raise ``NoRoom`` if no machine that is left could hold the model."""
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(resources.get("CPU", 0) >= 1 and resources.get("GPU", 0) >= self._gpus for resources in nodes):
-            raise NoRoom(
-                f"{self._label}: no machine that is left in the cluster has 1 CPU{f' and {self._gpus:g} GPU' if self._gpus else ''}; "
-                "start one (`ray start --address ...`) and run the same command again, it goes on from there"
-            )
+
+def check_room(ray: Any, name: str, gpus: float) -> None:
+    """Raise ``NoRoom`` if no machine that is left could hold what needs a CPU and so many GPUs."""
+    with held_back():
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(resources.get("CPU", 0) >= 1 and resources.get("GPU", 0) >= gpus for resources in nodes):
+        raise NoRoom(
+            f"{name}: no machine that is left in the cluster has 1 CPU{f' and {gpus:g} GPU' if gpus else ''}; "
+            "start one (`ray start --address ...`) and run the same command again, it goes on from there"
+        )
 
 
 class Holder:
@@ -430,8 +503,9 @@ class Holder:
         self._state: Event
         try:
             self._held = make(device)
-            self._state = Ready(self._held.said, self._held.batch_size, self._held.is_independent)
-        except Exception as error:
+            self._state = Ready(self._held.said, self._held.batch_size, self._held.is_independent, self._held.made_of)
+        # SystemExit among them, by a library that gives up: the reason is to arrive, and no other worker to be sent for.
+        except BaseException as error:
             self._state = raised(error, traceback.format_exc())
 
     def ready(self) -> Event:
@@ -439,22 +513,26 @@ class Holder:
         return self._state
 
     def write(self, cases: list[Case]) -> Iterator[Event]:
-        """What is written, a handful of reports at a time."""
+        """What is written, a handful of reports at a time; then what the model is known to have learnt from."""
         some: list[Report] = []
         since = monotonic()
+        last: Event | None = None
         try:
             for report in self._held.write(cases):
                 some.append(report)
                 if monotonic() - since >= FLUSH_SECONDS:
                     yield Wrote(some)
                     some, since = [], monotonic()
-        except Exception as error:
-            if some:
-                yield Wrote(some)
-            yield raised(error, traceback.format_exc())
-            return
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            last = raised(error, traceback.format_exc())
         if some:
             yield Wrote(some)
+        if learnt := tuple(self._held.learnt()):
+            yield Learnt(learnt)
+        if last:
+            yield last
 
 
 def _lost(error: Exception) -> Lost:
@@ -473,7 +551,7 @@ def _lost(error: Exception) -> Lost:
 _shared: tuple[str, tuple[Any, ...]] = ("", ())
 
 
-def _run(function: Callable[..., T], task: tuple[Any, ...], held: list[Any], folder: str) -> T:
+def _run(function: Callable[..., Any], task: tuple[Any, ...], held: list[Any], folder: str) -> Gave | Threw:
     """In a worker: one task, with what all of them share."""
     import ray
 
@@ -481,7 +559,7 @@ def _run(function: Callable[..., T], task: tuple[Any, ...], held: list[Any], fol
     _go_to(folder)
     if _shared[0] != held[0].hex():
         _shared = (held[0].hex(), ray.get(held[0]))
-    return function(*task, *_shared[1])
+    return carried_out(function, task, _shared[1])
 
 
 def _go_to(folder: str) -> None:

@@ -33,7 +33,7 @@ def test_work_on_this_machine_gives_each_result_with_the_place_of_its_task(is_la
 
 def test_without_a_word_work_runs_here() -> None:
     with opened_engine(Placement(), 3) as engine:
-        assert engine.record() == {"name": "local", "workers": 3}
+        assert engine.record() == {"name": "local", "workers": 3, "workers_lost": 0}
         assert engine.place(lambda device: pytest.fail("it is made here"), "fake", takes_device=False) is None
 
 

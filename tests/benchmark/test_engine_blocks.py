@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.engine.blocks import Done, Event, Lost, Placed, Raised, RaisedElsewhere, Ready, WorkersLost, Wrote
+from benchmark.engine.blocks import Done, Event, Learnt, Lost, Placed, Raised, RaisedElsewhere, Ready, Silent, WorkersLost, Wrote
 from benchmark.records import Case, Report
 
 CASES = [Case(f"case-{number}", "p", "s", ()) for number in range(100)]
@@ -26,6 +26,7 @@ class Crew:
     ) -> None:
         self.fate, self.ready, self.dice, self.starts = fate, ready or Ready("said"), Random(seed), deque(starts)
         self.count, self.lost, self.is_closed = 0, 0, False
+        self.dismissed: list[Hashable] = []
         self.script: dict[Hashable, deque[Event]] = {}
         self.given: list[tuple[Hashable, list[str]]] = []
 
@@ -42,10 +43,14 @@ class Crew:
     def wait(self) -> tuple[Hashable, Event]:
         worker = self.dice.choice([worker for worker, events in self.script.items() if events])
         event = self.script[worker].popleft()
-        if isinstance(event, Lost):
-            self.lost += 1
+        if isinstance(event, Lost | Silent):
+            self.lost += isinstance(event, Lost)
             del self.script[worker]
         return worker, event
+
+    def dismiss(self, worker: Hashable) -> None:
+        assert not self.script[worker], "it is idle"
+        self.dismissed.append(worker)
 
     def close(self) -> None:
         self.is_closed = True
@@ -195,6 +200,40 @@ def test_a_further_worker_that_cannot_make_the_model_leaves_the_work_to_the_othe
     assert list(Placed(crew, "fake", 4, say=said.append).generate(CASES)) == alone()
     assert "a further worker could not make the model (OSError: no weights here); the others go on" in said[0]
     assert len(said) <= 6
+
+
+def test_a_model_that_is_silent_for_too_long_is_stopped_when_all_before_it_is_written() -> None:
+    """In the words of one that is silent in the command's own process; and its worker, which hangs, is given nothing more."""
+    crew = Crew(lambda case, given, lost: Silent(5.0) if case == "case-60" else None, seed=4)
+    reports = Placed(crew, "fake", 4).generate(CASES)
+    assert [next(reports).case_id for _ in range(60)] == [case.id for case in CASES[:60]]
+    with pytest.raises(RaisedElsewhere, match="gave no report for 5 s, and --patience is no longer") as raised:
+        next(reports)
+    assert raised.value.raised.kind == "ModelFailed"
+
+
+def test_a_further_worker_whose_model_is_another_writes_nothing() -> None:
+    """A machine with other weights under the same path: half of the reports would be another model's."""
+    said: list[str] = []
+    other = Ready("said", made_of="weights 2")
+    crew = Crew(ready=Ready("said", made_of="weights 1"), starts=[Ready("said", made_of="weights 1"), other, other, other])
+    assert list(Placed(crew, "fake", 3, say=said.append).generate(CASES)) == alone()
+    assert {worker for worker, _ in crew.given}.isdisjoint({2, 3, 4})
+    assert crew.dismissed
+    assert set(crew.dismissed) <= {2, 3, 4}
+    assert (
+        "a further worker could not make the model (OtherModel: a further worker's model is another than the first one's: its provenance" in said[0]
+    )
+
+
+def test_what_is_said_of_the_data_that_a_model_read_while_it_wrote_is_kept_once() -> None:
+    crew = Crew()
+    placed = Placed(crew, "fake", 1)
+    assert placed.learnt == set()
+    play = crew._play
+    crew._play = lambda cases: iter([Learnt(("Taken out.",)), *play(cases)])  # type: ignore[method-assign]
+    assert list(placed.generate(CASES)) == alone()
+    assert placed.learnt == {"Taken out."}
 
 
 def test_a_model_that_cannot_be_made_is_the_models_failure() -> None:
