@@ -97,7 +97,7 @@ class Store:
                 opened = zipfile.ZipFile(archive)
             except UNREADABLE as error:
                 raise BadArchive(f"{archive}: cannot be opened as a zip archive ({error}); it may be half a download: fetch it again") from error
-            self._open[archive] = opened, {_name(member.filename): member for member in opened.infolist() if not member.is_dir()}
+            self._open[archive] = opened, {name: member for member in opened.infolist() if (name := _name(member.filename))}  # folders have none
         return self._open[archive]
 
 
