@@ -149,19 +149,25 @@ def run(
         not_made: list[str] = []
         for spec in specs:
             try:
-                place = partial(_placed, engine, spec, config, training, data)
+                place = partial(_placed, engine, spec, config, training, data, patience)
                 given = handed(config, learn_from, Told(spec.label, dataset, config, llm), llm)
                 with ExitStack() as until_done:
                     with stages.stage(f"make {spec.label}"):
                         model, said, made_by = _made(spec, config, place, given, folder.model(spec.label))
                     if isinstance(model, Placed):
                         until_done.callback(model.close)
+                        until_done.callback(_add_learnt, model, taken_out)
                     about[spec.label], cards[spec.label] = {**made_by, "card": asdict(said.card)}, said.card
                     told += said.told
                     taken_out += said.taken_out
                     with stages.stage(f"generate {spec.label}"):
                         reports[spec.label] = generate(
-                            model, data.cases, folder.model(spec.label), spec.label, retry_failed=retry_failed, patience=patience
+                            model,
+                            data.cases,
+                            folder.model(spec.label),
+                            spec.label,
+                            retry_failed=retry_failed,
+                            patience=0.0 if isinstance(model, Placed) else patience,  # of its workers the engine takes care
                         )
             except ModelFailed as error:
                 failed[spec.label] = str(error)
@@ -330,20 +336,24 @@ def _made(spec: registry.Spec, config: RunConfig, place: Callable[[], Placed | N
     return _Made(model, said, about)
 
 
-def _placed(engine: Engine, spec: registry.Spec, config: RunConfig, training: str, data: Data) -> Placed | None:
+def _placed(engine: Engine, spec: registry.Spec, config: RunConfig, training: str, data: Data, patience: float) -> Placed | None:
     """The model in workers of the engine; None if it lives in this process, as one does that asks language models."""
     if stays(spec):
         return None
     witness = next((case.images[0].path for case in data.cases if case.images and case.images[0].path.exists()), None)
     try:
-        return engine.place(
-            partial(make_elsewhere, spec, config, training, witness and witness.absolute()), spec.label, takes_device=takes_device(spec)
-        )
+        elsewhere = partial(make_elsewhere, spec, config, training, witness and witness.absolute())
+        return engine.place(elsewhere, spec.label, takes_device=takes_device(spec), patience=patience)
     except RaisedElsewhere as error:
         if error.raised.kind != AsksALanguageModel.__name__:
             raise
         print(f"{spec.label} asks a language model, so it runs in this process: one client, one budget", file=sys.stderr)
         return None
+
+
+def _add_learnt(model: Placed, taken_out: list[str]) -> None:
+    """What was taken out of the data that the model read while it wrote; of what it read while it was made, its ``Said`` tells."""
+    taken_out += sorted(model.learnt)
 
 
 def _put_together(model: str, says: Any) -> str:
@@ -395,6 +405,7 @@ def _finish(
     views = [case.images[0].view if case.images else "" for case in data.cases]
     scored = score(data.patients, [reference.report for reference in data.references], reports, config, folders, llm, views, stages, engine)
     warnings = [*no_better(scored.strata, list(reports)), *without_pair(config.margins, len(reports)), *_others(folder, [*reports, *failed])]
+    warnings += _remarks(scored)
     outcome = replace(outcome, scored=scored, notes=(*outcome.notes, *warnings), asked=tuple(llm.lines()))
     with stages.stage("tables"), writing(folder.path):
         write_tables([*scored.rows, *scored.differences, *scored.strata], folder.path, **outcome.for_tables())
@@ -405,7 +416,6 @@ def _finish(
         "models": {**records, **{model: {**about.get(model, {}), "failed": why} for model, why in failed.items()}},
         "signatures": scored.signatures,
         "flips": scored.flips,
-    warnings += _remarks(scored)
         "language_models": llm.record(),
         "tables": {name: value for name, value in outcome.for_tables().items() if name != "cards"},  # so that they can be printed again
         "notes": [*outcome.notes, *outcome.taken_out, *outcome.told, *outcome.put_together],
@@ -462,6 +472,12 @@ def _others(folder: RunFolder, models: list[str]) -> list[str]:
     return [f"the run folder holds other models of an earlier run, which are no part of this one: {', '.join(others)}"] if others else []
 
 
+def _remarks(scored: Scored) -> list[str]:
+    """What metrics say of how single reports were measured."""
+    asked = {(name, model): getattr(scored.metrics[name], "remarks", None) for name, model in scored.statistics}
+    return [f"{model}: {said}" for (name, model), remarks in asked.items() if remarks for said in remarks(scored.statistics[name, model])]
+
+
 def _reports_record(folder: ModelFolder, written: list[Report]) -> dict[str, Any]:
     return {
         "reports": len(written),
@@ -469,9 +485,3 @@ def _reports_record(folder: ModelFolder, written: list[Report]) -> dict[str, Any
         "empty": sum(not report.failure and not report.text.strip() for report in written),
         "sha256": sha256(folder.reports_file),
     }
-def _remarks(scored: Scored) -> list[str]:
-    """What metrics say of how single reports were measured."""
-    asked = {(name, model): getattr(scored.metrics[name], "remarks", None) for name, model in scored.statistics}
-    return [f"{model}: {said}" for (name, model), remarks in asked.items() if remarks for said in remarks(scored.statistics[name, model])]
-
-

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from benchmark.engine.blocks import RaisedElsewhere, WorkersLost
 from benchmark.hookspecs import Model
-from benchmark.patience import NoAnswer, at_most
+from benchmark.patience import NoAnswer, at_most, silence
 from benchmark.progress import progress
 from benchmark.records import Case, Interrupted, Report, UserError
 from benchmark.runs import ModelFolder, OtherRun, write_atomically, writing
@@ -124,7 +124,7 @@ def kept_failure(error: Exception, folder: ModelFolder) -> str:
 
 def checked_answers(model: Model, cases: Sequence[Case], patience: float = 0.0) -> Generator[Report, None, None]:
     """The model's answers: one report per case, in order. Raises ``ModelFailed`` if they are anything else, and what the model raises."""
-    answers = iter(model.generate(cases))
+    answers = _begun(model, cases, patience)
     try:
         for count, case in enumerate(cases):
             report = checked(_next(answers, case, count, patience), case)
@@ -135,6 +135,15 @@ def checked_answers(model: Model, cases: Sequence[Case], patience: float = 0.0) 
     finally:
         with suppress(Exception):
             getattr(answers, "close", lambda: None)()
+
+
+def _begun(model: Model, cases: Sequence[Case], patience: float) -> Iterator[Report]:
+    """What ``generate`` gives: a model may do all its work before it gives anything."""
+    try:
+        with contained(), at_most(patience):
+            return iter(model.generate(cases))
+    except NoAnswer:
+        raise ModelFailed(silence(patience)) from None
 
 
 def _next(answers: Iterator[Report], case: Case, count: int, patience: float) -> object:
@@ -152,7 +161,7 @@ def _after(answers: Iterator[object], end: object, patience: float) -> object:
         with contained(), at_most(patience):
             return next(answers, end)
     except NoAnswer:
-        raise ModelFailed(f"gave no report for {patience:g} s, and --patience is no longer") from None
+        raise ModelFailed(silence(patience)) from None
 
 
 @contextmanager

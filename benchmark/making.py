@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -89,7 +90,9 @@ def make_elsewhere(spec: registry.Spec, config: RunConfig, training: str, witnes
     nobody = NobodyElsewhere()
     model, said = make(spec, config, handed(config, learn_from, Told(spec.label, dataset, config, nobody), nobody))
     is_independent = bool(getattr(model, "is_independent_by_case", True))
-    return Held(partial(checked_answers, model), replace(said, taken_out=tuple(learn_from.notes())), batch_size_of(model), is_independent)
+    made_of = json.dumps([said.provenance, said.asked], sort_keys=True, default=lambda thing: type(thing).__name__)
+    said = replace(said, taken_out=tuple(learn_from.notes()))
+    return Held(partial(checked_answers, model), said, batch_size_of(model), is_independent, made_of, learn_from.notes)
 
 
 def takes_device(spec: registry.Spec) -> bool:

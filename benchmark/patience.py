@@ -22,6 +22,11 @@ class NoAnswer(BaseException):
     """It took too long. No ``Exception``: a model that tries again whatever fails would try for ever."""
 
 
+def silence(seconds: float) -> str:
+    """What is said of a model that took too long."""
+    return f"gave no report for {seconds:g} s, and --patience is no longer"
+
+
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
     """Raise ``NoAnswer`` in here after so many seconds; 0 = never. Raises ``UserError`` where no alarm can be set."""

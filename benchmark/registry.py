@@ -135,7 +135,7 @@ def load() -> Registry:
             continue
         try:
             manager.register(point.load(), name=point.name)
-        except Exception as error:  # whatever a foreign module does when it is imported must not stop the others
+        except (Exception, SystemExit) as error:  # whatever a foreign module does when it is imported must not stop the others
             broken[point.name] = f"{type(error).__name__}: {error}"
     if lacking := [name for name in OURS if name not in broken and not manager.has_plugin(name)]:
         found = ", ".join(sorted(name for name, _ in manager.list_name_plugin())) or "none"
@@ -343,6 +343,8 @@ def resolve(factory: Callable[..., Any] | str, who: str) -> Callable[..., Any]:
         thing = importlib.import_module(module)
         for part in attribute.split("."):
             thing = getattr(thing, part)
+    except SystemExit as error:  # a library that gives up when it is imported is not to end the command, least of all with status 0
+        raise BadPlugin(f"{who} is registered as {factory!r}; importing it ended with SystemExit: {error}, where a reason is to be raised") from error
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             raise BadPlugin(f"{who} is registered as {factory!r}, but there is no module {error.name!r}") from error
