@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from secrets_of_a_user import NEEDLES, SECRETS
 
 from benchmark import evaluator
 from benchmark.labelling.language_model import read_lesions
@@ -46,16 +47,6 @@ RUNS_CODE = re.compile(
 )
 LEAVES_FOLDER = re.compile(r".*\.(?:extractall|unpack_archive)|tempfile\.mktemp")
 WITHOUT_LIMIT = re.compile(r"(?:requests|httpx)\.(?:get|post|put|head|request)|urllib\.request\.urlopen|.*\burlopen")
-SECRETS = {
-    "OPENAI_API_KEY": "sk-test-3f9a77c2d1e84b60",
-    "ANTHROPIC_API_KEY": "sk-ant-test-90ab12cd34ef",
-    "HF_TOKEN": "hf_testtesttest5566778899",
-    "AWS_SECRET_ACCESS_KEY": "awstestsecret/0011223344",
-    "HTTPS_PROXY": "http://somebody:hunter2-proxy@127.0.0.1:9",
-    "HTTP_PROXY": "http://somebody:hunter2-proxy@127.0.0.1:9",
-    "WANDB_API_KEY": "wandbtest00112233445566",
-}
-NEEDLES = (*(value for name, value in SECRETS.items() if "PROXY" not in name), "hunter2-proxy")
 SCRIPT = "<script>alert(1)</script>"
 BREAKS_MARKUP = f"{SCRIPT}|`[x](javascript:1)`\\&%$#_{{}}~^\"'"
 
@@ -350,7 +341,7 @@ def benchmark(place: Path, *words: str) -> str:
 
 
 def test_no_key_gets_into_any_output(tmp_path: Path) -> None:
-    """Runs that succeed and runs that fail: every file that they leave, and every word that they say."""
+    """Runs that succeed and runs that fail: every file that they leave, and every word that they say. Of `doctor` it is tested in test_cli.py."""
     (tmp_path / "r.jsonl").write_text("".join(json.dumps({"id": f"c{n}", "report": "Small left effusion."}) + "\n" for n in range(6)))
     failing = tmp_path / "fails.py"
     failing.write_text("import sys\nsys.stdin.readline()\nsys.exit('no network for me')\n")
@@ -364,7 +355,6 @@ def test_no_key_gets_into_any_output(tmp_path: Path) -> None:
             *(tmp_path, "score", "-r", "r.jsonl", "-p", "ours=r.jsonl", "--metrics", "consistency", "--judge", "language_model"),
             *("--llm", "openai/some-model", "--llm-url", "http://127.0.0.1:9/v1", "--draws", "20", "--out", "judged"),
         ),
-        benchmark(tmp_path, "doctor"),
         benchmark(tmp_path, "score", "-r", "absent.csv", "-p", "r.jsonl"),
     ]
     assert (tmp_path / "scored" / "run.json").is_file(), outputs[0][-2000:]

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from secrets_of_a_user import NEEDLES, SECRETS
 
 import benchmark
 from benchmark.vocabulary import LESIONS
@@ -366,8 +367,11 @@ def test_what_cannot_be_trained_is_told_in_one_line(folder: Path, words: list[st
     assert message in benchmark_command("train", *words, folder=folder, check=2).stderr
 
 
-def test_doctor_says_what_is_there_and_how_to_get_the_rest(folder: Path) -> None:
+def test_doctor_says_what_is_there_and_how_to_get_the_rest_and_no_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     answer = benchmark_command("doctor", folder=folder)
+    assert not [needle for needle in NEEDLES if needle in answer.stdout + answer.stderr]
     assert "numpy" in answer.stdout
     assert "demo weights, trained on phantoms alone" in answer.stdout
     assert "phantom" in answer.stdout

@@ -77,9 +77,9 @@ def own(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, reproduced without a fault."""
+    """The same, reproduced without a fault and published."""
     folder = experiments(tmp_path_factory.mktemp("undisturbed"))
-    found = done(folder)
+    found = done(folder, "--publish", "published")
     assert found.returncode == 0, found.stderr
     return folder
 
@@ -119,12 +119,14 @@ def test_two_at_a_time_in_one_folder_are_refused(own: Path) -> None:
     assert "is being written by process" in second.stderr
 
 
-def test_typed_again_it_does_no_step_again(finished: Path) -> None:
+def test_typed_again_it_does_no_step_again_and_what_it_published_is_replaced(finished: Path) -> None:
     first = tables(finished)
-    again = done(finished)
+    (finished / "published/mine.md").write_text("of an earlier set")
+    again = done(finished, "--publish", "published")
     assert "2 done before" in again.stderr
     assert asked(finished) == 12
     assert tables(finished) == first
+    assert (finished / "published/mine.md").read_bytes() == (finished / "out/tables/mine.md").read_bytes()
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_the_step(finished: Path) -> None:
@@ -155,19 +157,19 @@ def test_the_plan_prints_each_command_as_a_person_could_type_it_and_does_nothing
     assert not (own / "out").exists()
 
 
-def test_what_is_published_has_no_text_of_a_case_and_no_path_of_this_machine(finished: Path) -> None:
-    assert done(finished, "--publish", "published").returncode == 0
-    files = sorted(file.name for file in (finished / "published").iterdir())
+def test_what_is_published_has_no_text_of_a_case_and_no_path_of_this_machine(undisturbed: Path) -> None:
+    files = sorted(file.name for file in (undisturbed / "published").iterdir())
     assert {"README.md", "run.json", "numbers.csv", "mine.md", "mine.csv", "mine.tex", "mine.html", "mine.svg", "mine.png"} <= set(files)
-    for file in (finished / "published").iterdir():
+    for file in (undisturbed / "published").iterdir():
         if file.suffix != ".png":
             text = file.read_text()
-            assert str(finished) not in text, file.name
+            assert str(undisturbed) not in text, file.name
             assert "small left pleural effusion" not in text, file.name
-    record = json.loads((finished / "published/run.json").read_text())
+    record = json.loads((undisturbed / "published/run.json").read_text())
     assert set(record["files"]) == set(files) - {"run.json"}
-    # A second set takes the place of the first; a folder of something else is left alone.
-    assert done(finished, "--publish", "published").returncode == 0
+
+
+def test_a_folder_of_something_else_is_published_to_by_nobody(finished: Path) -> None:
     (finished / "theirs").mkdir()
     (finished / "theirs/thesis.txt").write_text("dear to somebody")
     refused = done(finished, "--publish", "theirs")

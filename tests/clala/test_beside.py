@@ -32,16 +32,18 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_the_parts_come_out_as_they_do_in_turn(
+def test_the_parts_come_out_as_they_do_in_turn_and_threads_are_then_as_before(
     index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, two_threads: None
 ) -> None:
     """Their random numbers are their own. The tolerance is for sums that two threads take in another order."""
-    in_turn, apart = (Job(index, tmp_path / name, config, replace(quick, epochs_stage1=1), device="cpu", workers=1) for name in ("in_turn", "apart"))
+    short = replace(quick, epochs_stage1=1, classifier_epochs=1, detector_epochs=1)
+    in_turn, apart = (Job(index, tmp_path / name, config, short, device="cpu", workers=1) for name in ("in_turn", "apart"))
     torch.set_num_threads(1)
     train(in_turn)
     torch.set_num_threads(2)
     monkeypatch.setattr(beside, "WORK_FROM", 0)
     train(apart)
+    assert torch.get_num_threads() == 2
     assert (apart.out / "work" / "beside" / "said.txt").exists(), "it did run apart"
     one, other = (load_file(job.out / "weights.safetensors") for job in (in_turn, apart))
     assert one.keys() == other.keys()
@@ -50,7 +52,8 @@ def test_the_parts_come_out_as_they_do_in_turn(
 
 
 def test_a_small_training_starts_no_process(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, two_threads: None) -> None:
-    train(Job(index, tmp_path, config, replace(quick, epochs_stage1=0, epochs_stage2=0), device="cpu", workers=1))
+    nothing = replace(quick, epochs_stage1=0, epochs_stage2=0, classifier_epochs=1, detector_epochs=1)
+    train(Job(index, tmp_path, config, nothing, device="cpu", workers=1))
     assert not (tmp_path / "work" / "beside").exists()
 
 
@@ -90,13 +93,6 @@ def test_another_training_does_not_go_on_from_a_stage_1_that_was_killed_before_t
     for other in (replace(job, recipe=replace(quick, batch=5)), replace(job, config=replace(config, llcl=False)), replace(job, seed=7)):
         with pytest.raises(OtherTraining, match="delete work/ in it"):
             train(other)
-
-
-def test_threads_are_as_before_when_it_is_over(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, two_threads: None) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beside, "WORK_FROM", 0)
-        train(Job(index, tmp_path, config, replace(quick, epochs_stage1=0, epochs_stage2=0), device="cpu", workers=1))
-    assert torch.get_num_threads() == 2
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
