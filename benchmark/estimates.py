@@ -49,7 +49,7 @@ def estimate_run(config: RunConfig, out: Path, manner: Manner, *, strict: bool =
     references = [reference.report for reference in data.references]
     notes: list[str] = []
     reports = {}
-    # Held as a run holds it: half a line at the end of a file is cut off when it is read, and may be one that another process is writing.
+    # Held as a run holds it: what another process is writing now would be counted as not written yet.
     with opened(out) if out.exists() else nullcontext(RunFolder(out)) as folder:
         written = {spec.label: folder.model(spec.label).reports() for spec in registry.parse_specs(config.models)}
     for spec in registry.parse_specs(config.models):

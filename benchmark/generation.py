@@ -45,6 +45,7 @@ def generate(
     it is waited for).
     Raises ``ModelFailed``, ``CannotWrite``, ``OtherRun`` if the folder has reports about other cases.
     """
+    folder.repair()
     found = folder.reports()
     kept = {report.case_id: report for report in found if not (retry_failed and report.failure)}
     known = {case.id for case in cases}

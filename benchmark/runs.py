@@ -4,7 +4,8 @@
             <model>/model.json  <model>/reports.jsonl  <model>/<metric>.npz  tables ...  page/ ...  index.html  run.json
 
 ``settings.json`` comes first and says which data the folder belongs to; ``run.json`` comes last: a folder without it is unfinished.
-Reports are appended one line at a time, so that a killed run keeps all it has; half a line at the end is cut off on the next opening.
+Reports are appended one line at a time, so that a killed run keeps all it has; half a line at the end is cut off before another follows it. Who only
+reads changes nothing: the folder may be on a disk that is read-only, and the half line one that another process is writing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from benchmark.records import Case, Reference, Report, UserError
 FORMAT = 1  # of the folder; a reader refuses folders of a newer one
 OF_PAGE = ("index.html", "index.html.part", "page", "page.new", "page.old")
 """what of a run folder is the page to read cases on, and what a page that is being written is made of until it is whole"""
+NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""of the operating system's numbers, those that say that there is something else than a file"""
 KEEP_ALL_OUT = "*\n"
 """the .gitignore of a folder whose text may not travel"""
 
@@ -139,9 +142,9 @@ class RunFolder:
                         folder.rmdir()
 
     def checksums(self) -> dict[str, str]:
-        """Of every file that ``run.json`` vouches for but the page's, by its name within the folder; see ``seal_page``."""
+        """Of every file that ``run.json`` vouches for but the page's, by its name within the folder; see ``seal_page``. All are on the disk then."""
         return {
-            str(file.relative_to(self.path)): sha256(file)
+            str(file.relative_to(self.path)): _stored(file)
             for file in sorted(self.path.rglob("*"))
             if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
             if not is_of_page(str(file.relative_to(self.path))) and not file.name.startswith(".door-")
@@ -163,8 +166,8 @@ class RunFolder:
         """
         record = read_json(self.path / "run.json")
         files = {name: digest for name, digest in record["files"].items() if not is_of_page(name)}
-        files |= {name: sha256(self.path / name) for name in names}
         with writing(self.path):
+            files |= {name: _stored(self.path / name) for name in names}
             write_json(self.path / "run.json", {**record, **said, "files": dict(sorted(files.items()))})
 
 
@@ -232,14 +235,15 @@ class ModelFolder:
         RunFolder(self.path.parent).unseal()
 
     def reports(self) -> list[Report]:
-        """The reports that are there, in the order in which they came; half a line at the end is cut off first. Raises ``DamagedRun``."""
+        """The reports that are there, in the order in which they came; half a line at the end is none. Raises ``DamagedRun``."""
         if not self.reports_file.exists():
             return []
-        with writing(self.path):
-            repair_last_line(self.reports_file)
+        check_is_file(self.reports_file)
         reports = []
         with self.reports_file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n"):
+                    break
                 try:
                     reports.append(_report(json.loads(line)))
                 except (ValueError, TypeError, RecursionError) as error:
@@ -248,10 +252,17 @@ class ModelFolder:
                     ) from error
         return reports
 
+    def repair(self) -> None:
+        """Cut off half a line at the end of the reports, which a process was killed while writing. Raises ``CannotWrite``."""
+        if self.reports_file.is_file():
+            with writing(self.path):
+                repair_last_line(self.reports_file)
+
     @contextmanager
     def appending(self) -> Iterator[ReportWriter]:
         """A writer that adds reports at the end. Raises ``CannotWrite``."""
         self.unseal()
+        self.repair()
         with writing(self.path):
             file = self.reports_file.open("a", encoding="utf-8", errors="backslashreplace")
         writer = ReportWriter(file, self.reports_file)
@@ -280,10 +291,13 @@ class ModelFolder:
 
     def read_statistics(self, metric: str, made_of: str) -> np.ndarray | None:
         """The statistics if they were made of the same reports in the same way, else None."""
+        file = self.path / f"{folder_name(metric)}.npz"
+        if not file.is_file():
+            return None
         try:
-            with np.load(self.path / f"{folder_name(metric)}.npz", allow_pickle=False) as kept:
+            with np.load(file, allow_pickle=False) as kept:
                 return np.asarray(kept["statistics"]) if str(kept["made_of"]) == made_of else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # not there, or damaged: measured again
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # damaged: measured again
             return None
 
 
@@ -342,7 +356,7 @@ def _short(value: Any) -> str:
 
 def repair_last_line(file: Path) -> bool:
     """Cut off half a line at the end of a file of lines (a process was killed while writing it); True if there was one."""
-    with file.open("rb+") as lines:
+    with file.open("rb") as lines:
         size = lines.seek(0, os.SEEK_END)
         position = size
         while position > 0:
@@ -353,8 +367,8 @@ def repair_last_line(file: Path) -> bool:
                 position = start + newline + 1
                 break
             position = start
-        if position < size:
-            lines.truncate(position)
+    if position < size:
+        os.truncate(file, position)
     return position < size
 
 
@@ -364,15 +378,29 @@ def writing(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "move away what lies there in place of a file" if error.errno in NO_FILE else "make room or give the right to write"
         raise CannotWrite(
             f"cannot write to {error.filename or where}: {error.strerror or error}; what was written before is kept: "
-            "make room or give the right to write, then run the same command again"
+            f"{remedy}, then run the same command again"
         ) from error
+
+
+def check_is_file(file: Path) -> None:
+    """Raise ``DamagedRun`` for a folder, or a pipe that nobody may ever write into, where a file of the run is to be."""
+    if not file.is_file() and file.exists():
+        raise DamagedRun(f"{file} is {'a folder' if file.is_dir() else 'no file'}, where a file of the run is to be: move it away, then run again")
 
 
 def sha256(file: Path) -> str:
     """Hex digest of a file's bytes."""
     with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _stored(file: Path) -> str:
+    """Its digest, once it is on the disk: where the power goes, ``run.json`` must not have been quicker than what it vouches for."""
+    with file.open("rb") as data:
+        os.fsync(data.fileno())
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
@@ -386,6 +414,7 @@ def json_line(value: Any) -> str:
 
 def read_json(file: Path) -> Any:
     """A file of JSON. Raises ``DamagedRun``."""
+    check_is_file(file)
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -409,7 +438,7 @@ def write_atomically(file: Path, text: str) -> None:
 
 def _says(file: Path, text: str) -> bool:
     """Whether the file holds just that, as ``write_atomically`` would have left it."""
-    return file.exists() and file.read_bytes() == text.encode("utf-8", "backslashreplace")
+    return file.is_file() and file.read_bytes() == text.encode("utf-8", "backslashreplace")
 
 
 def _is_of_beginning(file: Path) -> bool:

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmark.records import Case, Reference, Report
-from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, NoRunFolder, OtherRun, folder_name, opened, repair_last_line
+from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, NoRunFolder, OtherRun, RunFolder, folder_name, opened, repair_last_line
 
 CASES = [Case("a", "p1", "s1", ()), Case("b", "p2", "s2", ())]
 REFERENCES = [Reference("a", "Clear lungs."), Reference("b", "Épanchement à droite.")]
@@ -209,3 +210,34 @@ def test_labels_that_look_alike_as_folders_stay_apart() -> None:
     names = [folder_name(label) for label in ("reports_file:a/b.csv", "reports_file:a-b.csv", "../../etc", "ü", "a" * 500)]
     assert len(set(names)) == len(names)
     assert not any("/" in name or name.startswith(".") or len(name) > 80 for name in names[:4])
+
+
+def test_who_only_reads_changes_nothing_and_takes_half_a_line_for_none(tmp_path: Path) -> None:
+    """The folder may be a read-only archive, and the half line one that another process is writing: cut off, its other half would be alone."""
+    folder = ModelFolder(tmp_path)
+    with folder.appending() as writer:
+        writer.write(Report("a", "first"))
+        writer.file.write('{"case_id": "b", "te')
+        writer.file.flush()
+        assert [report.case_id for report in folder.reports()] == ["a"]
+        writer.file.write('xt": "second"}\n')
+    assert [report.text for report in folder.reports()] == ["first", "second"]
+
+
+def reads(run: RunFolder) -> None:
+    """What a command reads of a folder that it goes on with."""
+    run.begin({"dataset": "a"}, [], [], is_private=False)
+    run.model("m").begin({"weights": 1})
+    run.model("m").reports()
+
+
+@pytest.mark.parametrize("name", ["settings.json", "m/model.json", "m/reports.jsonl"])
+@pytest.mark.parametrize(("put", "what"), [(os.mkfifo, "no file"), (os.mkdir, "a folder")], ids=["pipe", "folder"])
+def test_what_is_no_file_where_one_is_to_be_is_named(tmp_path: Path, name: str, put: Callable[[Path], None], what: str) -> None:
+    """A pipe would be waited for for ever."""
+    with opened(tmp_path / "run") as run:
+        reads(run)
+        (run.path / name).unlink(missing_ok=True)
+        put(run.path / name)
+        with pytest.raises(DamagedRun, match=f"{name} is {what}, where a file of the run is to be: move it away, then run again"):
+            reads(run)

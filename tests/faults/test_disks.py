@@ -123,6 +123,25 @@ def test_where_there_is_no_right_to_write_it_is_said_and_given_it_the_run_goes_o
     assert {name: model["reports"] for name, model in record["models"].items()} == {"constant": 24, "steady": 24}
 
 
+@pytest.mark.parametrize(
+    "words", [("view", "out", "--no-browser"), ("compare", "out", "out"), ("tables", "--run", "out")], ids=lambda words: words[0]
+)
+def test_a_finished_run_that_nobody_may_write_is_read_as_any_other(
+    place: Path, commands: Commands, undisturbed: tuple[str, Path], words: tuple[str, ...]
+) -> None:
+    """Kept in an archive, or made by somebody else."""
+    shutil.copytree(undisturbed[1], place / "out")
+    said = [commands.run(*words, folder=place)]
+    everything = [place / "out", *(place / "out").rglob("*")]
+    for file in everything:
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    said.append(commands.run(*words, folder=place, no_power=True))
+    for file in everything:
+        file.chmod(0o755)
+    assert said[0].status == 0, said[0].stderr
+    assert said[1] == said[0]
+
+
 @pytest.mark.slow
 def test_a_training_on_a_full_disk_is_stopped_in_one_line_and_goes_on_with_room(tmp_path: Path, disk: Callable[[str], Path]) -> None:
     """With the smallest disk it is the crops that have no room, a mapped file; then states, written by a library of another language."""
