@@ -2,6 +2,10 @@
 
 Three threads do the waiting, so that no full pipe can hold up both sides at once: one feeds stdin, one takes lines from stdout, one keeps stderr.
 The program gets a process group (POSIX) of its own: ``close`` ends its children too, and a Ctrl-C at the terminal reaches us first.
+
+Who is killed cannot close anything, and a program that never reads its stdin would go on with a GPU in its hands: a watcher, a line of shell, waits
+for our end of a pipe to go and then ends the group. Linux can do that by itself (PR_SET_PDEATHSIG), but to the program alone and not to what it
+started, when the thread that started it ends and not the process, and nowhere else. A program that leaves its group is on its own.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ MAX_LOG_BYTES = 64 * 1024 * 1024  # of one program's stderr; the end is kept in 
 TAIL_LINES = 5  # of stderr, quoted in messages
 TOO_LONG = b"(a line of more than 16 MiB)"
 _GRACE_SECONDS = 2.0  # between the polite signal and the other one
+_WATCH = f'read group && {{ read end; kill -s TERM -- "-$group"; sleep {_GRACE_SECONDS:g}; kill -s KILL -- "-$group"; }}'
+"""of a shell: told which group, it waits until nobody can tell it any more"""
 
 
 class ProgramNotFound(UserError):
@@ -46,6 +52,7 @@ class LineProgram:
 
     def __init__(self, argv: Sequence[str], log: Path | None) -> None:
         """Start it. ``log`` is a file to which its stderr is added. Raises ``ProgramNotFound``."""
+        self._watcher = _watcher()
         try:
             self._process = subprocess.Popen(
                 list(argv),
@@ -57,9 +64,11 @@ class LineProgram:
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         except OSError as error:
+            self._stop_watching()
             raise ProgramNotFound(
                 f"cannot start {argv[0]!r}: {error.strerror}; is it a program, with a first line that names its interpreter?"
             ) from None
+        self._watch()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -119,6 +128,7 @@ class LineProgram:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE_SECONDS)
         self._signal(signal.SIGKILL)  # also what it left behind in its group, which may hold our pipes open
+        self._stop_watching()  # before the number of the group can be another's
         self._process.wait()
         self._to_send.put(None)
         for thread in self._threads:
@@ -127,6 +137,19 @@ class LineProgram:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # gone already; macOS says EPERM for a group of zombies
             os.killpg(self._process.pid, number)
+
+    def _watch(self) -> None:
+        """Tell the watcher which group is to go with us."""
+        if self._watcher is not None:
+            assert self._watcher.stdin is not None
+            with suppress(OSError):  # somebody ended it: then nobody watches
+                self._watcher.stdin.write(b"%d\n" % self._process.pid)
+                self._watcher.stdin.flush()
+
+    def _stop_watching(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher.communicate()
 
     def _feed(self, stdin: IO[bytes]) -> None:
         with suppress(OSError):  # it died or closed its input: told by the end of its stdout
@@ -167,6 +190,17 @@ class LineProgram:
                     with suppress(OSError):  # a full disk must not stop the model
                         written += file.write(line)
                         file.flush()
+
+
+def _watcher() -> subprocess.Popen[bytes] | None:
+    """The watcher, which knows of no group yet; None where there is no shell, as in some containers: then a program may outlive us."""
+    try:
+        # A session of its own: what ends us at the terminal is not to end it before its work.
+        return subprocess.Popen(
+            ["/bin/sh", "-c", _WATCH], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True
+        )
+    except OSError:
+        return None
 
 
 def _signal_name(number: int) -> str:

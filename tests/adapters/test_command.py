@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from waiting import until
 
 from adapters.command import BrokenProtocol, Command, describe
-from adapters.line_program import ProgramNotFound
+from adapters.line_program import LineProgram, ProgramNotFound
 from benchmark.records import Case, ImageFile, Report, UserError
 
 ECHO = """
@@ -350,6 +354,50 @@ def test_ending_the_iteration_early_ends_the_program(tmp_path: Path) -> None:
     assert is_running(int(pid.read_text()))
     answers.close()
     assert not is_running(int(pid.read_text()))
+
+
+ASKED = """
+import sys, time
+from adapters.command import Command
+from benchmark.records import Case
+
+command = Command(sys.argv[1] + " program.py")
+for _ in command.generate([Case("c1", "p1", "s1", ())]):
+    pass
+"""
+DEAF = """
+import os, pathlib, signal, subprocess, time
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "600"])
+pathlib.Path("pids.new").write_text(f"{os.getpid()} {child.pid}")
+pathlib.Path("pids.new").rename("pids")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_program_that_never_reads_does_not_outlive_who_asks_it_and_nor_do_its_children(tmp_path: Path, number: signal.Signals) -> None:
+    """It would keep its GPU for ever: who is killed closes nothing."""
+    (tmp_path / "program.py").write_text(DEAF)
+    where = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "CLALA_BENCHMARK_CACHE": str(tmp_path)}
+    asking = subprocess.Popen([sys.executable, "-c", ASKED, shlex.quote(sys.executable)], cwd=tmp_path, env=where)
+    until((tmp_path / "pids").exists)
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    assert all(map(is_running, pids))
+    asking.send_signal(number)
+    asking.wait()
+    until(lambda: not any(map(is_running, pids)))
+
+
+def test_nothing_of_a_program_that_was_ended_stays(tmp_path: Path) -> None:
+    """Nor of what would have ended it."""
+    before = psutil.Process().children()
+    assert len(ask(echo(tmp_path), 3)) == 3
+    ask(command(tmp_path, "raise SystemExit(3)", restarts=2), 3)
+    with pytest.raises(ProgramNotFound):
+        LineProgram([str(tmp_path / "log")], None)
+    assert psutil.Process().children() == before
 
 
 @pytest.mark.parametrize(
