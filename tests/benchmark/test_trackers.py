@@ -478,7 +478,21 @@ def test_an_offline_run_of_weights_and_biases_opens_no_connection(folder: Path, 
     address, came = listener
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), address)
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_PROXY", "no_proxy")}
-    words = [strace, "-f", "-qq", "-e", "trace=connect,sendto", "-o", str(stays / "calls"), sys.executable, "-m", "benchmark", "log", str(folder)]
+    words = [
+        strace,
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-e",
+        "trace=connect,sendto",
+        "-o",
+        str(stays / "calls"),
+        sys.executable,
+        "-m",
+        "benchmark",
+        "log",
+        str(folder),
+    ]
     root = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
         [*words, "--to", "wandb", "--models", "good"], env={**kept, **proxies, "PYTHONPATH": root}, capture_output=True, text=True, timeout=120
