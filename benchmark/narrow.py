@@ -6,7 +6,7 @@ the size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -86,11 +86,19 @@ class Statistics(Mapping[tuple[str, str], np.ndarray]):
     def __len__(self) -> int:
         return len(self._held)
 
-    def part(self, start: int, stop: int) -> dict[tuple[str, str], np.ndarray]:
-        """Those of the cases from ``start`` up to ``stop``."""
-        return {key: narrow.rows(start, stop) for key, narrow in self._held.items()}
+    def part(self, key: tuple[str, str], start: int, stop: int) -> np.ndarray:
+        """(stop - start, k) the rows of the cases from ``start`` up to ``stop``."""
+        return self._held[key].rows(start, stop)
 
 
 def of_metric(statistics: Mapping[tuple[str, str], np.ndarray], name: str, models: Iterable[str]) -> Mapping[str, np.ndarray]:
     """Model -> (n, k) of one metric, made as it is asked for."""
     return Made(models, lambda model: statistics[name, model])
+
+
+def part_of(statistics: Mapping[tuple[str, str], np.ndarray], names: Container[str], start: int, stop: int) -> dict[tuple[str, str], np.ndarray]:
+    """Those of the metrics that are named, of the cases from ``start`` up to ``stop``."""
+    keys = [key for key in statistics if key[0] in names]
+    if isinstance(statistics, Statistics):
+        return {key: statistics.part(key, start, stop) for key in keys}
+    return {key: statistics[key][start:stop] for key in keys}

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmark.labelling import lexicon, scope
 from benchmark.labelling.scope import Mention
@@ -62,6 +62,10 @@ class Memory(NamedTuple):
     reports: dict[str, Lesions]
 
 
+_OF_MEMORY = ("_phrases", "_sentences", "_decided", "_reports")
+"""what a labeller calls the parts of it"""
+
+
 @cache
 def _memory(hedges: str, terms: str) -> Memory:
     return Memory(scope.compile_phrases(terms), {}, {}, {})
@@ -78,6 +82,14 @@ class RuleLabeller:
         self.terms = terms
         self._convention = CONVENTIONS[hedges]
         self._phrases, self._sentences, self._decided, self._reports = _memory(hedges, terms)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the memory: the process that it is sent to has its own."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_MEMORY}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        vars(self).update(zip(_OF_MEMORY, _memory(self.hedges, self.terms), strict=True))
 
     def label(self, reports: Sequence[str]) -> list[Lesions]:
         """14 lesions for each report, in order; an empty report mentions none."""
@@ -102,6 +114,11 @@ class RuleLabeller:
         """The same by sentence: where each stands that mentions a lesion, and what it mentions."""
         placed = (((start, end), self._said(with_plain_line_ends(report[start:end]))) for start, end in sentence_spans(report))
         return [(place, said) for place, said in placed if said]
+
+    def read(self, report: str) -> tuple[Lesions, list[tuple[tuple[int, int], tuple[Mention, ...]]]]:
+        """What ``label`` and ``mentions_at`` say of a report, in one look at it."""
+        said = self.mentions_at(report)
+        return self._sum([mention for _, mentions in said for mention in mentions]), said
 
     def status_of(self, mention: Mention) -> str:
         """Positive or negative, by the conventions of this labeller."""

@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 
 from benchmark.hookspecs import Metric
+from benchmark.narrow import part_of
 from benchmark.places import without_places
 from benchmark.records import Case, ImageFile, Lesions, Reference, Report
 from benchmark.viewer.errors import Masks, lesions_of
-from benchmark.viewer.evidence import Witnesses
+from benchmark.viewer.evidence import Witnesses, witnesses
 from benchmark.viewer.numbers import CaseNumbers, Disagreement
 from benchmark.viewer.placed import placed
 from benchmark.viewer.short import LONGEST_WORDS, cut, reason
 from benchmark.viewer.spans import TextReader
 from benchmark.vocabulary import LESIONS
 
+Label = Callable[[Sequence[str]], list[Lesions]]
+"""texts -> the lesions of each, none (an empty tuple) where there is no answer"""
 MOST_DETAILS = 20
 MOST_PARTS = 4
 """of a file's name: three folders before it"""
@@ -37,6 +40,23 @@ MOST = 1e12
 """beyond it a number of another program is taken for none"""
 SHOWN_APART = frozenset(("told", "boxes"))
 """details that have a place of their own in a record"""
+
+
+class Readers:
+    """Who reads texts, and who says what scores stand on; the same for all cases, since texts recur."""
+
+    def __init__(self, labels: Label | None, metrics: Mapping[str, Metric]) -> None:
+        self.labels, self.metrics = labels, metrics
+
+    @cached_property
+    def texts(self) -> TextReader:
+        """Reads texts."""
+        return TextReader(self.labels)
+
+    @cached_property
+    def witnesses(self) -> Witnesses:
+        """Those of the metrics that can say what a case's scores stand on."""
+        return Witnesses(self.metrics, {})
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,7 @@ class Material:
     references: Sequence[Reference]
     reports: Mapping[str, Sequence[Report]]
     """model -> one per case; a model that failed altogether is not in it"""
-    labels: Callable[[Sequence[str]], list[Lesions]] | None = None
+    labels: Label | None = None
     """what the run's labeller says of texts, () where it has no answer; None = nobody labelled"""
     masks: Mapping[str, Masks] = field(default_factory=dict)
     """model -> what became of each lesion; empty without the metric lesions"""
@@ -67,16 +87,35 @@ class Material:
     """places of cases of which nobody knows what lesions the reference has"""
     unlike: Counter[str] = field(default_factory=Counter)
     """in how many texts lesions are not marked since their labels are others than those that were scored, counted as records are made"""
+    first: int = 0
+    """place of the first of these cases among all of the run"""
+    given: Readers | None = None
+    """who reads; of ``labels`` and ``metrics`` if not given"""
 
     @cached_property
-    def reader(self) -> TextReader:
-        """Reads texts; the same one for all blocks, since texts recur."""
-        return TextReader(self.labels)
+    def readers(self) -> Readers:
+        """Who reads."""
+        return self.given or Readers(self.labels, self.metrics)
 
     @cached_property
     def witnesses(self) -> Witnesses:
         """Those of the metrics that can say what a case's scores stand on."""
-        return Witnesses(self.metrics, self.statistics)
+        return self.readers.witnesses.on(self.statistics)
+
+    def part(self, start: int, stop: int) -> Material:
+        """The cases from ``start`` up to ``stop`` alone, with none to read them: ``given`` is to be theirs. It can be sent to another process."""
+        return Material(
+            self.models,
+            self.cases[start:stop],
+            self.references[start:stop],
+            {model: reports[start:stop] for model, reports in self.reports.items()},
+            masks={model: Masks(*(mask[start:stop] for mask in masks)) for model, masks in self.masks.items()},
+            numbers=[number.part(start, stop) for number in self.numbers],
+            statistics=part_of(self.statistics, witnesses(self.metrics), start, stop),
+            size_of=self.size_of,
+            has_copies=self.has_copies,
+            first=self.first + start,
+        )
 
     @cached_property
     def disagreements(self) -> Mapping[str, Disagreement]:
@@ -86,7 +125,7 @@ class Material:
     @property
     def notes(self) -> list[str]:
         """What the records that were made had to do without, and why."""
-        said = list(self.witnesses.notes.values())
+        said = list(self.readers.witnesses.notes.values())
         if count := self.unlike.total():
             said.append(f"In {count:,} texts lesions are not marked: the labels that are kept are others than those that were scored.")
         if self.unknown:
@@ -95,7 +134,8 @@ class Material:
 
     def label(self, texts: Sequence[str]) -> list[Lesions]:
         """The lesions of texts, () where nobody knows."""
-        return self.labels(texts) if self.labels else [()] * len(texts)
+        labels = self.readers.labels
+        return labels(texts) if labels else [()] * len(texts)
 
 
 def records(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
@@ -107,7 +147,7 @@ def records(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
 
 
 def _read_references(material: Material, start: int, stop: int) -> list[dict[str, Any]]:
-    return material.reader.read([reference.report for reference in material.references[start:stop]])
+    return material.readers.texts.read([reference.report for reference in material.references[start:stop]])
 
 
 def _as_scored(material: Material, model: str | None, place: int, text: dict[str, Any]) -> dict[str, Any]:
@@ -131,7 +171,7 @@ def _case(material: Material, place: int, truth: Mapping[str, Any], reports: lis
     is_drawn_on = material.has_copies or bool(reference.boxes) or any(report and report.get("boxes") for report in reports)
     context = (("Indication", case.indication), ("Technique", case.technique), ("Comparison", case.comparison), ("Prior report", case.prior_report))
     return {
-        "place": place,
+        "place": material.first + place,
         "id": case.id,
         "patient": case.patient,
         "study": case.study,
@@ -145,7 +185,7 @@ def _case(material: Material, place: int, truth: Mapping[str, Any], reports: lis
 
 def _reports(material: Material, model: str, start: int, stop: int) -> list[dict[str, Any] | None]:
     reports, references = material.reports[model][start:stop], material.references[start:stop]
-    read = material.reader.read([report.text for report in reports])
+    read = material.readers.texts.read([report.text for report in reports])
     columns = [number.values[model][start:stop] if model in number.values else np.full(stop - start, np.nan) for number in material.numbers]
     table = np.round(np.array(columns, dtype=np.float64).reshape(len(columns), stop - start).T, 6)
     rows = [[value if math.isfinite(value) else None for value in row] for row in table.tolist()]

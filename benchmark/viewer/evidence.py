@@ -7,6 +7,7 @@ of a metric that can tell what its kept answers come to (``kept_statistics``) is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,26 @@ NOT_KEPT = {"about": "Not kept", "value": "", "words": "What the language model 
 ANOTHER = {"about": "Not shown", "value": "", "words": "The kept answer is another than the one that was scored."}
 
 
+def witnesses(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """Those that can say what the scores of a case stand on."""
+    return {name: metric for name, metric in metrics.items() if hasattr(metric, "evidence")}
+
+
 class Witnesses:
     """Those of a run's metrics that can say what a case's scores stand on."""
 
     def __init__(self, metrics: Mapping[str, Metric], statistics: Mapping[tuple[str, str], np.ndarray]) -> None:
         """``statistics``  (metric, model) -> (n, k), a row for each case of the run."""
-        self._metrics = {name: metric for name, metric in metrics.items() if hasattr(metric, "evidence")}
+        self._metrics = witnesses(metrics)
         self._statistics = statistics
         self.notes: dict[str, str] = {}
         """metric -> why nothing more is shown of it"""
+
+    def on(self, statistics: Mapping[tuple[str, str], np.ndarray]) -> Witnesses:
+        """The same on other cases of the run, with the same notes: a metric that broke is not asked again."""
+        others = copy(self)
+        others._statistics = statistics
+        return others
 
     def of(self, model: str, places: Sequence[int], hypotheses: Sequence[str], references: Sequence[str]) -> list[list[dict[str, Any]]]:
         """Of each case, at its place among all of the run, what every metric says: metric, title and items."""

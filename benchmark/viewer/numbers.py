@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.hookspecs import Metric
+from benchmark.narrow import of_metric
 from benchmark.per_case import case_numbers, several_per_case
 from benchmark.records import UserError
 
@@ -38,6 +39,12 @@ class CaseNumbers(NamedTuple):
     widest: Mapping[str, Disagreement] = {}
     """of ``disagreement``: model -> which numbers it lies between"""
 
+    def part(self, start: int, stop: int) -> CaseNumbers:
+        """Those of the cases from ``start`` up to ``stop``."""
+        values = {model: of_cases[start:stop] for model, of_cases in self.values.items()}
+        widest = {model: Disagreement(*(of_cases[start:stop] for of_cases in found)) for model, found in self.widest.items()}
+        return self._replace(values=values, widest=widest)
+
 
 class Disagreement(NamedTuple):
     """How far the metrics disagree about each case of one model."""
@@ -60,7 +67,7 @@ def numbers_of(
     """
     found: list[CaseNumbers] = []
     for label, metric in metrics.items():
-        of_models = {model: statistics[label, model] for model in models if (label, model) in statistics}
+        of_models = of_metric(statistics, label, [model for model in models if (label, model) in statistics])
         if not of_models:
             continue
         with suppress(UserError):  # a metric whose numbers put reports in no order

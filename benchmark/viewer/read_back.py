@@ -18,12 +18,13 @@ from benchmark import registry
 from benchmark.gate.sealed import EditedRun, SealedRun, read_sealed
 from benchmark.hookspecs import Metric
 from benchmark.inputs import open_dataset, read
+from benchmark.narrow import Narrow, Statistics
 from benchmark.progress import progress
 from benchmark.records import Case, ImageFile, Reference, Report, RunConfig, UserError
 from benchmark.runs import DamagedRun
 from benchmark.scoring import asks, build_metric, digest_of, made_of, measure_all
 from benchmark.signatures import with_field
-from benchmark.tables.finished import read_finished
+from benchmark.tables.finished import read_finished, reading
 from benchmark.viewer.shown import Shown, kept_answers, labels_of
 
 
@@ -67,7 +68,7 @@ def kept_cases(folder: Path) -> list[Case]:
     another file may have that name.
     """
     cases = []
-    with (folder / "cases.jsonl").open(encoding="utf-8", errors="surrogatepass") as lines:
+    with reading(folder), (folder / "cases.jsonl").open(encoding="utf-8", errors="surrogatepass") as lines:
         for line in map(json.loads, lines):
             images = tuple(ImageFile(folder.absolute() / image["path"], image["view"], image["id"]) for image in line["images"])
             cases.append(Case(line["id"], line["patient"], line["study"], images))
@@ -173,11 +174,11 @@ def _fetching_nothing(config: RunConfig) -> RunConfig:
     return replace(config, options={name: "no" if name.endswith(".download") else value for name, value in config.options.items()})
 
 
-def _statistics(sealed: SealedRun, reports: Mapping[str, KeptReports]) -> tuple[dict[str, Metric], dict[tuple[str, str], np.ndarray], list[str]]:
+def _statistics(sealed: SealedRun, reports: Mapping[str, KeptReports]) -> tuple[dict[str, Metric], Statistics, list[str]]:
     """Metrics, their statistics of each model, and a sentence on each that is left out: none is asked, and none computes otherwise than the run."""
     config, references = sealed.config, list(sealed.references.values())
     metrics: dict[str, Metric] = {}
-    found: dict[tuple[str, str], np.ndarray] = {}
+    found: dict[tuple[str, str], Narrow] = {}
     notes = []
     for spec in registry.parse_specs(config.metrics):
         try:
@@ -196,8 +197,8 @@ def _statistics(sealed: SealedRun, reports: Mapping[str, KeptReports]) -> tuple[
             notes.append(f"The page has no numbers of {spec.label} by case: {said.rstrip('.')}.")
             continue
         metrics[spec.label] = metric
-        found |= {(spec.label, model): rows for model, rows in of_models.items()}
-    return metrics, found, notes
+        found |= {(spec.label, model): Narrow(rows) for model, rows in of_models.items()}
+    return metrics, Statistics(found), notes
 
 
 def _require_measurable(sealed: SealedRun, name: str, metric: Metric) -> None:

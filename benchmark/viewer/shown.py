@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -14,11 +14,9 @@ from benchmark.hookspecs import Labeller, Metric
 from benchmark.labelling.choose import kept_labels, labeller_named
 from benchmark.llm.data_use import DataUse, approved_hosts
 from benchmark.llm.models import LanguageModels, Manner
-from benchmark.records import Case, Lesions, Reference, Report, RunConfig, UserError
+from benchmark.records import Case, Reference, Report, RunConfig, UserError
 from benchmark.tables.finished import FinishedRun
-
-Label = Callable[[Sequence[str]], list[Lesions]]
-"""texts -> the lesions of each, none (an empty tuple) where there is no answer"""
+from benchmark.viewer.case_record import Label
 
 
 class Looked(NamedTuple):

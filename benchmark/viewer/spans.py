@@ -20,6 +20,8 @@ from benchmark.records import Lesion, Lesions
 Span = tuple[int, int]
 Said = Sequence[tuple[Span, Sequence[Mention]]]
 """by sentence: where it stands, and which lesions it mentions"""
+SaidOfOne = Sequence[tuple[Span, Mention]]
+"""every mention of one lesion, and where its sentence stands"""
 REMEMBERED = 20_000
 """texts that are kept as they were read; a memory that is full is emptied"""
 _CLOSING = ".!?;:,)]}\"'\u201d\u2019"
@@ -55,26 +57,35 @@ class TextReader:
         new = [text for text in wanted if text not in self._known]
         if len(self._known) + len(new) > REMEMBERED:
             self._known, new = {}, list(wanted)
-        if new:
+        if type(self._rules) is RuleLabeller:  # what is made of it may label otherwise
+            for text in new:
+                lesions, said = self._rules.read(text)
+                self._known[text] = read_text(text, lesions, self._rules, said)
+        elif new:
             found: Sequence[Lesions] = self._labels(new) if self._labels else [()] * len(new)
-            for text, lesions in zip(new, found, strict=True):
-                self._known[text] = read_text(text, lesions, self._rules)
+            self._known |= {text: read_text(text, lesions, self._rules) for text, lesions in zip(new, found, strict=True)}
         return [self._known[text] for text in texts]
 
 
-def read_text(text: str, lesions: Lesions, rules: RuleLabeller | None = None) -> dict[str, Any]:
+def read_text(text: str, lesions: Lesions, rules: RuleLabeller | None = None, said: Said | None = None) -> dict[str, Any]:
     """``text``, ``sentences`` and ``lesions`` for the page: of the lesions, those that the text mentions.
 
     ``also`` of a lesion are further places that say the same of it, known where the labels are by ``rules``: all that affirm a positive one, or deny
-    a negative one. ``start`` and ``end`` are None where the words that decided are not found in the text.
+    a negative one. ``said`` is what these find mentioned, if they have been asked. ``start`` and ``end`` are None where the words that decided are
+    not found in the text.
     """
     asserting = sentence_spans(text)
-    said = rules.mentions_at(text) if rules and any(_is_mentioned(lesion) for lesion in lesions) else ()
     units = _units(text)
+    said_of: dict[str, list[tuple[Span, Mention]]] = {}
+    if said is None:
+        said = rules.mentions_at(text) if rules else ()
+    for place, mentions in said:
+        for mention in mentions:
+            said_of.setdefault(mention.lesion, []).append((place, mention))
     return {
         "text": text,
         "sentences": [_in_units(span, units) for span in _covering(text, asserting)],
-        "lesions": [_lesion(lesion, text, asserting, said, rules, units) for lesion in lesions if _is_mentioned(lesion)],
+        "lesions": [_lesion(lesion, text, asserting, said_of.get(lesion.name, ()), rules, units) for lesion in lesions if _is_mentioned(lesion)],
     }
 
 
@@ -121,7 +132,7 @@ def _lines(text: str, start: int, end: int) -> list[Span]:
 
 
 def _lesion(
-    lesion: Lesion, text: str, asserting: Sequence[Span], said: Said, rules: RuleLabeller | None, units: Sequence[int] | None
+    lesion: Lesion, text: str, asserting: Sequence[Span], said: SaidOfOne, rules: RuleLabeller | None, units: Sequence[int] | None
 ) -> dict[str, Any]:
     places = _mentions(lesion, text, said, rules) if rules else []
     if not places and (place := find(lesion.rationale, text, asserting)):
@@ -131,24 +142,26 @@ def _lesion(
     return found | {"also": [_in_units(place, units) for place in places[1:]]} if len(places) > 1 else found
 
 
-def _mentions(lesion: Lesion, text: str, said: Said, rules: RuleLabeller) -> list[Span]:
+def _mentions(lesion: Lesion, text: str, said: SaidOfOne, rules: RuleLabeller) -> list[Span]:
     """Where the text says of the lesion what the labels say, the words that decided first."""
     found: list[Span] = []
     deciding: Span | None = None
     known: set[Span] = set()
-    for (start, end), mentions in said:
-        after = start
-        for mention in mentions:
-            if mention.lesion != lesion.name or rules.status_of(mention) != lesion.status:
-                continue
-            place = _find_in(mention.words, text, after, end) or _find_in(mention.words, text, start, end)
-            if place is None or place in known:
-                continue
-            found.append(_whole_phrase(text, place, start, end))
-            known.add(place)
-            after = max(after, place[1])
-            if deciding is None and mention.words == lesion.rationale:
-                deciding = found[-1]
+    before, after = None, 0
+    for sentence, mention in said:
+        if rules.status_of(mention) != lesion.status:
+            continue
+        start, end = sentence
+        if sentence != before:
+            before, after = sentence, start
+        place = _find_in(mention.words, text, after, end) or _find_in(mention.words, text, start, end)
+        if place is None or place in known:
+            continue
+        found.append(_whole_phrase(text, place, start, end))
+        known.add(place)
+        after = max(after, place[1])
+        if deciding is None and mention.words == lesion.rationale:
+            deciding = found[-1]
     return [deciding, *(place for place in found if place != deciding)] if deciding else found
 
 

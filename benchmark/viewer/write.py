@@ -5,6 +5,8 @@ page.new/ blocks, parts, images   index.html.part   then page/ -> page.old/, pag
 
 from __future__ import annotations
 
+import pickle
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,14 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.datasets.images import UnreadableImage, image_size_px
+from benchmark.engine import cores, each
 from benchmark.progress import progress
 from benchmark.records import ImageFile
 from benchmark.runs import CannotWrite, RunFolder, page_files, writing
 from benchmark.tables import tables_of
 from benchmark.tables.finished import as_material
-from benchmark.viewer.case_record import Material, records
+from benchmark.viewer.case_record import Material, Readers, records
 from benchmark.viewer.data_files import NoPart, codes, column, read_part, write_bytes, write_part
 from benchmark.viewer.errors import Masks, masks
+from benchmark.viewer.evidence import witnesses
 from benchmark.viewer.numbers import CaseNumbers, numbers_of
 from benchmark.viewer.overview import run_part, title
 from benchmark.viewer.page import page_html
@@ -32,6 +36,12 @@ from benchmark.vocabulary import LESIONS
 
 BLOCK_SIZE = 50
 """cases of which texts are read together"""
+BLOCKS_OF_PART = 10
+"""blocks that are written by one process, one after the other"""
+POOL_FROM = 50_000
+"""texts from which further processes (about 2 s each) pay"""
+MOST_BYTES = 1 << 26
+"""of what reads texts, to be handed to other processes; a network of billions of numbers stays where it is"""
 
 
 class Written(NamedTuple):
@@ -83,7 +93,7 @@ def _written(folder: RunFolder, shown: Shown, images: Images) -> Written:
             write_part(place, "copies", copied.made_of, mode)
         # Then only it is known which cases' sizes are of use, and after the blocks what they had to do without.
         material = _material(shown, errors, numbers, has_copies=bool(copied.made_of))
-        _write_blocks(place, material, mode)
+        write_blocks(place, material, mode, shown.config.workers)
         write_part(place, "cases", _cases(shown, errors, material), mode)
         notes = [*shown.notes, *notes, *material.notes]
         told = replace(shown, notes=notes)
@@ -186,13 +196,83 @@ def _material(shown: Shown, errors: dict[str, Masks], numbers: Sequence[CaseNumb
     )
 
 
-def _write_blocks(place: Path, material: Material, mode: int) -> None:
+def write_blocks(place: Path, material: Material, mode: int, workers: int) -> None:
+    """All blocks, in several processes where there are many texts and what reads them can be sent there."""
     count = len(material.cases)
+    parts = _Parts(place, material, mode)
+    processes = min(cores(workers), cores(0)) if count * (1 + len(material.reports)) >= POOL_FROM and can_travel(material) else 1
     with progress("write page", count) as advance:
-        for block, start in enumerate(range(0, count, BLOCK_SIZE)):
-            stop = min(start + BLOCK_SIZE, count)
-            write_part(place, f"block-{block}", records(material, start, stop), mode)
-            advance(stop - start)
+        if processes > 1:
+            notes: dict[str, str] = {}
+            for index, (unlike, said) in each(write_part_of_blocks, parts, workers=processes, shared=(_sent(material),)):
+                material.unlike.update(unlike)
+                notes |= said
+                advance(len(parts.cases(index)))
+            if not notes:
+                return
+            # A metric broke, and is not asked about what comes after: only one process after the other knows what that is.
+            material.unlike.clear()
+        for index, part in enumerate(parts):
+            unlike, _ = write_part_of_blocks(*part, material.readers)
+            material.unlike.update(unlike)
+            advance(len(parts.cases(index)) if processes == 1 else 0)
+
+
+class _Parts(Sequence[tuple[Path, Material, int]]):
+    """What each task of writing is given, made when it is asked for: the texts of all of them at once need not fit into memory."""
+
+    def __init__(self, place: Path, material: Material, mode: int) -> None:
+        self._place, self._material, self._mode = place, material, mode
+
+    def __len__(self) -> int:
+        return -(-len(self._material.cases) // (BLOCKS_OF_PART * BLOCK_SIZE))
+
+    def cases(self, index: int) -> range:
+        """The places of its cases."""
+        size = BLOCKS_OF_PART * BLOCK_SIZE
+        return range(index * size, min((index + 1) * size, len(self._material.cases)))
+
+    def __getitem__(self, index: Any) -> Any:
+        cases = self.cases(range(len(self))[index])
+        return self._place, self._material.part(cases.start, cases.stop), self._mode
+
+
+def write_part_of_blocks(place: Path, part: Material, mode: int, readers: Readers) -> tuple[Counter[str], dict[str, str]]:
+    """Write the blocks of some cases; in how many texts of them lesions are not marked, and metric -> why nothing more is shown of it."""
+    part = replace(part, given=readers)
+    with writing(place.parent):
+        for start in range(0, len(part.cases), BLOCK_SIZE):
+            block = (part.first + start) // BLOCK_SIZE
+            write_part(place, f"block-{block}", records(part, start, start + BLOCK_SIZE), mode)
+    return part.unlike, readers.witnesses.notes
+
+
+def _sent(material: Material) -> Readers:
+    return Readers(material.labels, witnesses(material.metrics))
+
+
+def can_travel(material: Material) -> bool:
+    """True if what reads texts can be pickled, and is small. What asks language models cannot, and is not asked from elsewhere."""
+    try:
+        pickle.Pickler(_Limited(), pickle.HIGHEST_PROTOCOL).dump(_sent(material))
+    except Exception:  # whatever a guest raises when it is to be pickled
+        return False
+    return True
+
+
+class _Limited:
+    """Takes so many bytes, and lets them fall."""
+
+    def __init__(self) -> None:
+        self._left = MOST_BYTES
+
+    def write(self, content: Any) -> int:
+        """Raises ``OverflowError`` when it is too much."""
+        size = memoryview(content).nbytes
+        self._left -= size
+        if self._left < 0:
+            raise OverflowError(f"more than {MOST_BYTES:,} bytes")
+        return size
 
 
 def _size_of(image: ImageFile) -> tuple[int, int] | None:

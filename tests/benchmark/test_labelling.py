@@ -397,3 +397,29 @@ def test_a_megabyte_of_text_is_read_in_time_that_grows_with_its_length(unit: str
     start = time.process_time()
     RuleLabeller().label([unit * (1_000_000 // len(unit))])
     assert time.process_time() - start < 3  # a few tenths on an idle machine; a quadratic way would need minutes
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "",
+        "Left effusion.\r\nNo pneumothorax.\r\rHeart is large.",
+        "INDICATION: pneumonia? FINDINGS: \U0001f600 Nodule. Nodule cannot be excluded on the right.",
+        "1. Cardiomegaly 2. Edema\n\n- left rib fracture",
+        "x" * 3000,
+    ],
+)
+def test_one_look_at_a_report_says_what_two_say(report: str) -> None:
+    rules = RuleLabeller()
+    assert rules.read(report) == (rules.label([report])[0], rules.mentions_at(report))
+
+
+@pytest.mark.parametrize("options", [{}, {"hedges": "gold_openi", "terms": "gold_openi"}])
+def test_a_labeller_is_sent_to_another_process_without_what_it_remembers(options: dict[str, str]) -> None:
+    rules = RuleLabeller(**options)
+    reports = [f"Possible hiatal hernia {number}." for number in range(1000)]
+    labels = rules.label(reports)
+    sent = pickle.dumps(rules)
+    assert len(sent) < 500
+    assert pickle.loads(sent).label(reports) == labels
+    assert pickle.loads(sent).signature() == rules.signature()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmark.narrow import Made, Narrow, Statistics, of_metric
+from benchmark.narrow import Made, Narrow, Statistics, of_metric, part_of
 
 
 @given(arrays.arrays(np.float64, arrays.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=6), elements=st.floats()), st.data())
@@ -42,7 +42,9 @@ def test_statistics_are_handed_out_as_copies_one_at_a_time() -> None:
     assert held["m", "a"].tolist() == [[1, 1]] * 3
     assert list(held) == [("m", "a"), ("m", "b")]
     assert ("m", "c") not in held
-    assert {key: rows.tolist() for key, rows in held.part(1, 2).items()} == {("m", "a"): [[1, 1]], ("m", "b"): [[0, 0]]}
+    assert {key: rows.tolist() for key, rows in part_of(held, {"m"}, 1, 2).items()} == {("m", "a"): [[1, 1]], ("m", "b"): [[0, 0]]}
+    assert {key: rows.tolist() for key, rows in part_of(dict(held), {"m"}, 1, 2).items()} == {("m", "a"): [[1, 1]], ("m", "b"): [[0, 0]]}
+    assert part_of(held, {"n"}, 1, 2) == {}
     assert list(of_metric(held, "m", ["b", "a"])) == ["b", "a"]
 
 
