@@ -307,6 +307,7 @@ def train(
     crops: Path | None = None,
     start: Path | None = None,
     save_every: int = 0,
+    prepare: bool = False,
     half: bool = True,
     tensorboard: bool = False,
     settings: str = "",
@@ -325,21 +326,21 @@ def train(
     crops       folder for the crops, to be shared by several trainings, at the same time too
     start       folder of the same training with stage 1 done, as --epochs-stage2 0 --no-half leaves it; goes on with stage 2, of any crop_px_stage2
     save_every  steps between two saved states within an epoch; 0 = after each epoch alone
+    prepare     write work/index.jsonl and cut the crops, and stop there: for a training that `accelerate launch -m clala.train` does on several GPUs
     half        store float16; a folder that stage 2 is to start from is stored in full, --no-half
     settings    anything else of CLALAConfig and Recipe: NAME=VALUE;NAME=VALUE
     options     of whoever labels, by name: {"rules.hedges": "d15"}
 
-    Raises UserError for a setting that does not exist, a split that is empty, labels that are not there.
+    Raises UserError for a setting that does not exist, a split that is empty, labels that are not there, a folder that another training is in.
     """
     needs_torch()
-    from clala.beside import PartsFailed
-    from clala.checkpoint import BadCheckpoint, load, save
+    from clala.checkpoint import load, save
     from clala.config import BadConfig, read_settings, with_settings
-    from clala.data import TooFewSamples, write_index
-    from clala.processes import NotHere
-    from clala.start import BadStart
+    from clala.data import write_index
+    from clala.held import held
     from clala.state import OtherTraining
-    from clala.train import Job, NonFiniteLoss
+    from clala.train import FAILURES, REFUSALS, Job, another, has_begun
+    from clala.train import prepare as prepare_clala
     from clala.train import train as train_clala
 
     if start is not None and epochs is None:
@@ -351,7 +352,7 @@ def train(
         config, recipe = with_settings(preset, changes)
     except BadConfig as error:
         raise UserError(f"train clala: {error}") from error
-    if config.detector == "yolov10" and detector is None and start is None:
+    if config.detector == "yolov10" and detector is None and start is None and not prepare:
         raise UserError(
             f"train clala: the preset {preset!r} has the detector yolov10, which is trained apart: `train detector`, then --detector FOLDER"
         )
@@ -366,9 +367,7 @@ def train(
         lines += found
     if not any(line.split == "train" for line in lines):
         raise UserError("train clala: the dataset has no training image with boxes and region sentences; CLALA-Net learns from both")
-    out.mkdir(parents=True, exist_ok=True)
     index = out / "work" / "index.jsonl"
-    write_index(lines, index)
     job = Job(
         index,
         out,
@@ -388,11 +387,23 @@ def train(
         save_every=save_every,
         start=start,
     )
+    shown = {"progress": lambda label, total, unit: progress(label, total, unit=unit)}
     try:
-        train_clala(job, progress=lambda label, total, unit: progress(label, total, unit=unit))
-    except (BadCheckpoint, BadStart, NotHere, OtherTraining, NonFiniteLoss, PartsFailed, TooFewSamples) as error:
+        with held(out):  # several processes that train in it read this very file, and one that was killed goes on from it
+            new = index.with_name("index.jsonl.new")
+            write_index(lines, new)
+            if has_begun(out) and index.exists() and index.read_bytes() != new.read_bytes():
+                new.unlink()
+                raise OtherTraining(another(out))
+            new.replace(index)
+        if prepare:
+            prepare_clala(job, **shown)
+            return index
+        train_clala(job, **shown)
+        with held(out):
+            save(load(out), out, half=half, labels=record)
+    except (*REFUSALS, *FAILURES) as error:
         raise UserError(f"train clala: {error}") from error
-    save(load(out), out, half=half, labels=record)
     return out
 
 

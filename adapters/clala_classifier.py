@@ -60,7 +60,7 @@ def train_classifier(
     needs_torch()
     from clala.biovil_t import NotFetched, published_weights
     from clala.config import BadConfig, read_settings, with_settings
-    from clala.train_classifier import Diverged, train
+    from clala.train_classifier import FAILURES, train
 
     named = {"classifier": kind, "classifier_epochs": epochs, "classifier_batch": batch}
     changes: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
@@ -94,5 +94,5 @@ def train_classifier(
             about={"command": command, "labels": {"source": short_name(labels), "signature": source.signature()}},
             progress=lambda label, total, unit: progress(label, total, unit=unit),
         )
-    except (ValueError, Diverged) as error:
+    except (ValueError, *FAILURES) as error:
         raise UserError(f"train classifier: {error}") from error

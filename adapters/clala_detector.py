@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adapters.clala import index_lines, needs_torch
+from adapters.running import device_named
 from benchmark.datasets.images import read_radiograph
 from benchmark.progress import progress
 from benchmark.records import TrainingData, UserError
@@ -62,6 +63,7 @@ def train_detector(
     from clala.checkpoint import BadCheckpoint, save_part
     from clala.config import BadConfig, read_settings, with_settings
     from clala.detector import new_detector
+    from clala.held import held
     from clala.log import TrainingLog
     from clala.yolo import UltralyticsMissing
 
@@ -83,34 +85,35 @@ def train_detector(
     lines = [line for split in ("train", "validate") for line in index_lines(training.cases(split), training.references(split), split, None)]
     if not any(line.split == "train" for line in lines):
         raise UserError("train detector: the dataset has no training image with boxes; a detector learns from them")
-    log = TrainingLog(out / "log.jsonl")
     try:
-        if is_yolo:
-            from clala.yolo_train import fit_yolo
+        with held(out):
+            log = TrainingLog(out / "log.jsonl")
+            if is_yolo:
+                from clala.yolo_train import fit_yolo
 
-            fit_yolo(
-                detector,  # type: ignore[arg-type]
-                lines,
-                out / "work",
-                epochs=recipe.detector_epochs,
-                log=log,
-                progress=_progress,
-                batch=batch or 16,
-                learning_rate=recipe.detector_learning_rate,
-                seed=seed,
-                device=device,
-                workers=workers,
-                reader=read_radiograph,
-                pretrained=pretrained,
-                trust_pickle=trust_pickle,
-            )
-        else:
-            _fit_shape(detector, lines, out / "work", config, recipe, log, batch=batch or 32, seed=seed, device=device, workers=workers)
+                fit_yolo(
+                    detector,  # type: ignore[arg-type]
+                    lines,
+                    out / "work",
+                    epochs=recipe.detector_epochs,
+                    log=log,
+                    progress=_progress,
+                    batch=batch or 16,
+                    learning_rate=recipe.detector_learning_rate,
+                    seed=seed,
+                    device=device,
+                    workers=workers,
+                    reader=read_radiograph,
+                    pretrained=pretrained,
+                    trust_pickle=trust_pickle,
+                )
+            else:
+                _fit_shape(detector, lines, out / "work", config, recipe, log, batch=batch or 32, seed=seed, device=device, workers=workers)
+            used = {"epochs": recipe.detector_epochs, "learning_rate": recipe.detector_learning_rate, "batch": batch or (16 if is_yolo else 32)}
+            about = {"command": command, "seed": seed, "recipe": used, "summary": log.summary, "seconds": round(time.monotonic() - began)}
+            save_part(out, "detector", detector.cpu(), config, **about)
     except (BadCheckpoint, FileNotFoundError, ValueError) as error:
         raise UserError(f"train detector: {error}") from error
-    used = {"epochs": recipe.detector_epochs, "learning_rate": recipe.detector_learning_rate, "batch": batch or (16 if is_yolo else 32)}
-    about = {"command": command, "seed": seed, "recipe": used, "summary": log.summary, "seconds": round(time.monotonic() - began)}
-    save_part(out, "detector", detector.cpu(), config, **about)
     return out
 
 
@@ -128,17 +131,13 @@ def _fit_shape(
     workers: int,
 ) -> None:
     """The shape detector on the whole images, and what it finds in those of validation."""
-    import torch
-
     from clala import detector as shape
     from clala.crops import cut_all
     from clala.detector_scores import score_detector
     from clala.parts import Part
-    from clala.processes import check_cuda
 
     assert isinstance(detector, shape.RegionDetector)
-    check_cuda(device)
-    detector.to(torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device))
+    detector.to(device_named(device, "train detector"))
     learnt = [line for line in lines if line.split == "train"]
     px = config.detector_px
     if recipe.detector_epochs:

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adapters.learning_state import TrainingState
+from adapters.learning_state import TrainingState, write_whole
 from adapters.running import device_named
 from benchmark.datasets.unreadable import UnreadableImage
 from benchmark.progress import progress
@@ -182,7 +182,7 @@ def learn(
         "summary": {**before.get("summary", {}), **summary},
         "seconds": round(time.monotonic() - began + before.get("seconds", 0)),
     }
-    (out / ABOUT).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_whole(out / ABOUT, json.dumps(values, indent=1) + "\n")
     return out
 
 

@@ -4,7 +4,8 @@
     at-<number>/  weights, AdamW's moments, the state of chance
     best-<number>/
 
-Safetensors and JSON alone: nothing that is read here can run code. A new state has a folder of its own, and the old one goes afterwards.
+Safetensors and JSON alone: nothing that is read here can run code. A new state has a folder of its own, and the old one goes afterwards. All of it is
+on the disk before the note is, so that a machine that goes down leaves a whole one too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ WEIGHTS, MOMENTS, CHANCE = "weights.safetensors", "moments.safetensors", "chance
 
 
 class OtherTraining(UserError):
-    """The folder holds the states of another training; going on from them would mix two."""
+    """The folder holds the states of another training; going on from them would mix two. Or they cannot be read."""
+
+
+class NotFinite(UserError):
+    """Weights that are no numbers any more. They are not saved: the state before them stays."""
 
 
 class TrainingState:
@@ -47,13 +52,15 @@ class TrainingState:
         return bool(self._note["key"].get(name) != self.key.get(name))
 
     def save(self, counters: Mapping[str, Any], *, is_best: bool) -> None:
-        """Write the state; keep its weights as the best too if they are. ``counters`` are JSON values."""
+        """Write the state; keep its weights as the best too if they are. ``counters`` are JSON values. Raises NotFinite."""
+        weights = distinct(self.network)
+        if bad := next((name for name, value in weights.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())), ""):
+            raise NotFinite(f"after the last step {bad} holds numbers that are not finite; lower the learning rate, or look at the last cases")
         number = int(self._note.get("number", 0)) + 1
         new, best = self.folder / f"at-{number}", self._note.get("best", "")
         for folder in (new, self.folder / f"best-{number}"):
             shutil.rmtree(folder, ignore_errors=True)  # half a state, of a training that was killed while it wrote
         new.mkdir(parents=True)
-        weights = distinct(self.network)
         write_tensors(weights, new / WEIGHTS)
         write_tensors({f"{kind}:{name}": value for name, p in self._learning for kind, value in self.optimiser.state[p].items()}, new / MOMENTS)
         write_tensors({"cpu": torch.get_rng_state(), **({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})}, new / CHANCE)
@@ -61,8 +68,12 @@ class TrainingState:
             best = f"best-{number}"
             (self.folder / best).mkdir()
             write_tensors(weights, self.folder / best / WEIGHTS)
+            _flush(self.folder / best)
+        _flush(new)
+        _flush(self.folder)
         self._note = {"number": number, "best": best, "counters": dict(counters), "key": self.key}
-        _write_whole(self.folder / NOTE, json.dumps(self._note))
+        write_whole(self.folder / NOTE, json.dumps(self._note))
+        _flush(self.folder)  # before what the old note names goes
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (new.name, best):
                 shutil.rmtree(old, ignore_errors=True)
@@ -72,16 +83,14 @@ class TrainingState:
         """Take up the last state and return its counters; None if there is none."""
         if not self._note:
             return None
-        from safetensors.torch import load_file
-
         at = self.folder / f"at-{self._note['number']}"
         self._fill(at)
-        moments = load_file(at / MOMENTS)
+        moments = self._read(at / MOMENTS)
         for name, p in self._learning:
             found = {key.partition(":")[0]: value for key, value in moments.items() if key.partition(":")[2] == name}
             # AdamW counts its steps where it was made to; the moments take the layout of their weights, for the fused step walks both as they lie.
             self.optimiser.state[p] = {key: value if key == "step" else torch.empty_like(p).copy_(value) for key, value in found.items()}
-        chance = load_file(at / CHANCE)
+        chance = self._read(at / CHANCE)
         torch.set_rng_state(chance["cpu"])
         if torch.cuda.is_available() and "cuda" in chance:
             torch.cuda.set_rng_state(chance["cuda"])
@@ -93,10 +102,17 @@ class TrainingState:
         if best := self._note.get("best"):
             self._fill(self.folder / best)
 
-    def _fill(self, folder: Path) -> None:
+    def _read(self, file: Path) -> dict[str, Tensor]:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        stored, wanted = load_file(folder / WEIGHTS), distinct(self.network)
+        try:
+            return load_file(file)
+        except (FileNotFoundError, SafetensorError) as error:
+            raise OtherTraining(f"{file}: a part of the saved state that cannot be read ({error}); delete {self.folder} to begin anew") from error
+
+    def _fill(self, folder: Path) -> None:
+        stored, wanted = self._read(folder / WEIGHTS), distinct(self.network)
         if stored.keys() != wanted.keys() or any(stored[name].shape != value.shape for name, value in wanted.items()):
             raise OtherTraining(f"{folder}: the state there is of another network than the one being trained; delete {self.folder} to begin anew")
         with torch.no_grad():
@@ -129,17 +145,28 @@ def distinct(module: nn.Module) -> dict[str, Tensor]:
 
 
 def write_tensors(tensors: Mapping[str, Tensor], file: Path, *, half: bool = False) -> None:
-    """One safetensors file; ``half`` stores float16, at half the size."""
+    """One safetensors file, on the disk when this returns; ``half`` stores float16, at half the size."""
     from safetensors.torch import save_file
 
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file({name: value.half() if half and value.is_floating_point() else value for name, value in stored.items()}, file, {"format": "pt"})
+    _flush(file)
 
 
-def _write_whole(file: Path, text: str) -> None:
+def write_whole(file: Path, text: str) -> None:
+    """All of the text or none of it, whenever the process is killed or the machine goes down."""
     new = file.with_name(f"{file.name}.new")
     with new.open("w", encoding="utf-8") as opened:
         opened.write(text)
         opened.flush()
         os.fsync(opened.fileno())
     new.replace(file)
+
+
+def _flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -359,6 +359,8 @@ def show_trained(trained: Trained) -> None:
     scores = ", ".join(f"{name} {value:.4g}" for name, value in trained.summary.items())
     took = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     line = f"trained in {took}{': ' if scores else ''}{escape(scores)}; weights in [bold]{escape(str(trained.folder))}[/]"
+    if trained.folder.is_file():  # a trainer that was asked to stop before it trains names what it made
+        line = f"prepared in {took}; what is to be learnt from stands in [bold]{escape(str(trained.folder))}[/]"
     console().print(line, soft_wrap=True)
 
 

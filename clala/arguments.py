@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from clala.config import CLALAConfig, Recipe, read_settings, with_settings
@@ -20,7 +21,7 @@ def training_arguments(module: str, description: str | None, *, preset: str) -> 
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights; its work/ may be deleted afterwards")
     parser.add_argument("--preset", default=preset, help=f"demo or paper; {preset} if not given")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, or one of several: cuda:1")
     parser.add_argument("--precision", default="auto", choices=("auto", "no", "bf16", "fp16"))
     parser.add_argument("--workers", type=int, default=0, help="processes that cut crops and shrink images; 0 = one per core")
     parser.add_argument("--save-every", type=int, default=0, help="steps between two saved states within an epoch; 0 = after each epoch alone")
@@ -37,6 +38,17 @@ def chosen_settings(options: argparse.Namespace) -> tuple[CLALAConfig, Recipe]:
     for words in options.set:
         chosen |= read_settings(words)
     return with_settings(options.preset, chosen)
+
+
+@contextmanager
+def said_in_a_line(module: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn these errors, and those of the operating system, into a line on stderr and exit status 2; any other is our bug, and keeps its trace."""
+    said: tuple[type[Exception], ...] = (*kinds, OSError)
+    try:
+        yield
+    except said as error:
+        print(f"python -m {module}: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def as_typed(module: str, arguments: Sequence[str] | None) -> str:

@@ -10,12 +10,12 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from clala.parent import end_with
 
 if TYPE_CHECKING:
     from clala.parts import Progress
@@ -81,12 +81,6 @@ class Beside:
 
 def main(told: str, parent: int) -> None:
     """The other process: do what it is told, and end with its parent."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     function, argument = pickle.loads(Path(told).read_bytes())  # written a moment ago by ourselves
     function(argument)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

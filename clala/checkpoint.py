@@ -25,7 +25,7 @@ from clala.config import CLALAConfig
 from clala.detector import new_detector
 from clala.model import CLALA
 from clala.regions import LESIONS, REGIONS
-from clala.state import distinct
+from clala.state import distinct, flush
 
 FORMAT = 1
 """Raised when the files mean something else than before."""
@@ -81,11 +81,8 @@ def new_bundle(config: CLALAConfig, tokenizer: tokens.Tokenizer, *, pretrained: 
 
 
 def save(bundle: Bundle, folder: Path, *, half: bool = False, **about: Any) -> None:
-    """Write both files; ``half`` stores float16, at half the size."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(_tensors(bundle.modules(), half=half), folder / WEIGHTS, metadata={"format": "pt", "made_by": str(about.get("command", ""))})
+    """Write both files, ``half`` as float16, at half the size. Killed in between, it leaves what was there before, or no JSON file: unfinished."""
+    _write_weights(folder, _tensors(bundle.modules(), half=half), {"format": "pt", "made_by": str(about.get("command", ""))})
     values = {
         "format": FORMAT,
         **bundle.about,
@@ -100,10 +97,24 @@ def save(bundle: Bundle, folder: Path, *, half: bool = False, **about: Any) -> N
     write_whole(folder / ABOUT, json.dumps(values, indent=1) + "\n")
 
 
+def _write_weights(folder: Path, state: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Whole, in the place of those that were there; what was said of these goes first, or it would be said of the new ones."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{WEIGHTS}.new"
+    save_file(dict(state), part, metadata=metadata)
+    flush(part)
+    (folder / ABOUT).unlink(missing_ok=True)
+    part.replace(folder / WEIGHTS)
+    flush(folder)
+
+
 def write_whole(file: Path, text: str) -> None:
     """All of the text or none of it, whenever the process is killed: that the file is there is what says that the rest is done."""
     part = file.with_name(f"{file.name}.new")
     part.write_text(text, encoding="utf-8")
+    flush(part)
     part.replace(file)
 
 
@@ -136,10 +147,7 @@ def load(folder: Path) -> Bundle:
 
 def save_part(folder: Path, part: str, module: nn.Module, config: CLALAConfig, **about: Any) -> None:
     """Write the classifier or the detector alone, for trainings that take it up; ``about`` are JSON values (thresholds, command, summary)."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(_tensors({part: module}), folder / WEIGHTS, metadata={"format": "pt"})
+    _write_weights(folder, _tensors({part: module}), {"format": "pt"})
     values = {"format": FORMAT, "part": part, **about, "config": configs.to_json(config)}
     write_whole(folder / ABOUT, json.dumps(values, indent=1) + "\n")
 
@@ -172,8 +180,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors.torch import load_file
 
     for name in (ABOUT, WEIGHTS):
-        if not (folder / name).is_file():
-            raise BadCheckpoint(f"no {name} in {folder}; CLALA-Net weights are {WEIGHTS} and {ABOUT}, as `python -m clala.train` writes them")
+        _must_be_there(folder, name)
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, or a number of thousands of digits
@@ -185,6 +192,11 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return about, load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise BadCheckpoint(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+
+
+def _must_be_there(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise BadCheckpoint(f"no {name} in {folder}; CLALA-Net weights are {WEIGHTS} and {ABOUT}, as `python -m clala.train` writes them")
 
 
 def _tensors(modules: Mapping[str, nn.Module], *, half: bool = False) -> dict[str, Tensor]:
@@ -212,5 +224,6 @@ def load_state(modules: Mapping[str, nn.Module], state: Mapping[str, Tensor], wh
 
 
 def sha256(folder: Path) -> str:
-    """Checksum of the weights, for the record of a run."""
+    """Checksum of the weights, for the record of a run. Raises BadCheckpoint where there are none."""
+    _must_be_there(folder, WEIGHTS)
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()

@@ -11,8 +11,6 @@ import fcntl
 import hashlib
 import json
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -22,10 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from clala.parent import end_with
+
 BoxXYXY = tuple[float, float, float, float]
 ReadImage = Callable[[Path], np.ndarray]
 Gray = np.ndarray[Any, np.dtype[np.uint8]]
 
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
+"""that are read; of a file of PostScript Pillow would start Ghostscript"""
 SMALLEST_BOX_PX = 4
 """A box narrower than this shows nothing and is treated as absent."""
 
@@ -35,11 +37,11 @@ class UnreadableImage(ValueError):
 
 
 def read_image(path: Path) -> Gray:
-    """(H, W) uint8 from any file that Pillow reads. A project with DICOM files hands in a reader of its own instead."""
+    """(H, W) uint8 from any picture of the usual kinds. A project with DICOM files hands in a reader of its own instead."""
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.mode not in ("L", "RGB", "RGBA", "LA", "P", "1"):
                 raise UnreadableImage(f"{path}: pixels of mode {image.mode}; 8-bit grey or colour is needed")
             return np.asarray(image.convert("L"))
@@ -245,18 +247,7 @@ def _cut_into(
 
 def cutters(workers: int) -> ProcessPoolExecutor:
     """Processes that cut; fresh ones, and gone when this one is, however it ends."""
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent, initargs=(os.getpid(),))
-
-
-def _end_with_parent(parent: int) -> None:
-    """In a worker: one whose parent was killed would wait for work for ever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),))
 
 
 def _reserve(file: Path) -> None:

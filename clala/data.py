@@ -106,7 +106,9 @@ def write_index(lines: Iterable[IndexLine], path: Path) -> None:
 
 
 def read_index(path: Path, *, compat: str = "table") -> list[IndexLine]:
-    """All lines, in order. Raises BadIndex for the first that cannot be used."""
+    """All lines, in order. Raises BadIndex for a file that is not there, or the first line that cannot be used."""
+    if not path.is_file():
+        raise BadIndex(f"no index at {path}; name a file of JSON lines with --index, as `python -m benchmark train clala --prepare` writes one")
     lines: list[IndexLine] = []
     seen: set[str] = set()
     with path.open(encoding="utf-8") as file:
@@ -311,14 +313,19 @@ class Samples:
         per_step = recipe.batch * world
         if recipe.by_length:
             order = self._alike_in_length(order, per_step, np.random.default_rng((seed, epoch, 1)))
+        self.check(recipe, seed=seed, epoch=epoch, world=world)
         for number in range(start, self.steps(recipe, seed=seed, epoch=epoch, world=world)):
             rows = order[number * per_step : (number + 1) * per_step]
-            if len(rows) < world:
-                raise TooFewSamples(
-                    f"{recipe.accumulate} x {recipe.batch} region samples for each of {world} processes make one step, but an epoch has {len(order)} "
-                    "of them in all, and some process would get none; lower accumulate or batch, or start fewer processes"
-                )
             yield self.batch(rows, crop_px=crop_px, recipe=recipe, seed=(seed, epoch, number, 0), llcl=llcl, shard=shard)
+
+    def check(self, recipe: Recipe, *, seed: int, epoch: int, world: int = 1) -> None:
+        """Raise TooFewSamples where some process would get no sample in some batch of that epoch."""
+        number = len(self.epoch(recipe, seed=seed, epoch=epoch))
+        if number - (self.steps(recipe, seed=seed, epoch=epoch, world=world) - 1) * recipe.batch * world < world:
+            raise TooFewSamples(
+                f"{recipe.accumulate} x {recipe.batch} region samples for each of {world} processes make one step, but an epoch has {number} "
+                "of them in all, and some process would get none; lower accumulate or batch, or start fewer processes"
+            )
 
     def steps(self, recipe: Recipe, *, seed: int, epoch: int, world: int = 1) -> int:
         """Batches in that epoch, a multiple of ``recipe.accumulate``; what is left over has its turn in another epoch."""

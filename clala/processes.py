@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from queue import Full, Queue
 from typing import Any, TypeVar
+
+from clala.parent import end_with
 
 T = TypeVar("T")
 
@@ -22,7 +26,8 @@ class NotHere(ValueError):
 def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int = 1) -> Any:
     """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda, cuda:1) and precision (auto, no, bf16, fp16).
 
-    auto = bf16 where the machine multiplies faster in it (a GPU from Ampere on, a CPU with AMX), else no.
+    auto = bf16 where the machine multiplies faster in it (a GPU from Ampere on, a CPU with AMX), else no. One of several processes ends with the
+    launcher that started it.
 
     Raises NotHere.
     """
@@ -31,6 +36,8 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
     from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise NotHere(f"device is {device}, but CLALA-Net is trained on a CPU or on CUDA devices; use auto, cpu, cuda, or one of several: cuda:1")
     check_cuda(device)
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise NotHere("precision is fp16, which needs a CUDA device; a CPU can do bf16 or no")
@@ -50,6 +57,8 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
     )
     if index and accelerator.num_processes > 1:
         raise NotHere(f"device is {device}, but {accelerator.num_processes} processes train together, each on a GPU of its own; use cuda")
+    if accelerator.num_processes > 1:
+        end_with(os.getppid())  # a launcher that is killed outright, by hand or for want of memory, tells nobody
     return accelerator
 
 

@@ -2,9 +2,10 @@
 
     state.json              which folder holds the last state and which the best; written last, by renaming, so that it never names half a state
     at-<number>/            module weights, AdamW's moments, the random states of each process
-    best/, best.new/        the weights alone
+    best-<number>/          the weights alone, of the state that was the best so far
 
-Safetensors and JSON alone. A new state gets a folder of its own and the old one goes afterwards: a kill between leaves the old one whole.
+Safetensors and JSON alone. A new state gets a folder of its own and the old one goes afterwards: a kill between leaves the old one whole. All of
+it is on the disk before the note is, so that a machine that goes down does too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from clala.misfit import not_finite
+
 NOTE = "state.json"
 MODULES, MOMENTS = "modules.safetensors", "moments.safetensors"
 
@@ -28,7 +31,11 @@ class OtherTraining(ValueError):
 
 
 class DamagedState(RuntimeError):
-    """A state on disk that does not fit the networks that are being trained; the message says what to delete."""
+    """A state on disk that cannot be read, or does not fit the networks that are being trained; the message says what to delete."""
+
+
+class NotFinite(RuntimeError):
+    """Weights that are no numbers any more. They are not saved: the state before them stays."""
 
 
 class TrainingState:
@@ -43,8 +50,11 @@ class TrainingState:
     def save(self, counters: Mapping[str, Any], *, is_best: bool, is_main: bool = True, rank: int = 0) -> None:
         """Write the state; keep its weights as the best too if they are. Every process calls it, with its ``rank``; the main one writes the weights.
 
-        ``counters`` are JSON values: whatever the caller needs to go on (step, epoch, best score so far).
+        ``counters`` are JSON values: whatever the caller needs to go on (step, epoch, best score so far). Raises NotFinite, in every process.
         """
+        weights = self._weights()
+        if bad := not_finite(weights):
+            raise NotFinite(f"after the last step {bad}; lower the learning rate, or look at the images and sentences of the last steps")
         before = self._note()
         number = int(before.get("number", 0)) + 1
         new = self.folder / f"at-{number}"
@@ -55,7 +65,6 @@ class TrainingState:
         _save({"cpu": torch.get_rng_state(), **_cuda_states()}, new / f"random-{rank}.safetensors")
         _barrier()
         if is_main:
-            weights = self._weights()
             _save(weights, new / MODULES)
             _save({f"{key}:{name}": value for name, p in self._named for key, value in self.optimiser.state[p].items()}, new / MOMENTS)
             best = before.get("best", "")
@@ -63,7 +72,11 @@ class TrainingState:
                 best = f"best-{number}"
                 (self.folder / best).mkdir(exist_ok=True)
                 _save(weights, self.folder / best / MODULES)
+                flush(self.folder / best)
+            flush(new)
+            flush(self.folder)
             self._write_note({"number": number, "best": best, "counters": dict(counters)})
+            flush(self.folder)  # before what the old note names goes
             for old in self.folder.iterdir():
                 if old.is_dir() and old.name not in (new.name, best):
                     shutil.rmtree(old, ignore_errors=True)
@@ -75,11 +88,9 @@ class TrainingState:
         note = self._note()
         if not note:
             return None
-        from safetensors.torch import load_file
-
         at = self.folder / f"at-{note['number']}"
         self._fill(at)
-        moments = load_file(at / MOMENTS)
+        moments = self._read(at / MOMENTS)
         for name, p in self._named:
             found = {key.partition(":")[0]: value for key, value in moments.items() if key.partition(":")[2] == name}
             # AdamW counts its steps on the CPU, wherever the weights are. The others take the memory layout of their weights: the fused step walks
@@ -89,7 +100,7 @@ class TrainingState:
         if not states.exists():  # more processes than before: each of the new ones draws dropout of its own
             torch.manual_seed(hash((torch.initial_seed(), int(note["number"]), rank)) % 2**31)
         else:
-            random = load_file(states)
+            random = self._read(states)
             torch.set_rng_state(random["cpu"])
             if torch.cuda.is_available() and "cuda" in random:
                 torch.cuda.set_rng_state(random["cuda"])
@@ -103,7 +114,15 @@ class TrainingState:
 
     def _note(self) -> dict[str, Any]:
         path = self.folder / NOTE
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        if not path.exists():
+            return {}
+        try:
+            note = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            note = None
+        if not isinstance(note, dict) or not {"number", "best", "counters"} <= note.keys():
+            raise DamagedState(f"{path}: should say where a training stands, and cannot be read; delete {self.folder} to begin anew")
+        return note
 
     def _write_note(self, values: Mapping[str, Any]) -> None:
         new = self.folder / f"{NOTE}.new"
@@ -116,10 +135,17 @@ class TrainingState:
     def _weights(self) -> dict[str, Tensor]:
         return {f"{prefix}.{name}": value for prefix, module in self.modules.items() for name, value in distinct(module).items()}
 
-    def _fill(self, folder: Path) -> None:
+    def _read(self, file: Path) -> dict[str, Tensor]:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        stored, wanted = load_file(folder / MODULES), self._weights()
+        try:
+            return load_file(file)
+        except (FileNotFoundError, SafetensorError) as error:
+            raise DamagedState(f"{file}: a part of the saved state that cannot be read ({error}); delete {self.folder} to begin anew") from error
+
+    def _fill(self, folder: Path) -> None:
+        stored, wanted = self._read(folder / MODULES), self._weights()
         if stored.keys() != wanted.keys() or any(stored[name].shape != value.shape for name, value in wanted.items()):
             raise DamagedState(f"{folder}: the state there is of other networks than those being trained; delete {self.folder} to begin anew")
         with torch.no_grad():
@@ -142,6 +168,16 @@ def _save(tensors: Mapping[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path)
+    flush(path)
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk; without it a note that is there could name what is not."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _cuda_states() -> dict[str, Tensor]:

@@ -27,29 +27,42 @@ import torch
 from torch import Tensor
 
 from clala import beside, checkpoint
-from clala.arguments import SHARED, as_typed, chosen_settings, training_arguments
-from clala.checkpoint import Bundle
-from clala.config import CLALAConfig, Recipe, to_json
-from clala.crops import ReadImage, read_image
-from clala.data import IndexLine, Samples, read_index
+from clala.arguments import SHARED, as_typed, chosen_settings, said_in_a_line, training_arguments
+from clala.checkpoint import BadCheckpoint, Bundle
+from clala.config import BadConfig, CLALAConfig, Recipe, to_json
+from clala.crops import ReadImage, UnreadableImage, read_image
+from clala.data import BadIndex, IndexLine, Samples, TooFewSamples, read_index
+from clala.held import FolderInUse, held
 from clala.log import TrainingLog
 from clala.model import WRITES
 from clala.norms import share_norms
 from clala.parts import Part, Progress, cut_parts, fit_detector, silent
-from clala.processes import ahead, new_accelerator
+from clala.processes import NotHere, ahead, new_accelerator
 from clala.regions import LESIONS, regions_of
-from clala.start import record_of, take_start
-from clala.state import OtherTraining, TrainingState
+from clala.start import BadStart, record_of, take_start
+from clala.state import DamagedState, NotFinite, OtherTraining, TrainingState
 from clala.tokens import BertTokenizer, Tokenizer, WordTokenizer
-from clala.train_classifier import Images, cut_squares, fit, labels_of
+from clala.train_classifier import Diverged, Images, cut_squares, fit, labels_of
 from clala.validation import validation_ce, validation_lesion_f1
 
 LOG_EVERY = 20
 PARTS = ("classifier", "detector")
+STATES = ("classifier/state.json", "before/about.json", "stage1/state.json", "stage2/state.json")
+"""one of these is in ``work`` as soon as something of a training is"""
+
+
+class BadJob(ValueError):
+    """A training that cannot begin: something that it needs is missing; the message says what, and what to do."""
 
 
 class NonFiniteLoss(RuntimeError):
     """The loss is no number any more; the message has its parts. Training stops: what comes after would be noise."""
+
+
+REFUSALS = (BadConfig, BadIndex, BadJob, BadStart, BadCheckpoint, NotHere, FolderInUse, OtherTraining, TooFewSamples)
+"""what a training does not begin with; the message says what to do"""
+FAILURES = (NonFiniteLoss, NotFinite, Diverged, DamagedState, UnreadableImage, beside.PartsFailed)
+"""what one ends with that has begun"""
 
 
 @dataclass(frozen=True)
@@ -95,36 +108,60 @@ class Job:
 
 
 def train(job: Job, *, progress: Progress = silent) -> Path:
-    """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder."""
+    """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder. No other training may be in it."""
     began = time.monotonic()
+    job = _with_parts(job)
+    splits = _splits(job)
+    accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
+    with held(job.out, accelerator):
+        return _train_alone(job, splits, accelerator, progress, began)
+
+
+def prepare(job: Job, *, progress: Progress = silent) -> None:
+    """Cut all that the job will read, and stop: so that many processes do not wait while the first of them cuts. No part need be there yet."""
+    splits, folder, c = _splits(job), job.crops or job.out / "work", job.config
+    with held(job.out):
+        for crop_px in sorted({c.crop_px, c.crop_px_stage2}):
+            cut_parts(splits, folder, c, crop_px, reader=job.reader, workers=job.workers, progress=progress)
+        if job.classifier is None and c.classifier == "small" and c.classifier_frame != "pad":
+            cut_squares(splits, folder, c, reader=job.reader, workers=job.workers, progress=progress)
+
+
+def _with_parts(job: Job) -> Job:
+    """The job with all its parts named. Raises BadJob."""
     if job.start is not None:  # a folder of weights holds all three networks
         job = replace(job, classifier=job.classifier or job.start, detector=job.detector or job.start)
-    splits = _splits(job)
-    if "train" not in splits:
-        raise ValueError(f"{job.index.name}: no line with split train; training needs some")
     if job.config.detector == "yolov10" and job.detector is None:
-        raise ValueError("the configuration's detector is yolov10, which is trained apart: `train detector`, then name its folder with --detector")
+        raise BadJob("the configuration's detector is yolov10, which is trained apart: `train detector`, then name its folder with --detector")
     if job.config.classifier == "biovil_t" and job.classifier is None:
-        raise ValueError(
-            "the configuration's classifier is biovil_t, which is trained apart: `train classifier`, then name its folder with --classifier"
-        )
-    accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
+        raise BadJob("the configuration's classifier is biovil_t, which is trained apart: `train classifier`, then name its folder with --classifier")
+    return job
+
+
+def _train_alone(job: Job, splits: Mapping[str, Sequence[IndexLine]], accelerator: Any, progress: Progress, began: float) -> Path:
+    """The same in a folder that is held."""
     log = TrainingLog(job.out / "log.jsonl", job.out / "tensorboard" if job.tensorboard else None, is_silent=not accelerator.is_main_process)
     shown: Progress = progress if accelerator.is_main_process else silent
     bundle = _new_bundle(job, splits)
     config, tokenizer = bundle.config, bundle.model.tokenizer
     started = None if job.start is None else take_start(bundle, job.start, job.recipe)
+    _claim(job, accelerator)
 
     def cut(crop_px: int) -> dict[str, Part]:
         with accelerator.main_process_first():
             folder = job.crops or job.out / "work"
             return cut_parts(splits, folder, config, crop_px, reader=job.reader, workers=job.workers, progress=shown)
 
+    def sampled(parts: Mapping[str, Part]) -> dict[str, Samples]:
+        return {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
+
     parts = cut(config.crop_px)
+    samples = sampled(parts)
+    if job.recipe.epochs_stage1 or job.recipe.epochs_stage2:  # before hours of classifier and detector
+        samples["train"].check(job.recipe, seed=job.seed + 1, epoch=0, world=accelerator.num_processes)
     how = {"processes": accelerator.num_processes, "precision": accelerator.mixed_precision}
     log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), **how, seconds=time.monotonic() - began)
     bundle.to(accelerator.device)
-    _claim(job, accelerator)
     threads = torch.get_num_threads()
     other = None
     if _learns_beside(job, len(splits["train"]), accelerator):
@@ -138,8 +175,7 @@ def train(job: Job, *, progress: Progress = silent) -> Path:
             log.summary.update({name: value for name, value in started.get("summary", {}).items() if name.startswith("stage1")})
         for stage in (1, 2):
             if stage == 2 and config.crop_px_stage2 != config.crop_px:
-                parts = cut(config.crop_px_stage2)
-            samples = {split: Samples(part.lines, part.store, config, tokenizer) for split, part in parts.items()}
+                samples = sampled(cut(config.crop_px_stage2))
             fit_stage(bundle, job, stage, samples, log, shown if other is None else other.watched(shown), accelerator)
             if other is not None and stage == 1:
                 with shown("wait for classifier and detector", 1, "parts") as advance:
@@ -167,9 +203,12 @@ def train(job: Job, *, progress: Progress = silent) -> Path:
 
 
 def _splits(job: Job) -> dict[str, list[IndexLine]]:
-    """The index by split; those that it has."""
+    """The index by split; those that it has. Raises BadIndex."""
     lines = read_index(job.index, compat=job.config.compat)
-    return {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+    splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
+    if "train" not in splits:
+        raise BadIndex(f"{job.index.name}: no line with split train; training needs some")
+    return splits
 
 
 def _new_bundle(job: Job, splits: Mapping[str, Sequence[IndexLine]]) -> Bundle:
@@ -191,17 +230,24 @@ def vocabulary(config: CLALAConfig, lines: Sequence[IndexLine]) -> tuple[Tokeniz
 
 
 def _claim(job: Job, accelerator: Any) -> None:
-    """Make ``work/`` that of this training, before any state is in it. Raises OtherTraining if it is that of another one."""
+    """Make ``work/`` that of this training, unless a state of another one is in it already: then raise OtherTraining."""
     path, key = job.out / "work" / "key.json", json.loads(json.dumps(key_of(job, accelerator.num_processes)))
-    if accelerator.is_main_process and not path.exists():
+    if accelerator.is_main_process and not (path.exists() and has_begun(job.out)):
         path.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_whole(path, json.dumps(key))
     accelerator.wait_for_everyone()
     if (theirs := json.loads(path.read_text(encoding="utf-8"))) != key:
-        raise OtherTraining(
-            f"{job.out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
-            + _batches_told(job, theirs, key, accelerator.num_processes)
-        )
+        raise OtherTraining(another(job.out) + _batches_told(job, theirs, key, accelerator.num_processes))
+
+
+def has_begun(out: Path) -> bool:
+    """True where something of a training is saved in that folder, so that another one has no place there."""
+    return any((out / "work" / name).exists() for name in STATES)
+
+
+def another(out: Path) -> str:
+    """The words for such a folder."""
+    return f"{out}: holds the states of a training with other settings or another index; give another folder, or delete work/ in it"
 
 
 def _batches_told(job: Job, theirs: Mapping[str, Any], ours: Mapping[str, Any], processes: int) -> str:
@@ -273,10 +319,8 @@ def _train_parts(bundle: Bundle, job: Job, parts: Mapping[str, Part], log: Train
 def _take_parts(bundle: Bundle, job: Job, log: TrainingLog, accelerator: Any) -> None:
     """Classifier and detector as they were stored."""
     before = job.out / "work" / "before"
-    about = json.loads((before / checkpoint.ABOUT).read_text(encoding="utf-8"))
-    from safetensors.torch import load_file
-
-    state = {name: value for name, value in load_file(before / checkpoint.WEIGHTS).items() if name.partition(".")[0] in PARTS}
+    about, tensors = checkpoint.read(before)
+    state = {name: value for name, value in tensors.items() if name.partition(".")[0] in PARTS}
     checkpoint.load_state({name: module for name, module in bundle.modules().items() if name in PARTS}, state, str(before))
     bundle.thresholds = _thresholds(about).to(accelerator.device)
     log.summary.update(about["summary"])
@@ -446,9 +490,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--start", type=Path, help="folder of weights with stage 1 done (trained with epochs_stage2=0); needs epochs_stage1=0")
     parser.add_argument("--pretrained", action="store_true", help="start ViT and BERT from published weights (downloads)")
     options = parser.parse_args(arguments)
-    config, how = chosen_settings(options)
-    taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops", "log_every", "start")}
-    train(Job(options.index, options.out, config, how, command=as_typed("clala.train", arguments), **taken))
+    with said_in_a_line("clala.train", *REFUSALS, *FAILURES):
+        config, how = chosen_settings(options)
+        taken = {name: getattr(options, name) for name in (*SHARED, "pretrained", "classifier", "detector", "crops", "log_every", "start")}
+        train(Job(options.index, options.out, config, how, command=as_typed("clala.train", arguments), **taken))
     return 0
 
 

@@ -29,18 +29,19 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from clala import biovil_t, checkpoint
-from clala.arguments import SHARED, as_typed, chosen_settings, training_arguments
+from clala.arguments import SHARED, as_typed, chosen_settings, said_in_a_line, training_arguments
 from clala.classifier import BioViLTClassifier, new_classifier, positive_weights, predict, tune_thresholds
-from clala.config import CLALAConfig, Recipe, to_json
-from clala.crops import Gray, ReadImage, centre_crop, cut_all, read_image
-from clala.data import IndexLine, read_index
+from clala.config import BadConfig, CLALAConfig, Recipe, to_json
+from clala.crops import Gray, ReadImage, UnreadableImage, centre_crop, cut_all, read_image
+from clala.data import BadIndex, IndexLine, read_index
+from clala.held import FolderInUse, held
 from clala.lesion_scores import auroc_by_lesion, f1_by_lesion
 from clala.log import TrainingLog
 from clala.norms import share_norms
 from clala.parts import Progress, silent
-from clala.processes import ahead, new_accelerator
+from clala.processes import NotHere, ahead, new_accelerator
 from clala.regions import LESIONS
-from clala.state import OtherTraining, TrainingState
+from clala.state import DamagedState, NotFinite, OtherTraining, TrainingState
 
 RISING = 0.2
 """Share of the training in which the rate rises; it begins at 1/25 of its highest and ends at nothing (Smith, Super-convergence, 2018)."""
@@ -52,6 +53,12 @@ class Diverged(RuntimeError):
 
 class NoStart(ValueError):
     """It was not said where BioViL-T's weights are to come from; random ones would be trained for hours, to no use."""
+
+
+REFUSALS = (BadConfig, BadIndex, NoStart, biovil_t.WrongWeights, biovil_t.NotFetched, NotHere, FolderInUse, OtherTraining)
+"""what a training does not begin with; the message says what to do"""
+FAILURES = (Diverged, NotFinite, DamagedState, UnreadableImage)
+"""what one ends with that has begun"""
 
 
 class Images(NamedTuple):
@@ -106,35 +113,38 @@ def train(
     predictions  write ``predictions.csv``: each lesion of each validation image, stated and predicted
     about        JSON values to be kept with the weights, the command say
 
-    Raises NoStart, OtherTraining, Diverged, biovil_t.WrongWeights, UnreadableImage.
+    Raises NoStart, FolderInUse, OtherTraining, Diverged, biovil_t.WrongWeights, UnreadableImage.
     """
     began = time.monotonic()
     splits = {split: of_split for split in ("train", "validate") if (of_split := [line for line in lines if line.split == split])}
     if "train" not in splits:
-        raise ValueError("the index has no line with split train; training needs some")
+        raise BadIndex("the index has no line with split train; training needs some")
     accelerator = new_accelerator(device, precision, recipe.accumulate)
     is_main = accelerator.is_main_process
     shown: Progress = progress if is_main else silent
     torch.manual_seed(seed)
     classifier = new_classifier(config)
     start = start_from(classifier, weights, is_random=is_random)
-    log = TrainingLog(out / "log.jsonl", out / "tensorboard" if tensorboard else None, is_silent=not is_main)
-    with accelerator.main_process_first():
-        parts = cut_squares(splits, out / "work", config, reader=reader, workers=workers, progress=shown)
-    log.write(event="data", images={split: len(part.ids) for split, part in parts.items()}, start=start, seconds=time.monotonic() - began)
-    state = out / "work" / "classifier"
-    thresholds = fit(classifier, parts, recipe, state, accelerator=accelerator, log=log, progress=shown, seed=seed, save_every=save_every)
-    if predictions and "validate" in parts:
-        found = shared_predict(classifier, parts["validate"].squares, accelerator, recipe.classifier_batch)
+    with held(out, accelerator):
+        log = TrainingLog(out / "log.jsonl", out / "tensorboard" if tensorboard else None, is_silent=not is_main)
+        with accelerator.main_process_first():
+            parts = cut_squares(splits, out / "work", config, reader=reader, workers=workers, progress=shown)
+        log.write(event="data", images={split: len(part.ids) for split, part in parts.items()}, start=start, seconds=time.monotonic() - began)
+        state = out / "work" / "classifier"
+        thresholds = fit(classifier, parts, recipe, state, accelerator=accelerator, log=log, progress=shown, seed=seed, save_every=save_every)
+        if predictions and "validate" in parts:
+            found = shared_predict(classifier, parts["validate"].squares, accelerator, recipe.classifier_batch)
+            if is_main:
+                write_predictions(out / "predictions.csv", parts["validate"], found, thresholds)
         if is_main:
-            write_predictions(out / "predictions.csv", parts["validate"], found, thresholds)
-    if is_main:
-        used = {name: value for name, value in to_json(recipe).items() if name.startswith("classifier") or name in ("weight_decay", "accumulate")}
-        how = {"seed": seed, "recipe": used, "start": start, "precision": accelerator.mixed_precision, "processes": accelerator.num_processes}
-        named = {lesion: float(value) for lesion, value in zip(LESIONS, thresholds, strict=True)}
-        seconds = round(time.monotonic() - began)
-        checkpoint.save_part(out, "classifier", classifier, config, thresholds=named, summary=log.summary, seconds=seconds, **how, **(about or {}))
-    accelerator.wait_for_everyone()
+            used = {name: value for name, value in to_json(recipe).items() if name.startswith("classifier") or name in ("weight_decay", "accumulate")}
+            how = {"seed": seed, "recipe": used, "start": start, "precision": accelerator.mixed_precision, "processes": accelerator.num_processes}
+            named = {lesion: float(value) for lesion, value in zip(LESIONS, thresholds, strict=True)}
+            seconds = round(time.monotonic() - began)
+            checkpoint.save_part(
+                out, "classifier", classifier, config, thresholds=named, summary=log.summary, seconds=seconds, **how, **(about or {})
+            )
+        accelerator.wait_for_everyone()
     return out
 
 
@@ -423,12 +433,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--random-start", action="store_true", help="train BioViL-T from random weights all the same")
     parser.add_argument("--predictions", action="store_true", help="write predictions.csv for the validation images")
     options = parser.parse_args(arguments)
-    config, recipe = chosen_settings(options)
-    weights = biovil_t.published_weights(options.biovil) if options.biovil or options.published else None
-    taken = {name: getattr(options, name) for name in (*SHARED, "predictions")}
-    about = {"command": as_typed("clala.train_classifier", arguments)}
-    lines = read_index(options.index, compat=config.compat)
-    out = train(lines, options.out, config, recipe, weights=weights, is_random=options.random_start, about=about, **taken)
+    with said_in_a_line("clala.train_classifier", *REFUSALS, *FAILURES):
+        config, recipe = chosen_settings(options)
+        weights = biovil_t.published_weights(options.biovil) if options.biovil or options.published else None
+        taken = {name: getattr(options, name) for name in (*SHARED, "predictions")}
+        about = {"command": as_typed("clala.train_classifier", arguments)}
+        lines = read_index(options.index, compat=config.compat)
+        out = train(lines, options.out, config, recipe, weights=weights, is_random=options.random_start, about=about, **taken)
     print(json.dumps(json.loads((out / checkpoint.ABOUT).read_text(encoding="utf-8"))["summary"], indent=1))
     return 0
 

@@ -9,14 +9,12 @@ ultralytics is AGPL-3.0 and an optional extra: nothing of it is imported before 
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import json
 import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +26,7 @@ from torch import Tensor, nn
 
 from clala.config import BadConfig, CLALAConfig
 from clala.crops import BoxXYXY, Gray, usable_box
+from clala.own_folder import own_folder
 from clala.regions import REGIONS
 
 MOST_BOXES = 300
@@ -72,8 +71,7 @@ def import_ultralytics() -> None:
     Raises UltralyticsMissing.
     """
     if "ultralytics" not in sys.modules:
-        folder = Path(tempfile.mkdtemp(prefix="clala-ultralytics-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder = own_folder("clala-ultralytics-")
         (folder / "Ultralytics").mkdir()
         (folder / "Ultralytics" / "settings.json").write_text(json.dumps(dict.fromkeys(OUTWARD, False)), encoding="utf-8")
         if matplotlib := importlib.util.find_spec("matplotlib"):

@@ -28,15 +28,31 @@ from typing import Any
 import torch
 
 from clala import checkpoint
-from clala.config import CLALAConfig, preset
-from clala.crops import ReadImage, read_image
-from clala.data import IndexLine, read_index
+from clala.arguments import as_typed, said_in_a_line
+from clala.config import BadConfig, CLALAConfig, preset
+from clala.crops import ReadImage, UnreadableImage, read_image
+from clala.data import BadIndex, IndexLine, read_index
 from clala.detector_scores import score_detector
+from clala.held import FolderInUse, held
 from clala.log import TrainingLog
 from clala.parts import Progress, silent
+from clala.processes import NotHere
 from clala.state import OtherTraining
-from clala.yolo import UnusableWeights, YOLODetector, import_ultralytics, take_pickle
+from clala.yolo import UltralyticsMissing, UntrustedPickle, UnusableWeights, YOLODetector, import_ultralytics, take_pickle
 from clala.yolo_data import write_dataset
+
+REFUSALS = (
+    BadConfig,
+    BadIndex,
+    checkpoint.BadCheckpoint,
+    FolderInUse,
+    NotHere,
+    OtherTraining,
+    UltralyticsMissing,
+    UntrustedPickle,
+    UnusableWeights,
+)
+"""what a training does not begin with; the message says what to do"""
 
 # What ultralytics would do to the images by itself, and what we let it do.
 AUGMENTATION: dict[str, Any] = {
@@ -142,7 +158,7 @@ def fit_yolo(
 def devices(asked: str) -> str:
     """The device as ultralytics names it: cpu, or numbers of GPUs.
 
-    Raises ValueError for a device that is not to be had here.
+    Raises NotHere.
     """
     has_cuda = torch.cuda.is_available()
     if asked == "auto":
@@ -151,11 +167,11 @@ def devices(asked: str) -> str:
         return asked
     numbers = re.sub(r"^cuda:?", "", asked) or "0"
     if not re.fullmatch(r"\d+(,\d+)*", numbers):
-        raise ValueError(f"device is {asked!r}; it must be auto, cpu, cuda, or numbers of GPUs such as 0,1")
+        raise NotHere(f"device is {asked!r}; it must be auto, cpu, cuda, or numbers of GPUs such as 0,1")
     if not has_cuda:
-        raise ValueError(f"device is {asked}, but torch finds no CUDA device here; use cpu, or auto")
+        raise NotHere(f"device is {asked}, but torch finds no CUDA device here; use cpu, or auto")
     if "," in numbers and importlib.util.find_spec("cloudpickle") is None:
-        raise ValueError(f"device is {asked}: for several GPUs ultralytics needs cloudpickle, which is not installed: pip install cloudpickle")
+        raise NotHere(f"device is {asked}: for several GPUs ultralytics needs cloudpickle, which is not installed: pip install cloudpickle")
     return numbers
 
 
@@ -228,7 +244,7 @@ class Notes:
     """
 
     def __init__(self, folder: Path, *, images: int) -> None:
-        self.folder, self.images = folder.absolute(), images
+        self.folder, self.named, self.images = folder.absolute(), folder, images  # named by the user, who is told so
         self._batches, self._last, self._began = 0, 0.0, 0.0
 
     def claim(self, key: dict[str, Any]) -> None:
@@ -236,9 +252,9 @@ class Notes:
         path = self.folder / "key.json"
         if path.exists() and json.loads(path.read_text(encoding="utf-8")) != key:
             raise OtherTraining(
-                f"{self.folder}: holds the states of a training with other settings or another index; give another folder, or delete it"
+                f"{self.named}: holds the states of a training with other settings or another index; give another folder, or delete it"
             )
-        path.write_text(json.dumps(key), encoding="utf-8")
+        checkpoint.write_whole(path, json.dumps(key))
 
     def state(self) -> Path | None:
         """The last state, if there is any."""
@@ -356,13 +372,15 @@ def train_yolo(
     began = time.monotonic()
     lines = read_index(index, compat=config.compat)
     if not any(line.split == "train" for line in lines):
-        raise ValueError(f"{index.name}: no line with split train; training needs some")
+        raise BadIndex(f"{index.name}: no line with split train; training needs some")
     torch.manual_seed(options.get("seed", 42))
-    detector, log = YOLODetector(config), TrainingLog(out / "log.jsonl")
-    fit_yolo(detector, lines, out / "work", log=log, progress=progress, **options)
-    recipe = {name: str(value) if isinstance(value, Path) else value for name, value in options.items() if name != "reader"}
-    seconds = round(time.monotonic() - began)
-    checkpoint.save_part(out, "detector", detector.cpu(), config, command=command, recipe=recipe, summary=log.summary, seconds=seconds)
+    detector = YOLODetector(config)
+    with held(out):
+        log = TrainingLog(out / "log.jsonl")
+        fit_yolo(detector, lines, out / "work", log=log, progress=progress, **options)
+        recipe = {name: str(value) if isinstance(value, Path) else value for name, value in options.items() if name != "reader"}
+        seconds = round(time.monotonic() - began)
+        checkpoint.save_part(out, "detector", detector.cpu(), config, command=command, recipe=recipe, summary=log.summary, seconds=seconds)
     return out
 
 
@@ -384,9 +402,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pretrained", type=Path, help="folder of a detector, or a .pt of ultralytics, to start from")
     parser.add_argument("--trust-pickle", action="store_true", help="open that .pt, which is a pickle")
     options = vars(parser.parse_args(arguments))
-    config = preset("paper", detector="yolov10", yolo_size=options.pop("size"), yolo_px=options.pop("image_px"))
-    command = " ".join(["python -m clala.yolo_train", *(arguments if arguments is not None else sys.argv[1:])])
-    out = train_yolo(options.pop("index"), options.pop("out"), config, command=command, **options)
+    command = as_typed("clala.yolo_train", arguments)
+    with said_in_a_line("clala.yolo_train", *REFUSALS, UnreadableImage):
+        config = preset("paper", detector="yolov10", yolo_size=options.pop("size"), yolo_px=options.pop("image_px"))
+        out = train_yolo(options.pop("index"), options.pop("out"), config, command=command, **options)
     print(json.dumps(json.loads((out / checkpoint.ABOUT).read_text(encoding="utf-8"))["summary"], indent=1))
     return 0
 

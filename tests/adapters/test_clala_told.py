@@ -19,6 +19,8 @@ from adapters.clala_told import names_of, rows_of, told_lesions
 from benchmark import evaluator
 from benchmark.labelling.label_file import write_labels
 from benchmark.records import Case, ImageFile, Lesion, Lesions, Reference, Report, RunConfig, UserError
+from benchmark.shows import show_trained
+from benchmark.training import Trained
 from benchmark.vocabulary import LESIONS
 from clala.data import read_index
 
@@ -229,6 +231,27 @@ def test_a_detector_that_is_trained_apart_is_asked_for_before_anything_is_read(d
 
 
 def test_another_training_in_the_same_folder_is_refused_in_one_line(dataset: FakeDataset, tmp_path: Path) -> None:
+    """And leaves the index of the first as it is, which that one needs to go on."""
     fit(dataset, tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "work").iterdir() if path.is_file()}
     with pytest.raises(UserError, match=r"train clala: .*holds the states of a training with other settings or another index"):
         fit(dataset, tmp_path, label_f1=0.5)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "work").iterdir() if path.is_file()} == before
+
+
+def test_what_is_prepared_is_what_a_training_reads_and_no_part_need_be_there(dataset: FakeDataset, tmp_path: Path) -> None:
+    index = fit(dataset, tmp_path, prepare=True, settings=f"{TINY};detector=yolov10")
+    assert index == tmp_path / "work" / "index.jsonl"
+    assert not (tmp_path / "about.json").exists()
+    crops = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("crops.npy")}
+    assert crops
+    written = index.read_bytes()
+    assert fit(dataset, tmp_path) == tmp_path
+    assert index.read_bytes() == written
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("crops.npy")} == crops
+
+
+def test_what_was_prepared_is_not_said_to_be_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "index.jsonl").touch()
+    show_trained(Trained(tmp_path / "index.jsonl", {}, 3.4))
+    assert capsys.readouterr().out == f"prepared in 3 s; what is to be learnt from stands in {tmp_path / 'index.jsonl'}\n"

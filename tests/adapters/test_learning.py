@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adapters.learning import KeptImages, NonFiniteLoss, NothingToLearn, Schedule, ahead, learn, moved
-from adapters.learning_state import OtherTraining, write_tensors
+from adapters.learning_state import NotFinite, OtherTraining, TrainingState, write_tensors
 from benchmark.datasets.images import UnreadableImage
 from benchmark.records import Case, ImageFile, Reference
 from benchmark.training import summary_of
@@ -157,6 +157,35 @@ def test_half_a_note_of_where_a_training_stands_is_said_with_the_way_on(tmp_path
     note.write_text(half)
     with pytest.raises(OtherTraining, match=r"state\.json: should say where a training stands, and cannot be read; delete .*state to begin anew"):
         learn(Line(), Lines(), tmp_path, **SETTINGS)
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "moments.safetensors", "chance.safetensors"])
+def test_a_state_that_a_disk_has_lost_is_said_with_the_way_on(tmp_path: Path, file: str) -> None:
+    learn(Line(), Lines(), tmp_path, **SETTINGS)
+    (damaged,) = (tmp_path / "work" / "state").glob(f"at-*/{file}")
+    damaged.write_bytes(damaged.read_bytes()[:9])
+    with pytest.raises(OtherTraining, match=rf"at-\d+/{file}: a part of the saved state that cannot be read .*; delete .*state to begin anew"):
+        learn(Line(), Lines(), tmp_path, **SETTINGS)
+    damaged.unlink()
+    with pytest.raises(OtherTraining, match=rf"at-\d+/{file}: a part of the saved state that cannot be read .*; delete .*state to begin anew"):
+        learn(Line(), Lines(), tmp_path, **SETTINGS)
+
+
+def test_weights_that_are_no_numbers_never_take_the_place_of_those_that_are(tmp_path: Path) -> None:
+    """The last step of an epoch may do it: its loss was still a number, and without validation cases every epoch is the best so far."""
+    layer = nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(layer.parameters())
+    layer(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    state = TrainingState(tmp_path, layer, optimiser, {})
+    state.save({"step": 1}, is_best=True)
+    good = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight[0, 0] = float("inf")
+    with pytest.raises(NotFinite, match=r"weight holds numbers that are not finite; lower the learning rate"):
+        state.save({"step": 2}, is_best=True)
+    assert state.load() == {"step": 1}
+    assert torch.equal(layer.weight, good)
 
 
 def test_a_loss_that_is_no_number_stops_and_says_its_parts(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +90,54 @@ def test_a_format_of_another_day_is_refused(bundle: Bundle, tmp_path: Path) -> N
     (tmp_path / checkpoint.ABOUT).write_text(json.dumps(about | {"format": 99}))
     with pytest.raises(BadCheckpoint, match=r"format 99; this version reads format 1"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [1, 2, 3])
+def test_weights_saved_over_others_are_those_or_these_or_none_wherever_the_process_is_killed(bundle: Bundle, tmp_path: Path, change: int) -> None:
+    """SIGKILL, just before the first, second, third time that a file is removed or renamed. Never new weights with what was said of the old."""
+    checkpoint.save(bundle, tmp_path, named="old")
+    old = {name: value.clone() for name, value in bundle.model.state_dict().items()}
+    with torch.no_grad():
+        bundle.model.llcl_head.bias.fill_(7.0)
+
+    def save_and_be_killed() -> None:
+        seen = [0]
+
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            if event in ("os.rename", "os.remove"):
+                seen[0] += 1
+                if seen[0] == change:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(count)
+        checkpoint.save(bundle, tmp_path, named="new")
+
+    assert in_a_process_of_its_own(save_and_be_killed) == -signal.SIGKILL
+    if change == 1:
+        found = checkpoint.load(tmp_path)
+        assert found.about["named"] == "old"
+        assert torch.equal(found.model.llcl_head.bias, old["llcl_head.bias"])
+    else:
+        with pytest.raises(BadCheckpoint, match=r"no about\.json in"):
+            checkpoint.load(tmp_path)
+    checkpoint.save(bundle, tmp_path, named="new")
+    found = checkpoint.load(tmp_path)
+    assert found.about["named"] == "new"
+    assert torch.equal(found.model.llcl_head.bias, bundle.model.llcl_head.bias)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["about.json", "weights.safetensors"]
+
+
+def in_a_process_of_its_own(work: Callable[[], None]) -> int:
+    """Its exit status, or minus the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_checksum_of_weights_that_are_not_there_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(BadCheckpoint, match=r"no weights\.safetensors in .*; CLALA-Net weights are"):
+        checkpoint.sha256(tmp_path / "nowhere")

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from clala.checkpoint import load, new_bundle
 from clala.config import CLALAConfig, Recipe
 from clala.data import Samples, TooFewSamples
+from clala.held import held
 from clala.model import CLALA, Batch
 from clala.norms import SharedBatchNorm2d, share_norms
 from clala.processes import new_accelerator
@@ -241,7 +242,9 @@ class Launched:
         words = command_words(*self.settings, *more, *share)
         if processes > 1:
             words = [words[0], *LAUNCH, "--num_processes", str(processes), "--dynamo_backend", "no", *words[1:]]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        # The launcher makes a folder for logs, and leaves it.
+        (temporary := out.parent / f"{out.name}-temporary").mkdir(exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
         return subprocess.Popen(words, env=environment, text=True, stderr=subprocess.PIPE)
 
     def run(self, out: Path, processes: int) -> None:
@@ -321,6 +324,70 @@ def test_a_killed_training_goes_on_with_another_number_of_processes(launched: La
     first, second = json.loads(note.read_text())["counters"]["shared_by"]
     assert first == {"from_step": 0, "processes": before, "batch": WHOLE // before}
     assert second == {"from_step": killed_at, "processes": after, "batch": WHOLE // after}
+
+
+def until_step(out: Path, step: int, process: subprocess.Popen[str]) -> None:
+    """Wait until so many steps of stage 1 are saved."""
+    note = out / "work" / "stage1" / "state.json"
+    while process.poll() is None and not (note.exists() and json.loads(note.read_text())["counters"]["step"] >= step):
+        time.sleep(0.005)
+    assert process.poll() is None, "it was done too early"
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[Any]:
+    """The processes that the launcher has started."""
+    import psutil
+
+    return list(psutil.Process(process.pid).children())
+
+
+@pytest.mark.slow
+def test_when_the_launcher_is_killed_nobody_trains_on_and_the_folder_is_free(launched: Launched, tmp_path: Path) -> None:
+    """It is killed outright and can tell nobody. Until its processes are gone another training is refused, whatever its number of processes."""
+    import psutil
+
+    out = tmp_path / "out"
+    process = launched.start(out, 2)
+    until_step(out, 1, process)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    for each in workers:
+        each.suspend()  # else they might be done before the others have come
+    (holder,) = {each.pid for each in workers} & {int((out / ".lock").read_text().split()[0])}
+    before = {path: path.read_bytes() for path in out.rglob("*.json*")}
+    for processes in (1, 2):
+        refused = launched.start(out, processes)
+        _, said = refused.communicate(timeout=300)
+        assert refused.returncode != 0
+        assert said.count(f"out is being written by process {holder} on ") == processes, "every process says it, and none waits for another"
+    assert {path: path.read_bytes() for path in out.rglob("*.json*")} == before
+    process.kill()
+    for each in workers:
+        each.resume()
+    _, left = psutil.wait_procs(workers, timeout=60)
+    process.communicate()
+    assert not left
+    with held(out):
+        assert json.loads((out / "work" / "stage1" / "state.json").read_text())["counters"]["step"] >= 1
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_the_others_with_it(launched: Launched, tmp_path: Path) -> None:
+    """They would wait for it in the next step; the launcher looks. What was saved is whole, as above."""
+    import psutil
+
+    out = tmp_path / "out"
+    process = launched.start(out, 2)
+    until_step(out, 1, process)
+    workers = workers_of(process)
+    (first,) = (each for each in workers if each.pid == int((out / ".lock").read_text().split()[0]))
+    (other,) = (each for each in workers if each.pid != first.pid)
+    other.kill()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not psutil.pid_exists(first.pid)
+    with held(out):
+        assert json.loads((out / "work" / "stage1" / "state.json").read_text())["counters"]["step"] >= 1
 
 
 @pytest.mark.slow

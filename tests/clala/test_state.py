@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from clala.state import DamagedState, TrainingState
+from clala.state import DamagedState, NotFinite, TrainingState
 
 
 def small() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -75,3 +78,71 @@ def test_the_state_of_other_networks_is_not_taken_up(tmp_path: Path) -> None:
     other = nn.Conv2d(3, 5, 3)
     with pytest.raises(DamagedState, match=r"of other networks than those being trained; delete .* to begin anew"):
         TrainingState(tmp_path, {"layer": other}, torch.optim.AdamW(other.parameters())).load()
+
+
+@pytest.mark.parametrize("file", ["at-1/modules.safetensors", "at-1/moments.safetensors", "at-1/random-0.safetensors", "state.json"])
+@pytest.mark.parametrize("left", [b"", b"half a fi"])
+def test_a_state_that_a_disk_has_lost_is_named_with_what_to_delete(tmp_path: Path, file: str, left: bytes) -> None:
+    layer, optimiser = small()
+    step(layer, optimiser)
+    state = TrainingState(tmp_path / "stage1", {"layer": layer}, optimiser)
+    state.save({"step": 1}, is_best=True)
+    (tmp_path / "stage1" / file).write_bytes(left)
+    with pytest.raises(DamagedState, match=rf"{file.rpartition('/')[2]}: .*cannot be read.*; delete .*/stage1 to begin anew"):
+        state.load()
+
+
+@pytest.mark.parametrize("file", ["modules.safetensors", "moments.safetensors"])
+def test_a_state_of_which_a_file_is_gone_is_named_too(tmp_path: Path, file: str) -> None:
+    layer, optimiser = small()
+    step(layer, optimiser)
+    state = TrainingState(tmp_path, {"layer": layer}, optimiser)
+    state.save({"step": 1}, is_best=True)
+    (tmp_path / "at-1" / file).unlink()
+    with pytest.raises(DamagedState, match=rf"at-1/{file}: a part of the saved state that cannot be read .*; delete .* to begin anew"):
+        state.load()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_never_take_the_place_of_those_that_are(tmp_path: Path, number: float) -> None:
+    """The last step of an epoch may do it: its loss was still a number, and without validation images every epoch is the best so far."""
+    layer, optimiser = small()
+    step(layer, optimiser)
+    state = TrainingState(tmp_path, {"layer": layer}, optimiser)
+    state.save({"step": 1}, is_best=True)
+    good = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight[0, 0, 0, 0] = number
+    with pytest.raises(NotFinite, match=r"layer\.weight holds numbers that are not finite, 1 of 108; lower the learning rate"):
+        state.save({"step": 2}, is_best=True)
+    assert state.load() == {"step": 1}
+    assert torch.equal(layer.weight, good)
+
+
+def test_all_of_a_state_is_on_the_disk_before_the_note_that_names_it_and_the_old_one_stays_until_then(tmp_path: Path) -> None:
+    """What a machine that goes down keeps is what was brought to the disk by then, files and the names of files alike."""
+    layer, optimiser = small()
+    step(layer, optimiser)
+    state = TrainingState(tmp_path, {"layer": layer}, optimiser)
+    state.save({"step": 1}, is_best=True)
+    done: list[str] = []
+    fsync, remove = os.fsync, shutil.rmtree
+
+    def noted(descriptor: int) -> None:
+        done.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink().relative_to(tmp_path)}")
+        fsync(descriptor)
+
+    def removed(path: Path, **named: Any) -> None:
+        done.append(f"remove {path.relative_to(tmp_path)}")
+        remove(path, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", noted)
+        patch.setattr(shutil, "rmtree", removed)
+        state.save({"step": 2}, is_best=True)
+    note = done.index("sync state.json.new")
+    for name in ("at-2/modules.safetensors", "at-2/moments.safetensors", "at-2/random-0.safetensors", "best-2/modules.safetensors"):
+        assert done.index(f"sync {name}") < done.index(f"sync {name.partition('/')[0]}") < note, name
+    assert done.index("sync .") < note
+    assert done[note + 1] == "sync .", "the name of the note"
+    assert sorted(done[note + 2 :]) == ["remove at-1", "remove best-1"]

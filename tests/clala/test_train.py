@@ -18,10 +18,11 @@ from clala import checkpoint
 from clala.checkpoint import Bundle
 from clala.config import CLALAConfig, Recipe, preset, recipe, to_json
 from clala.crops import read_image
-from clala.data import IndexLine, Samples
+from clala.data import IndexLine, Samples, TooFewSamples, read_index
 from clala.generate import write
+from clala.parts import cut_parts, silent
 from clala.state import OtherTraining, TrainingState
-from clala.train import Job, NonFiniteLoss, Rate, key_of, stop_if_not_finite, train
+from clala.train import Job, NonFiniteLoss, Rate, _groups, _new_bundle, has_begun, key_of, main, prepare, stop_if_not_finite, train
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,66 @@ def test_other_settings_do_not_go_on_from_the_states_of_these(index: Path, confi
         train(Job(index, tmp_path, config, replace(quick, batch=5), device="cpu", workers=1))
 
 
+def test_what_was_never_begun_is_in_nobodys_way(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    """A batch that is too large is said before anything is trained, and another batch in the same folder is no other training."""
+    job = Job(index, tmp_path, config, replace(quick, batch=36, accumulate=2), device="cpu", workers=1)
+    with pytest.raises(TooFewSamples, match=r"2 x 36 region samples for each of 1 processes make one step, but an epoch has 27 of them in all"):
+        train(job)
+    assert not has_begun(tmp_path)
+    train(replace(job, recipe=replace(quick, epochs_stage1=0, epochs_stage2=0, classifier_epochs=0, detector_epochs=0)))
+    assert has_begun(tmp_path)
+
+
+def test_of_a_training_that_is_refused_nothing_is_written_down(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    """Nor is a crop cut for it, which may take hours."""
+    still = replace(quick, epochs_stage1=0, epochs_stage2=0, classifier_epochs=0, detector_epochs=0)
+    train(Job(index, tmp_path, config, still, device="cpu", workers=1))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(OtherTraining):
+        train(Job(index, tmp_path, replace(config, crop_px=40), still, device="cpu", workers=1))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_prepared_is_not_cut_again(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
+    """Of both stages' sizes; nothing of a training is there yet, so that any may begin."""
+    job = Job(index, tmp_path, config, quick, device="cpu", workers=1)
+    prepare(job)
+    assert not has_begun(tmp_path)
+    cut = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npy")}
+    assert {path.parts[-3] for path in cut} == {f"{split}-{px}" for split in ("train", "validate") for px in (32, 48)}
+    still = replace(quick, epochs_stage1=0, epochs_stage2=1, classifier_epochs=0, detector_epochs=0)
+    train(replace(job, recipe=still, reader=unreadable))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("*.npy")} == cut
+
+
+def unreadable(path: Path) -> np.ndarray:
+    raise AssertionError(f"{path} was to be read once")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--index", "nowhere.jsonl"], "no index at nowhere.jsonl; name a file of JSON lines with --index"),
+        (["--set", "batsh=3"], "no setting named 'batsh'; known: accumulate, batch"),
+        (["--device", "mps"], "device is mps, but CLALA-Net is trained on a CPU or on CUDA devices; use auto, cpu, cuda, or one of several: cuda:1"),
+        (["--device", "gpu"], "device is gpu, but CLALA-Net is trained on"),
+        (["--device", "cuda:x"], "device is cuda:x, but CLALA-Net is trained on"),
+        (["--classifier", "nowhere"], "no weights.safetensors in nowhere; CLALA-Net weights are"),
+        (["--start", "nowhere", "--set", "epochs_stage1=0"], "no about.json in nowhere; CLALA-Net weights are"),
+        (["--preset", "paper"], "the configuration's detector is yolov10, which is trained apart"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_command_cannot_do_is_said_in_one_line(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--index", str(index), "--out", str(tmp_path), "--workers", "1", "--device", "cpu", *words])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"python -m clala.train: {told}")
+
+
 def test_a_training_is_known_by_what_a_step_sees_over_all_processes(index: Path, config: CLALAConfig, quick: Recipe, trained: Path) -> None:
     """Of a classifier that is given, the batch does not matter."""
     one, half = (Job(index, trained, config, replace(quick, batch=batch, classifier_batch=batch)) for batch in (6, 3))
@@ -142,9 +203,33 @@ def test_bf16_and_accumulated_steps_train_on_a_cpu(index: Path, config: CLALACon
     assert losses[-1] < losses[0]
 
 
-def test_accumulating_two_half_batches_is_one_whole_step(bundle: Bundle, samples: Samples, quick: Recipe) -> None:
-    """Steps are counted by gradient steps: an epoch has a whole number of them."""
-    assert samples.steps(replace(quick, batch=4, accumulate=2), seed=0, epoch=0) % 2 == 0
+def test_two_accumulated_batches_are_one_step_along_the_mean_of_their_gradients(
+    index: Path, config: CLALAConfig, quick: Recipe, samples: Samples, tmp_path: Path
+) -> None:
+    """27 regions, 13 to a batch: one gradient step is the epoch, and what it does is done here by hand."""
+    changes = {"epochs_stage1": 1, "epochs_stage2": 0, "warmup_steps": 0, "classifier_epochs": 0, "detector_epochs": 0}
+    how = replace(quick, batch=13, accumulate=2, **changes)
+    still = replace(config, dropout=0.0)
+    job = Job(index, tmp_path, still, how, device="cpu", precision="no", workers=1, log_every=1)
+    train(job)
+    assert [line["step"] for line in events(tmp_path, "step")] == [1]
+    lines = read_index(index)
+    splits = {"train": [line for line in lines if line.split == "train"]}
+    model, told = _new_bundle(job, splits).model, np.isin(samples.images, [i for i, line in enumerate(samples.lines) if line.split == "train"])
+    assert told.sum() == 27
+    model.enter_stage(1)
+    model.train()
+    parts = cut_parts(splits, tmp_path / "work", still, still.crop_px, reader=read_image, workers=1, progress=silent)
+    learnt = Samples(parts["train"].lines, parts["train"].store, still, model.tokenizer)
+    batches = list(learnt.batches(how, seed=job.seed + 1, epoch=0, crop_px=still.crop_px, llcl=True))
+    assert [len(batch.crops) for batch in batches] == [13, 13]
+    for batch in batches:
+        (model(batch)["loss"] / 2).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), how.clip)
+    torch.optim.AdamW(_groups(model, how, 1), lr=how.learning_rate_stage1, weight_decay=how.weight_decay).step()
+    trained = checkpoint.load(tmp_path).model.state_dict()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def command_words(index: Path, config: CLALAConfig, quick: Recipe, *more: str) -> list[str]:
@@ -208,8 +293,6 @@ def test_a_switch_turns_a_loss_off(bundle: Bundle, samples: Samples) -> None:
 
 
 def test_the_command_trains_and_draws_curves(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
-    from clala.train import main
-
     settings = {**{name: getattr(config, name) for name in ("crop_px", "crop_px_stage2", "patch_px", "width", "encoder_layers", "decoder_layers")}}
     settings |= {"classifier_px": 64, "classifier_width": 8, "detector_px": 64, "detector_width": 8, "detector_modes": 4}
     settings |= {"batch": 6, "epochs_stage1": 1, "epochs_stage2": 0, "classifier_epochs": 1, "detector_epochs": 1}
