@@ -1,7 +1,7 @@
 """The commands. They parse and print, and compute nothing.
 
 Exit status: 0 done; 1 a model failed, as a whole or in every case (the others are measured, its row says why); 2 something that the user can mend, in
-one line on stderr; 130 interrupted (what was done is kept, the same command goes on).
+one line on stderr; 130 interrupted, 143 ended by a scheduler, 129 by a terminal that was closed (what was done is kept, the same command goes on).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -562,25 +564,41 @@ def meta_eval(
 
 def main() -> None:
     """Run a command; the door through which every user error leaves, as one line."""
-    signal.signal(signal.SIGINT, _interrupt)
     # torch's threads else spin while they wait for each other; on cores that others use too, that made generation a hundred times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app()
+        with _stoppable():
+            app()
     except UserError as error:
         typer.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except Interrupted:
+    except Interrupted as error:
         again = "the same command without --refresh" if "--refresh" in sys.argv else "the same command"  # which would ask everything anew
-        typer.echo(f"interrupted; what was done is kept, {again} goes on from there", err=True)
-        sys.exit(130)
+        with suppress(OSError):  # the terminal may be what went
+            typer.echo(f"interrupted; what was done is kept, {again} goes on from there", err=True)
+        sys.exit(128 + error.signal)
     except BrokenPipeError:  # `... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
-def _interrupt(number: int, frame: object) -> None:
-    raise Interrupted
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Make an ``Interrupted`` of what asks a command to stop: what it started, and holds open, is to be closed."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    # nohup: a closed terminal is to stop nothing. Ctrl-C is, also where a shell started the command in the background and deaf to it.
+    before = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not signal.SIG_IGN or number == signal.SIGINT}
+    for number in before:
+        signal.signal(number, _stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise Interrupted(number)
 
 
 def _config(

@@ -277,7 +277,12 @@ class UserError(Exception):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt: the command framework would swallow that one with a word of its own."""
+    """Ctrl-C, or what a scheduler sends. Not a KeyboardInterrupt: the command framework would swallow that one with a word of its own."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+        """its number: 2 Ctrl-C, 15 a scheduler, 1 a terminal that was closed"""
 
 
 class TrainingData(Protocol):

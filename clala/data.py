@@ -16,6 +16,7 @@ that was interrupted goes on with the batches it would have had.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,6 +104,8 @@ def write_index(lines: Iterable[IndexLine], path: Path) -> None:
                 **({} if line.told is None else {"told": list(line.told)}),
             }
             file.write(json.dumps(values) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # states that are on the disk are known by it: without power, it must not be lost before them
 
 
 def read_index(path: Path, *, compat: str = "table") -> list[IndexLine]:

@@ -17,7 +17,7 @@ Every command, with its examples and all of its options. `python -m benchmark CO
 `clala-benchmark` is another name for `python -m benchmark`.
 
 Exit status of every command: 0 done; 1 a model failed, or what was asked for was found wanting (`compare`, `check-tables`, `data check --strict`);
-2 something that you can mend, in one line; 130 interrupted, and the same command goes on from there.
+2 something that you can mend, in one line; 130 interrupted, by a scheduler 143, by a closed terminal 129, and the same command goes on from there.
 
 This page is written by `python docs/commands.py`.
 """

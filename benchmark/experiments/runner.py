@@ -260,13 +260,13 @@ def _stoppable() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in STOPPING}
     came: list[int] = []
 
     def stop() -> None:
-        handler = before[signal.SIGINT]
+        handler = before[came[0]]
         if callable(handler):
-            handler(signal.SIGINT, None)
+            handler(came[0], None)
         raise KeyboardInterrupt
 
     def take(number: int, _frame: object) -> None:

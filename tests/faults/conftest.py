@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from forked import Commands
-from hospital import MEASURED, build, moved_into
+from hospital import MEASURED, TRAIN, build, moved_into
 
 HERE = Path(__file__).parent
 
@@ -37,6 +37,13 @@ def commands(hospital: Path, plugins: list[Path], tmp_path_factory: pytest.TempP
     run = ("run", "--dataset", f"manifest:{hospital / 'cases.csv'}", "--models", "constant,steady", *MEASURED[:-1])
     warm = json.dumps([*run, str(tmp_path_factory.mktemp("warm") / "out")])
     with Commands(tmp_path_factory.mktemp("said"), path=plugins, warm=[warm]) as running:
+        yield running
+
+
+@pytest.fixture
+def trainings(tmp_path: Path) -> Iterator[Commands]:
+    """As ``commands``, of an interpreter that has trained."""
+    with Commands(tmp_path / "said", warm=[json.dumps([*TRAIN[:-1], str(tmp_path / "warm")])]) as running:
         yield running
 
 

@@ -71,7 +71,7 @@ def _loop() -> dict[str, Any]:
 
 
 class Steady:
-    """Answers every case, a moment each."""
+    """Answers every case, a moment each. Where a file ``asked`` lies in the working folder, it writes down which."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -79,7 +79,22 @@ class Steady:
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         for case in cases:
             time.sleep(self.seconds)
+            if Path("asked").exists():
+                with Path("asked").open("a") as asked:
+                    asked.write(f"{case.id}\n")
             yield Report(case.id, steady(int(case.id.lstrip("c"))), regions={"left lung": "Clear."}, details={"tokens": [1, 2.5], "seen": True})
+
+
+class Together:
+    """Writes about eight cases at a time, and about each in words that depend on the company, as the last digits of a network do."""
+
+    batch_size = 8
+
+    def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+        for start in range(0, len(cases), self.batch_size):
+            batch = cases[start : start + self.batch_size]
+            for case in batch:
+                yield Report(case.id, f"{TEXT} Read with {', '.join(other.id for other in batch)}.")
 
 
 class Faulty(Steady):
@@ -103,6 +118,7 @@ class Faulty(Steady):
 
 @hookimpl
 def register_models(register: Register) -> None:
-    """Both."""
+    """All of them."""
     register("steady", Steady, summary="answers")
+    register("together", Together, summary="answers eight at a time")
     register("faulty", Faulty, summary="answers but once")

@@ -7,6 +7,7 @@ inside, just before it opens for writing, renames or removes something below its
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -79,6 +80,9 @@ class Commands:
         """``python -m benchmark WORDS`` in that folder.
 
         kill_at   kill it just before the so many-th change below ``folder``
+        by        with this signal, SIGKILL if it is not said
+        power_at  the same, and the machine goes down with it: of what it wrote stays what was brought to the disk (fsync), names and all
+        full_at   from the so many-th change on the disk is full: nothing can be opened for writing, made or renamed
         counted   a file that gets the number of changes, when it has ended
         back_at   from the so many-th time that it looks at the clock on, this goes back by an hour at each look
         memory    bytes that it may have
@@ -150,7 +154,7 @@ def _obey(order: Mapping[str, Any]) -> int:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
     if order.get("no_power"):
         _drop_capabilities()
-    changes = _count_changes(order["folder"], order.get("kill_at"))
+    changes = _count_changes(order["folder"], _faults(order))
     status = _call(order.get("module", "benchmark.cli"), order["words"])
     if "counted" in order:
         count = changes[0]
@@ -174,8 +178,51 @@ def _call(module: str, words: Sequence[str]) -> int:
     return int(status or 0)
 
 
-def _count_changes(folder: str, kill_at: int | None) -> list[int]:
-    """A counter of the changes below the folder, the one element of a list; the process is killed before the so many-th."""
+def _faults(order: Mapping[str, Any]) -> Callable[[int, str, Any], None]:
+    """What befalls the process just before its so many-th change, of this kind, of this file."""
+    process, folder = os.getpid(), Path(order["folder"])
+    power = _Power(folder) if "power_at" in order else None
+
+    def befall(number: int, event: str, name: Any) -> None:
+        if number == order.get("kill_at"):
+            os.kill(process, order.get("by", signal.SIGKILL))
+        if power and number == order["power_at"]:
+            power.goes()
+        if number >= order.get("full_at", number + 1) and event not in ("os.remove", "os.rmdir", "os.truncate"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    return befall
+
+
+class _Power:
+    """Of a machine: when it goes, files lose what was written since they were last brought to the disk.
+
+    It is the worst that file systems do: a name is there at once (they may write names before what they name), and nothing else is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.began, self.synced = folder, time.time_ns(), dict[tuple[int, int], int]()
+        true = os.fsync
+
+        def fsync(descriptor: Any) -> None:
+            true(descriptor)
+            about = os.fstat(descriptor)
+            self.synced[about.st_dev, about.st_ino] = about.st_size
+
+        os.fsync = fsync
+
+    def goes(self) -> None:
+        for file in self.folder.rglob("*"):
+            about = file.lstat()
+            if file.is_file() and not file.is_symlink() and about.st_mtime_ns >= self.began:
+                kept = self.synced.get((about.st_dev, about.st_ino), 0)
+                if about.st_size > kept:
+                    os.truncate(file, kept)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _count_changes(folder: str, befall: Callable[[int, str, Any], None]) -> list[int]:
+    """A counter of the changes below the folder, the one element of a list; ``befall`` is told of each before it is made."""
     counter = [0]
     process = os.getpid()
 
@@ -186,8 +233,7 @@ def _count_changes(folder: str, kill_at: int | None) -> list[int]:
             return
         if any(_is_below(argument, folder) for argument in arguments[:2]):
             counter[0] += 1
-            if counter[0] == kill_at:
-                os.kill(process, signal.SIGKILL)
+            befall(counter[0], event, arguments[0])
 
     sys.addaudithook(see)
     return counter

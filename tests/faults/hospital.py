@@ -1,4 +1,4 @@
-"""A small hospital for all of these tests: 24 cases, predictions for them, and the commands that measure them."""
+"""A small hospital for all of these tests: 24 cases, predictions for them, the commands that measure them, and one that trains on phantoms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ CASES = 24
 MEASURED = ("--draws", "20", "--metrics", "lesions,rouge_l", "--out", "out")
 RUN = ("run", "--dataset", "manifest:cases.csv", *MEASURED)
 SCORE = ("score", "--references", "references.csv", "--predictions", "ours=ours.csv", "--predictions", "theirs=theirs.csv", *MEASURED)
+
+SIZES = "crop_px=32;crop_px_stage2=48;patch_px=8;width=32;heads=4;encoder_layers=1;text_layers=1;decoder_layers=1;max_tokens=16;projection=16"
+SIZES += ";classifier_px=64;classifier_width=8;detector_px=64;detector_width=8;detector_modes=4;epochs_stage1=2;epochs_stage2=1"
+SIZES += ";classifier_epochs=2;classifier_batch=6;detector_epochs=1;warmup_steps=2"
+SMALL = ("--batch", "12", "--workers", "1", "--save-every", "1", "--precision", "no", "--settings", SIZES, "--out", "out")
+TRAIN = ("train", "clala", "--dataset", "phantom:train=6,validate=3,test=1", "--seed", "1", "--device", "cpu", *SMALL)
 
 
 def build(folder: Path) -> None:

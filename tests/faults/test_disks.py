@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from folders import contents
 from forked import Commands, Ended
-from hospital import RUN, SCORE
+from hospital import RUN, SCORE, TRAIN
 
 RUNS = {"run": (*RUN, "--models", "constant,steady"), "score": SCORE}
 
@@ -146,7 +146,7 @@ def test_a_finished_run_that_nobody_may_write_is_read_as_any_other(
 def test_a_training_on_a_full_disk_is_stopped_in_one_line_and_goes_on_with_room(tmp_path: Path, disk: Callable[[str], Path]) -> None:
     """With the smallest disk it is the crops that have no room, a mapped file; then states, written by a library of another language."""
     pytest.importorskip("torch")
-    from test_killed import TRAIN, trained
+    from test_killed import trained
 
     small = disk("size=64k")
     train = [sys.executable, "-m", "benchmark", *TRAIN[:-1]]

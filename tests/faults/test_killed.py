@@ -1,7 +1,8 @@
 """kill -9 at fifty drawn moments of five commands: the same command typed again ends in the bytes of one that nobody disturbed.
 
-A moment is either a change of the folder (just before a file is opened for writing, renamed or removed, by its number), or a time. Some kills are
-followed by what else is lost where a machine goes down: the end of the reports, in the middle of a line. ``FAULTS_SEED`` draws other moments.
+A moment is either a change of the folder (just before a file is opened for writing, renamed or removed, by its number), or a time. Some kills take
+the machine with them, and what was not brought to the disk; some are followed by the loss of the end of the reports, in the middle of a line.
+Whatever happened, a seal vouches for nothing that is not there, and no model is asked for what is. ``FAULTS_SEED`` draws other moments.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from folders import contents
+from folders import contents, seal_is_true
 from forked import Commands, Ended
-from hospital import RUN, SCORE
+from hospital import RUN, SCORE, TRAIN
 from own_experiment import write_own_experiment
 
 SEED = int(os.environ.get("FAULTS_SEED", "11"))
-MODELS = ("--models", "constant,steady", "--set", "steady.seconds=0.01")
+MODELS = ("--models", "constant,steady,together", "--set", "steady.seconds=0.01")
 COMMANDS = {
     "run": (*RUN, *MODELS),
     "generate": ("generate", "--dataset", "manifest:cases.csv", *MODELS, "--out", "out"),
@@ -31,6 +33,7 @@ COMMANDS = {
 }
 FINISHED = 0.3  # of the kills are followed by the same command without one
 TORN = 0.3  # by a file that lost its end
+POWER = 0.25  # take the machine with them
 
 
 def killed(
@@ -44,39 +47,58 @@ def killed(
     """Kill the command so many times; between, and at last, let it come to its end and compare with one that was not disturbed.
 
     look   what is to be the same of two folders
-    whole  holds of a folder whatever happened to it
+    whole  holds of a folder whatever happened to it; without it, nor can the power go: the command has other processes write, or other languages
     """
     draw = random.Random(f"{SEED} {words[0]}")
+    (folder / "asked").touch()
     began = time.monotonic()
     ended = commands.run(*words, folder=folder, counted=str(folder / "count"))
     seconds, changes = time.monotonic() - began, int((folder / "count").read_text())
     assert ended.status == 0, ended.stderr
     undisturbed = look(folder / "out")
     shutil.rmtree(folder / "out")
-    done, history = 0, []
+    done, history = 0, list[str]()
     while done < kills:
-        moment = _killed_at(commands, words, folder, draw, changes, seconds)
+        with asked_for_what_is_missing(folder):
+            moment = _killed_at(commands, words, folder, draw, changes, seconds, POWER if whole else 0)
         if moment:
             done += 1
             history.append(moment)
+            print(f"seed {SEED}, {words[0]}: {', '.join(history)}")  # shown where what follows fails
             if whole:
                 whole(folder / "out")
             if draw.random() < TORN and _torn(folder / "out", draw):
                 history.append("and the end of the reports is lost")
             if draw.random() >= FINISHED and done < kills:
                 continue
-        print(f"seed {SEED}, {words[0]}: {', '.join(history) or 'nothing'}; then to its end")  # shown where what follows fails
-        ended = commands.run(*words, folder=folder)
+        with asked_for_what_is_missing(folder):
+            ended = commands.run(*words, folder=folder)
         assert ended.status == 0, ended.stderr
+        if whole:
+            whole(folder / "out")
         assert look(folder / "out") == undisturbed
         shutil.rmtree(folder / "out")
         history = []
 
 
-def _killed_at(commands: Commands, words: Sequence[str], folder: Path, draw: random.Random, changes: int, seconds: float) -> str:
+@contextmanager
+def asked_for_what_is_missing(folder: Path) -> Iterator[None]:
+    """The command that is run meanwhile asks ``steady`` once for each case of which there is no report, and for no other."""
+    reports = folder / "out/steady/reports.jsonl"
+    lines = reports.read_bytes().splitlines(keepends=True) if reports.exists() else []
+    kept = {json.loads(line)["case_id"] for line in lines if line.endswith(b"\n")}
+    (folder / "asked").write_text("")
+    yield
+    asked = (folder / "asked").read_text().split()
+    assert len(asked) == len({*asked} - kept), f"asked for {asked}, and {sorted(kept)} were there"
+
+
+def _killed_at(commands: Commands, words: Sequence[str], folder: Path, draw: random.Random, changes: int, seconds: float, power: float) -> str:
     """Start it, and kill it at a moment that is drawn; empty if it came to its end before."""
     if draw.random() < 0.5:
         at = draw.randint(1, changes)
+        if draw.random() < power:
+            return _status(commands.run(*words, folder=folder, power_at=at), f"without power before change {at} of {changes}")
         return _status(commands.run(*words, folder=folder, kill_at=at), f"killed before change {at} of {changes}")
     after = draw.uniform(0, seconds)
     command = commands.start(*words, folder=folder)
@@ -101,7 +123,8 @@ def _torn(out: Path, draw: random.Random) -> bool:
 
 
 def no_case_twice(out: Path) -> None:
-    """Each case has one line at most, and each line is whole but the last."""
+    """Each case has one line at most, and each line is whole but the last; the seal is true."""
+    seal_is_true(out)
     for file in out.glob("*/reports.jsonl"):
         lines = file.read_bytes().split(b"\n")[:-1]
         cases = [json.loads(line)["case_id"] for line in lines]
@@ -117,20 +140,6 @@ def test_a_few_kills_change_nothing(place: Path, commands: Commands, name: str, 
 @pytest.mark.parametrize(("name", "kills"), [("run", 14), ("generate", 9), ("score", 10)])
 def test_many_kills_change_nothing(place: Path, commands: Commands, name: str, kills: int) -> None:
     killed(commands, COMMANDS[name], place, kills, whole=no_case_twice)
-
-
-SIZES = "crop_px=32;crop_px_stage2=48;patch_px=8;width=32;heads=4;encoder_layers=1;text_layers=1;decoder_layers=1;max_tokens=16;projection=16"
-SIZES += ";classifier_px=64;classifier_width=8;detector_px=64;detector_width=8;detector_modes=4;epochs_stage1=2;epochs_stage2=1"
-SIZES += ";classifier_epochs=2;classifier_batch=6;detector_epochs=1;warmup_steps=2"
-SMALL = ("--batch", "12", "--workers", "1", "--save-every", "1", "--precision", "no", "--settings", SIZES, "--out", "out")
-TRAIN = ("train", "clala", "--dataset", "phantom:train=6,validate=3,test=1", "--seed", "1", "--device", "cpu", *SMALL)
-
-
-@pytest.fixture
-def trainings(tmp_path: Path) -> Iterator[Commands]:
-    """As ``commands``, of an interpreter that has trained."""
-    with Commands(tmp_path / "said", warm=[json.dumps([*TRAIN[:-1], str(tmp_path / "warm")])]) as running:
-        yield running
 
 
 def trained(out: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, list[float]]]:
