@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shlex
 import time
 from collections import deque
@@ -100,7 +101,7 @@ class Command:
         """The program, running."""
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
-            self.log.open("ab").close()
+            os.close(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))  # a model may speak of the reports that it read
         except OSError as error:
             raise UserError(f"command: cannot write the log {self.log} ({error.strerror}); name another with --set command.log=FILE") from None
         self.starts += 1

@@ -181,7 +181,7 @@ def reading_digest(folder: Path) -> str:
     named = {file.name: _digest_of([file]) for file in found}
     try:
         named[CONFIG] = config_digest(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise NoNetwork(f"{folder.name}: {CONFIG} cannot be read ({error}); take the folder whole") from error
     return config_digest(named)
 
@@ -238,7 +238,7 @@ def _lacking(folder: Path, wanted: Sequence[str] = ()) -> str:
             try:
                 parts = sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
                 lacking = [part for part in parts if not (folder / part).is_file()]
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 return f"{index} that can be read"
             return f"{lacking[0]}, one of {len(lacking)} of {len(parts)} parts that are not there" if lacking else ""
     return "weights"

@@ -69,6 +69,7 @@ from benchmark.cli_trackers import trackers
 from benchmark.cli_train import trainer
 from benchmark.cli_view import view
 from benchmark.records import Interrupted, RunConfig, UserError
+from benchmark.screen import visible
 
 if TYPE_CHECKING:
     from benchmark.engine import Placement
@@ -570,7 +571,7 @@ def main() -> None:
         with _stoppable():
             app()
     except UserError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+        typer.echo(f"error: {visible(' '.join(str(error).split()))}", err=True)
         sys.exit(2)
     except Interrupted as error:
         again = "the same command without --refresh" if "--refresh" in sys.argv else "the same command"  # which would ask everything anew
@@ -694,7 +695,7 @@ def _read(file: Path, id_column: str | None, text_column: str | None, flag: str)
     except UnreadableReports as error:
         raise UnreadableReports(str(error).replace("--text-column", flag)) from error
     for warning in found.warnings:
-        typer.echo(f"{file}: {warning}", err=True)
+        typer.echo(visible(f"{file}: {warning}"), err=True)
     return found
 
 

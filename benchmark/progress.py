@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from benchmark.screen import screen, visible
+
 
 @contextmanager
 def progress(label: str, total: int | None, *, done: int = 0, unit: str = "cases") -> Iterator[Callable[[int], None]]:
@@ -28,7 +30,6 @@ def progress(label: str, total: int | None, *, done: int = 0, unit: str = "cases
 
 
 def _live(label: str, total: int | None, done: int, unit: str) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
@@ -40,7 +41,7 @@ def _live(label: str, total: int | None, done: int, unit: str) -> Iterator[Calla
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=screen(stderr=True)) as bar:
         task = bar.add_task(label, total=total, completed=done, rate="")
         start, fresh = time.monotonic(), 0
 
@@ -55,6 +56,7 @@ def _live(label: str, total: int | None, done: int, unit: str) -> Iterator[Calla
 def _plain(label: str, total: int | None, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     start, fresh = time.monotonic(), 0
     resumed = f", {done} done before" if done else ""
+    label = visible(label)
     print(f"{label}: {unit if total is None else f'{total} {unit}'}{resumed}", file=sys.stderr, flush=True)
 
     def advance(count: int = 1) -> None:

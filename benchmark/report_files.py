@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from benchmark.datasets.parquet_size import unpacks_to_more
 from benchmark.records import UserError
 
 ID_COLUMNS = ("id", "case_id", "study_id", "dicom_id", "image_id", "uid", "filename")
@@ -185,10 +186,14 @@ def _unpack(path: Path, data: bytes) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UnreadableReports(f"{path}: broken gzip file ({error}); write it again") from None
     if len(unpacked) > MOST_BYTES:
-        raise UnreadableReports(
-            f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked; check the file, it may be made to fill the memory, or unpack it yourself"
-        )
+        raise _too_large(path)
     return unpacked
+
+
+def _too_large(path: Path) -> UnreadableReports:
+    return UnreadableReports(
+        f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked; check the file, it may be made to fill the memory, or unpack it yourself"
+    )
 
 
 def _decode(path: Path, data: bytes, warnings: list[str]) -> str:
@@ -371,6 +376,8 @@ def _parquet_rows(path: Path, data: bytes, id_column: str | None, text_column: s
         id_name = _choose(path, "id", columns, id_column, ID_COLUMNS)
         text_name = _choose(path, "text", columns, text_column, TEXT_COLUMNS)
         wanted = [id_name, text_name] + ([FAILURE_COLUMN] if FAILURE_COLUMN in columns else [])
+        if unpacks_to_more(data, MOST_BYTES, list(dict.fromkeys(wanted))):
+            raise _too_large(path)
         table = file.read(columns=list(dict.fromkeys(wanted)))
         cells: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in dict.fromkeys(wanted)}
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar

@@ -33,6 +33,8 @@ OF_PAGE = ("index.html", "index.html.part", "page", "page.new", "page.old")
 """what of a run folder is the page to read cases on, and what a page that is being written is made of until it is whole"""
 NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """of the operating system's numbers, those that say that there is something else than a file"""
+OF_RUN = re.compile(r"(run|settings|model)\.json|[a-z]+\.jsonl|[a-z0-9_]+\.(md|csv|tex|html)|\S+\.npz")
+"""what else lies in a run folder beside the models' own folders"""
 KEEP_ALL_OUT = "*\n"
 """the .gitignore of a folder whose text may not travel"""
 
@@ -334,9 +336,10 @@ def page_files(folder: Path) -> list[Path]:
 
 
 def folder_name(label: str) -> str:
-    """A label as the name of a folder; unlike labels give unlike names, and none that of the page's own."""
+    """A label as the name of a folder; unlike labels give unlike names, and none that of a file of the run or of its page."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
-    return plain if plain == label and plain.lower() not in OF_PAGE else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    is_taken = plain.lower() in OF_PAGE or OF_RUN.fullmatch(plain.lower())
+    return plain if plain and plain == label and not is_taken else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
 
 
 def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
@@ -417,7 +420,7 @@ def read_json(file: Path) -> Any:
     check_is_file(file)
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DamagedRun(f"cannot read {file}: {error}; the folder is damaged: choose another with --out, or delete it") from error
 
 

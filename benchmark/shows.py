@@ -8,14 +8,16 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from benchmark.screen import screen
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
 
     from benchmark.agreement import Agreement
     from benchmark.audit.run import Audit
@@ -36,8 +38,8 @@ MARKS = {"ok": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]no
 
 def console() -> Console:
     """A console as wide as the terminal, and wide enough for a table where there is none (a log)."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=140)
+    out = screen()
+    return out if out.is_terminal else screen(width=140)
 
 
 def show_outcome(outcome: Outcome) -> None:

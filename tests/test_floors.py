@@ -23,6 +23,7 @@ FLOORS = {
     "compiled": 1,
     "kappa": 1,
     "progress": 1,
+    "screen": 1,
     "patience": 1,
     "stages": 1,
     "shares": 1,

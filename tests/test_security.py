@@ -32,10 +32,13 @@ from benchmark.records import Case, ImageFile, RunConfig, UserError
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ("benchmark", "adapters", "clala", "docs", "prompts")
 OURS = "written by the same command a moment before, in a folder of this user's alone"
+PIPE = "from a process that this one started, through a pipe that is theirs alone"
 ASKED = "only where the user says trust_pickle, of that one file"
 ALLOWED = {
     ("benchmark/llm/handing_in.py", "pickle.load"): OURS,
     ("clala/beside.py", "pickle.loads"): OURS,
+    ("benchmark/engine/pool.py", "pickle.loads"): PIPE,
+    ("benchmark/engine/tasks.py", "pickle.loads"): "what it has just made of an exception itself",
     ("adapters/chexbert/weights.py", "torch.load"): ASKED,
     ("adapters/cvt2distilgpt2/weights.py", "torch.load"): ASKED,
     ("adapters/vision_language/stored.py", "torch.load"): ASKED,
@@ -218,6 +221,21 @@ def test_files_made_to_fill_the_memory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMember, match="more than a report"):
         Store([tmp_path / "bomb.zip"]).read("s1.txt")
 
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from benchmark.datasets.table_records import BadManifest, read_records
+    from benchmark.report_files import UnreadableReports, read_reports
+
+    rows = 20_000  # of a text of a megabyte, which stands in the file once
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["no " * 333_333]))
+    pq.write_table(pa.table({"id": pa.array(range(rows)), "report": repeated}), tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 2**21
+    with pytest.raises(UnreadableReports, match="may be made to fill the memory"):
+        read_reports(tmp_path / "bomb.parquet")
+    with pytest.raises(BadManifest, match="no manifest has as many"):
+        list(read_records(tmp_path / "bomb.parquet", (tmp_path / "bomb.parquet").read_bytes()))
+
     (tmp_path / "xml").mkdir()
     entities = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))
     (tmp_path / "xml" / "1.xml").write_text(
@@ -252,6 +270,55 @@ def test_a_command_is_started_without_a_shell(tmp_path: Path) -> None:
     assert report.case_id == case.id
     assert "$(touch" in report.text
     assert not (tmp_path / "pwned").exists()
+
+
+def test_no_picture_starts_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of PostScript Pillow makes pixels by starting Ghostscript, whatever the file is called."""
+    from PIL import EpsImagePlugin, Image
+
+    from benchmark.datasets.images import UnreadableImage, image_size_px, read_radiograph
+    from clala import crops
+
+    mark, program = tmp_path / "was-started", tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {shlex.quote(str(mark))}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    picture = tmp_path / "film.png"
+    picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    for read, refused in ((read_radiograph, UnreadableImage), (image_size_px, UnreadableImage), (crops.read_image, crops.UnreadableImage)):
+        with pytest.raises(refused):
+            read(picture)
+    assert not mark.exists()
+    with pytest.raises(OSError), Image.open(picture) as opened:
+        opened.load()
+    assert mark.exists(), "nothing would have been started: the test shows nothing"
+
+
+def test_the_log_of_a_program_is_closed_to_others(tmp_path: Path) -> None:
+    """A model may write there what it reads in a report."""
+    from adapters.command import Command
+
+    program = tmp_path / "model.py"
+    program.write_text("import json, sys\nfor line in sys.stdin:\n    print(json.dumps({'id': json.loads(line)['id'], 'report': 'x'}), flush=True)\n")
+    model = Command(f"{shlex.quote(sys.executable)} {shlex.quote(str(program))}", log=tmp_path / "log")
+    list(model.generate([Case("a", "a", "a", ())]))
+    assert (tmp_path / "log").stat().st_mode & 0o077 == 0
+
+
+def test_names_give_a_terminal_no_orders_and_take_no_place_of_the_runs_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Colours, a title, a line written over; and a model whose folder would lie where ``run.json`` is to be."""
+    from benchmark.shows import show_outcome
+
+    orders = "a\x1b]0;title\x07\x1b[2Jb\u202ec"
+    texts = {"1": "Small left effusion.", "2": "Clear."}
+    config = RunConfig((), ("rouge_l",), "", draws=20, seed=1)
+    outcome = evaluator.score_reports(texts, dict.fromkeys((orders, "run.json", "summary.md", "cases.jsonl"), texts), config, tmp_path / "run")
+    show_outcome(outcome)
+    shown = capsys.readouterr().out
+    assert "a\\x1b]0;title" in shown
+    assert not set(shown) & set("\x1b\x07\u202e")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["models"].keys() == {orders, "run.json", "summary.md", "cases.jsonl"}
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def load_folder(folder: Path) -> Loaded:
                 f"format {FORMAT}; {REMEDY}"
             )
         sizes = Sizes.from_json(values["sizes"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WrongWeights(f"{shown(folder / CONFIG)}: cannot be read ({error}); {REMEDY}") from error
     network = Network(sizes)
     state = read(folder / WEIGHTS)
@@ -82,7 +82,10 @@ def load_folder(folder: Path) -> Loaded:
     pieces = Pieces.read(folder, "cvt2distilgpt2")
     _check_words(pieces, sizes, folder)
     about = folder / "about.json"
-    said = dict(json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else {}
+    try:
+        said = dict(json.loads(about.read_text(encoding="utf-8"))) if about.is_file() else {}
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise WrongWeights(f"{shown(about)}: cannot be read ({error}); {REMEDY}") from error
     return Loaded(network.eval().requires_grad_(False), pieces, sha256(folder / WEIGHTS), {}, said)
 
 

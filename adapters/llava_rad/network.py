@@ -126,7 +126,7 @@ def _check_config(weights: Path) -> None:
     try:
         told: Mapping[str, Any] = json.loads((weights / "config.json").read_text(encoding="utf-8"))
         strange = [name for name, value in EXPECTED.items() if told.get(name, value) != value]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise WrongWeights(f"{WHO}: config.json of {weights.name} cannot be read ({error}); take the folder as it was published") from error
     if strange:
         name = strange[0]

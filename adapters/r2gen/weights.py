@@ -163,7 +163,7 @@ def _load_folder(family: Family, folder: Path, vocab: Path | None) -> Loaded:
         about: Any = config["sizes"].pop("backbone")
         backbone = Backbone(about["block"], tuple(about["repeats"]), tuple(about["channels"]), about["stride_px"])
         sizes, manners = Sizes(**config["sizes"], backbone=backbone), Manners(**config["manners"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WrongWeights(f"{shown(folder)}: {CONFIG} is not there or cannot be read ({first_line(error)}); {remedy}") from error
     path = folder / WEIGHTS
     if not path.is_file():
@@ -298,5 +298,5 @@ def check_rows(vocabulary: Vocabulary, rows: int, words: Path, weights: Path, fa
 def _about(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / ABOUT).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}

@@ -23,8 +23,8 @@ from benchmark.records import UserError
 
 HUB_NAME = "StanfordAIMI/RRG_scorers"
 CONFIG, WEIGHTS, VOCABULARY = "config.json", "weights.th", "vocabulary"
-MOST_TEXT = 64 * 2**20
-"""bytes of all files but the weights; the published ones have some thousand"""
+MOST_TEXT, MOST_BYTES = 64 * 2**20, 8 * 2**30
+"""bytes of all files but the weights, of which the published ones have some thousand; and of the weights, of which they have 440 million"""
 
 
 class NotThere(UserError):
@@ -100,7 +100,7 @@ def read_archive(path: Path) -> Archive:
     try:
         config = json.loads(files[CONFIG])
         vocabulary = {PurePosixPath(name).stem: lines_of(files[name].decode("utf-8")) for name in files if name.startswith(f"{VOCABULARY}/")}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WrongArchive(f"{path}: {CONFIG} or {VOCABULARY}/ cannot be read ({error}); {remedy(path)}") from None
     if not isinstance(config, Mapping):
         raise WrongArchive(f"{path}: {CONFIG} holds a {type(config).__name__}, expected is an object; {remedy(path)}")
@@ -173,6 +173,8 @@ def _of_tar(path: Path) -> dict[str, bytes]:
                 if not is_wanted or not member.isfile():  # a link would be read wherever it leads
                     continue
                 text += member.size if str(name) != WEIGHTS else 0
+                if member.size > MOST_BYTES:
+                    raise WrongArchive(f"{path}: {name} unpacks to {member.size:,} bytes, and no such network has as many; {remedy(path)}")
                 if text > MOST_TEXT:
                     raise WrongArchive(f"{path}: {CONFIG} and {VOCABULARY}/ are more than {MOST_TEXT:,} bytes, and not read; {remedy(path)}")
                 data = tar.extractfile(member)

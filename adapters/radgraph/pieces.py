@@ -171,6 +171,6 @@ def _json(file: Path | None) -> Mapping[str, Any]:
         return {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WrongTokenizer(f"{file}: cannot be read as JSON ({error}); take that of the BERT that the archive names") from error
     return found if isinstance(found, Mapping) else {}

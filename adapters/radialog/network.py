@@ -139,7 +139,7 @@ def _language(weights: Path) -> Any:
         told: Mapping[str, Any] = json.loads((weights / "config.json").read_text(encoding="utf-8"))
         strange = [name for name, value in EXPECTED.items() if told.get(name, value) != value]
         sizes = {name: told[name] for name in LLAMA} if not strange else {}
-    except (OSError, ValueError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, RecursionError) as error:
         lacks = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read ({error})"
         raise WrongWeights(f"{WHO}: config.json of {weights.name} {lacks}; take the folder as it was published") from error
     if strange:

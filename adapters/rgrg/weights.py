@@ -219,7 +219,7 @@ def _load_folder(folder: Path) -> Loaded:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         sizes = Sizes.from_json(about["sizes"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WrongWeights(f"{shown(folder / ABOUT)}: does not say the sizes of an RGRG ({error!r}); {remedy}") from error
     try:
         state = load_file(folder / WEIGHTS)

@@ -47,7 +47,7 @@ def read_lora(folder: Path, who: str) -> LoRA:
         rank, alpha = told["r"], told["lora_alpha"]
         if type(rank) is not int or type(alpha) not in (int, float) or rank < 1 or not 0 < alpha < math.inf:
             raise ValueError(f"r={rank!r} and lora_alpha={alpha!r}, a whole and a finite number above 0 are needed")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WrongWeights(
             f"{who}: {CONFIG} of {folder.name} has no lora_alpha and r that can be read ({error}); take the file as published"
         ) from error

@@ -111,14 +111,16 @@ def _fields(content: bytes) -> Iterator[tuple[int, Any]]:
 
     def varint() -> int:
         nonlocal place
-        value = shift = 0
-        while True:
+        value = 0
+        for shift in range(0, 70, 7):  # a number of 64 bits takes ten bytes; one of a million would be made anew at each
+            if place == len(content):
+                raise ValueError("the file ends early")
             byte = content[place]
             place += 1
             value |= (byte & 127) << shift
             if byte < 128:
                 return value
-            shift += 7
+        raise ValueError(f"a number of more than 64 bits before byte {place}: no protobuf message")
 
     while place < len(content):
         head = varint()

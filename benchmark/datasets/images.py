@@ -1,6 +1,7 @@
 """Radiographs from files: one grey image of 8 bits, whatever the file holds.
 
-Pillow reads PNG, JPG, TIFF and their relatives; DICOM is read in ``dicom_pixels``. Pillow's guard against decompression bombs stays as it is.
+Pillow reads PNG, JPG, TIFF and their relatives, and nothing else that it could: of a file of PostScript it would start Ghostscript. DICOM is read in
+``dicom_pixels``. Pillow's guard against decompression bombs stays as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from benchmark.datasets.grey import Grey
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".webp", ".jp2")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF", "PPM")
 EXIF_ORIENTATION = 0x0112
 EXIF_TURNED = (5, 6, 7, 8)
 """orientations that swap width and height"""
@@ -63,7 +65,7 @@ def image_size_px(path: Path | str) -> tuple[int, int]:
             if is_dicom(path, start):
                 return dicom_size_px(path)
             file.seek(0)
-            with Image.open(file) as picture:
+            with Image.open(file, formats=FORMATS) as picture:
                 width, height = picture.size
                 # Asking for EXIF parses it, and most radiographs have none. Of a TIFF Pillow gives the size as turned already.
                 turned = "exif" in picture.info and picture.format != "TIFF" and picture.getexif().get(EXIF_ORIENTATION) in EXIF_TURNED
@@ -106,7 +108,7 @@ def _read_picture(path: Path, content: bytes) -> Grey:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content)) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             opened.load()
             picture = ImageOps.exif_transpose(opened) or opened
             return _grey(picture)

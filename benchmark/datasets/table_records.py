@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmark.datasets.columns import BadTable, read_rows, unzipped
+from benchmark.datasets.columns import MOST_BYTES, BadTable, read_rows, unzipped
 from benchmark.datasets.encodings import decode
+from benchmark.datasets.parquet_size import unpacks_to_more
 from benchmark.records import BoxXYXY, UserError
 from benchmark.vocabulary import REGIONS
 
@@ -73,6 +74,8 @@ def _from_parquet(path: Path, content: bytes) -> Iterator[Record]:
     import pyarrow.parquet as pq
 
     try:
+        if unpacks_to_more(content, MOST_BYTES):
+            raise BadManifest(f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked, and no manifest has as many; check the file")
         records = pq.read_table(pa.BufferReader(content)).to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar
         raise BadManifest(f"{path}: was to be Parquet, and cannot be read ({' '.join(str(error).split())[:160]}); write it anew") from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.records import Report, RunConfig
 from benchmark.runs import ModelFolder, RunFolder, sha256
-from benchmark.tables.finished import NoFinishedRun, read_finished
+from benchmark.tables.finished import NoFinishedRun, read_finished, reading
 
 OF_NUMBERS = ("cases.jsonl", "references.jsonl", "reports.jsonl")
 """files that numbers are made of; tables and pictures may be thrown away, and statistics too, which are made again"""
@@ -62,6 +62,11 @@ class _Kept(ModelFolder):
 
 def read_sealed(folder: Path) -> SealedRun:
     """The run of a folder. Raises ``NoFinishedRun``, ``EditedRun``."""
+    with reading(folder):
+        return _read_sealed(folder)
+
+
+def _read_sealed(folder: Path) -> SealedRun:
     record = read_finished(folder).record
     sealed: Mapping[str, str] = record.get("files", {})
     kept = {name: digest for name, digest in sealed.items() if name.rpartition("/")[2] in OF_NUMBERS}

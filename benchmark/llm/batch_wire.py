@@ -189,6 +189,16 @@ async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             if line.strip():
-                yield json.loads(line)
+                yield _result(line)
     if rest.strip():
-        yield json.loads(rest)
+        yield _result(rest)
+
+
+def _result(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise NoBatches("what the server keeps as the results of a batch has a line that is no JSON object; ask again, or without --batch")
+    return found

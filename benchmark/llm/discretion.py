@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from benchmark.screen import visible
+
 SHOWN = 200
 """characters of a message that are told"""
 READ = 20_000
@@ -32,7 +34,7 @@ def told(text: str, secrets: Iterable[str], prompts: Sequence[str]) -> str:
 
 
 def _short(text: str) -> str:
-    clean = " ".join(text.split())
+    clean = visible(" ".join(text.split()))
     return clean if len(clean) <= SHOWN else f"{clean[: SHOWN - 3].rstrip()}..."
 
 

@@ -144,7 +144,7 @@ def read_failure(body: bytes | str) -> Failure:
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Failure("" if "<html" in text[:500].lower() else text, "", "")
     if isinstance(found, list) and found:  # Gemini
         found = found[0]

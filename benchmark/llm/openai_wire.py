@@ -89,7 +89,7 @@ class OpenAIWire:
     def _reply(self, content: bytes, call: Call) -> Reply:
         try:
             body = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):  # the last of lists within lists within lists
             body = None
         if not isinstance(body, dict):
             raise Trouble("server error", "the answer is not the JSON of a completion, or half of it", may_be_billed=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
@@ -19,6 +20,30 @@ from benchmark.records import ProtocolCard, Row, UserError
 from benchmark.runs import FORMAT
 from benchmark.signatures import UnlikeSignatures, compare_runs
 from benchmark.tables.material import Material, material
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return value is None or (_is_number(value) and value >= 0 and value == int(value))
+
+
+SAID: Mapping[str, Callable[[Any], bool]] = {
+    "models": lambda value: isinstance(value, list) and all(map(_is_text, value)),
+    "skipped": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
+    "counts": lambda value: isinstance(value, dict) and None not in value.values() and all(map(_is_count, value.values())),
+    **dict.fromkeys(("note", "measured", "interval"), _is_text),
+    **dict.fromkeys(("draws", "flips"), _is_count),
+    "level": lambda value: _is_number(value) and 0 < value < 1,
+    "cards": lambda value: isinstance(value, dict),
+}
+"""what stands under the tables of a run, and whether it is what a run says: the file may be of anybody's hand"""
 
 
 class NoFinishedRun(UserError):
@@ -58,8 +83,25 @@ class FinishedRun:
         return {**said, "cards": cards}
 
 
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Say in one line that a run was damaged, or made up, where what is read of it has another shape than a run has. Raises ``NoFinishedRun``."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError, csv.Error) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise NoFinishedRun(
+            f"{folder} is to be the folder of a finished run, and its files are not those of one ({found}); measure it anew"
+        ) from error
+
+
 def read_finished(folder: Path) -> FinishedRun:
     """The run of a folder. Raises ``NoFinishedRun``."""
+    with reading(folder):
+        return _read_finished(folder)
+
+
+def _read_finished(folder: Path) -> FinishedRun:
     asked = f"{folder} is to be the folder of a finished run"
     if not folder.is_dir():
         raise NoFinishedRun(f"{asked}, and is no folder; name one as `run` or `score` left it, results/runs/...")
@@ -86,7 +128,14 @@ def read_finished(folder: Path) -> FinishedRun:
 
 def as_material(run: FinishedRun) -> Material:
     """What the tables of a run are made of."""
+    with reading(run.path):
+        return _as_material(run)
+
+
+def _as_material(run: FinishedRun) -> Material:
     said = dict(run.for_tables)
+    if strange := [name for name, is_right in SAID.items() if name in said and not is_right(said[name])]:
+        raise TypeError(f"its {strange[0]} is {said[strange[0]]!r}")
     return material(run.rows, said.pop("models"), said.pop("skipped"), decimals={}, **said)
 
 
@@ -97,6 +146,11 @@ def side_by_side(runs: Sequence[FinishedRun]) -> FinishedRun:
     """
     if len(runs) == 1:
         return runs[0]
+    with reading(runs[0].path):
+        return _side_by_side(runs)
+
+
+def _side_by_side(runs: Sequence[FinishedRun]) -> FinishedRun:
     for other in runs[1:]:
         _require_alike(runs[0], other)
     names = _told_apart(runs)
@@ -199,4 +253,8 @@ def _or_none(line: Mapping[str, str], name: str) -> float | None:
 def _card(said: Mapping[str, Any]) -> ProtocolCard:
     """A card as ``run.json`` keeps it."""
     tuples = {name: tuple(said[name]) for name in ("inputs", "remarks") if said.get(name) is not None}
-    return ProtocolCard(**{**said, **tuples})
+    card = ProtocolCard(**{**said, **tuples})
+    words = (card.target, card.decoding, card.training, card.licence, card.weights, *(card.inputs or ()), *card.remarks)
+    if not all(map(_is_text, words)) or not isinstance(card.leaks or {}, dict):
+        raise TypeError("a model's card holds other things than words")
+    return card

@@ -75,7 +75,7 @@ def read_part(file: Path) -> tuple[str, Any]:
         if not text.startswith(OPENS) or not text.endswith(CLOSES):
             raise ValueError("it is no statement of a part")
         name, value = json.loads(f"[{text[len(OPENS) : -len(CLOSES)]}]")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NoPart(f"{file} is to be a part of a page, and cannot be read ({error}); write the page anew: view RUN --again") from error
     return name, value
 

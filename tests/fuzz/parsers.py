@@ -9,13 +9,13 @@ import gzip
 import io
 import json
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+
+from parsers_of_runs import OF_RUNS
+from way_in import Parser, of_file
 
 from benchmark.annotating import rules as entity_rules
 from benchmark.annotating.annotation_file import AnnotationFile
@@ -75,28 +75,6 @@ XML = (
     b'<?xml version="1.0" encoding="utf-8"?><eCitation><uId id="CXR1"/><AbstractText Label="FINDINGS">Clear lungs.</AbstractText>'
     b'<parentImage id="CXR1_IM-0001-3001"><caption>PA view</caption></parentImage></eCitation>'
 )
-
-
-class Parser(NamedTuple):
-    """A way in."""
-
-    read: Callable[[bytes], object]
-    refuses: tuple[type[Exception], ...]
-    """what it may raise"""
-    examples: tuple[bytes, ...]
-    """that it reads, or that led to a fault once"""
-
-
-def of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
-    """A parser of bytes from one of a file with that name."""
-
-    def read_bytes(content: bytes) -> object:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, name)
-            path.write_bytes(content)
-            return read(path)
-
-    return read_bytes
 
 
 def read_as_text(content: bytes) -> None:
@@ -287,4 +265,4 @@ PARSERS: dict[str, Parser] = {
     "zip": Parser(of_file("z.zip", read_zip), (UserError, UnreadableMember), (packed("a/one.txt", b"clear", "zip"),)),
     "xml": Parser(lambda content: of_file("reports.tar", read_collection)(packed("1.xml", content, "tar")), (UserError,), (XML,)),
     "tar": Parser(of_file("reports.tgz", read_collection), (UserError,), (packed("ecgen-radiology/1.xml", XML, "tgz"),)),
-}
+} | OF_RUNS

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from adapters.chen_text import clean
+from adapters.vision_language.pieces import sentencepieces
 from benchmark.annotating import rules as entity_rules
 from benchmark.datasets import mimic_reports
 from benchmark.datasets.region_sentences import region_sentence
@@ -98,6 +99,14 @@ def test_a_long_text_is_read_in_time_that_grows_with_it(reader: str) -> None:
         read(text)
         taken = time.process_time() - start
         assert taken < CPU_SECONDS, f"{taken:.1f} s for {LENGTH:,} characters of {name}"
+
+
+def test_a_vocabulary_that_is_one_endless_number_is_refused_at_once() -> None:
+    """A number of a protobuf message takes ten bytes; one of a megabyte would be made anew at each of them, for a quarter of an hour."""
+    start = time.process_time()
+    with pytest.raises(ValueError, match="no protobuf message"):
+        list(sentencepieces(b"\xff" * 1_000_000))
+    assert time.process_time() - start < CPU_SECONDS
 
 
 def test_two_texts_of_a_megabyte_that_are_not_the_same_are_aligned() -> None:

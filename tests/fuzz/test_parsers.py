@@ -22,7 +22,8 @@ MANY = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-SLOW = {"xml": 5, "tar": 5, "dicom": 2, "definitions": 2}
+OF_RUNS = ("run_record", "run_rows", "run_cases", "run_references", "run_reports")
+SLOW = {"xml": 5, "tar": 5, "dicom": 2, "definitions": 2, **dict.fromkeys(OF_RUNS, 5)}
 """how many times longer than others one reading takes"""
 
 DEEP_AND_LONG = (b"[" * 3000, b'{"a":' * 3000, b"9" * 5000, b"a" * 2000, b". " * 500, b",,,,", b"1e999", b"-0.0", b"NaN", b"null")

@@ -1,0 +1,36 @@
+"""A terminal that shows what it is given: control signs in it appear as their codes.
+
+Names of models, ids and words of servers come from files and machines of others. A terminal would obey what they hold: colours, a new title, text
+that is written over, words that run from right to left.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# All of C0 and C1 but the tab and the end of a line, and what turns the direction of writing.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with its control signs as a programmer writes them: ``\\x1b`` for an escape."""
+    return _OBEYED.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
+def screen(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console of rich that shows them likewise, wherever in a table they stand."""
+    from collections.abc import Iterable
+
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class Screen(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+    return Screen(highlight=False, stderr=stderr, width=width)
