@@ -1,11 +1,13 @@
 """How long each part of a run took: what ``run.json`` says under ``stages``, so that whoever waits for a run knows what for.
 
-CPU seconds are of this process and all its threads; of work that was done in other processes, what those said they took. The clock on the wall may be
-set while a run is at work, so it only says when the run began: how long anything took is told by one that cannot go back.
+CPU seconds are of this process with all its threads, and of processes that ended within the part; of metrics that were measured in other processes,
+what those said they took. The clock on the wall may be set while a run is at work, so it only says when the run began: how long anything took is told
+by one that cannot go back.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,12 +47,12 @@ class Stages:
             yield
             return
         self._is_open = True
-        start, cpu = self.elapsed(), time.process_time()
+        start, cpu = self.elapsed(), _processor_seconds()
         try:
             yield
         finally:
             self._is_open = False
-            self._count_in(name, start, self.elapsed() - start, time.process_time() - cpu)
+            self._count_in(name, start, self.elapsed() - start, _processor_seconds() - cpu)
 
     def elapsed(self) -> float:
         """Seconds since the run began."""
@@ -69,3 +71,9 @@ class Stages:
     def record(self) -> dict[str, dict[str, float]]:
         """For ``run.json``: hundredths of a second."""
         return {name: {key: round(value, 2) for key, value in vars(stage).items()} for name, stage in self.found.items()}
+
+
+def _processor_seconds() -> float:
+    """That this process has worked, and those that it started and that have ended."""
+    children = os.times()
+    return time.process_time() + children.children_user + children.children_system

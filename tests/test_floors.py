@@ -28,6 +28,7 @@ FLOORS = {
     "stages": 1,
     "shares": 1,
     "narrow": 1,
+    "uncollected": 1,
     "machine": 1,
     "overlap": 1,
     "sampling": 2,

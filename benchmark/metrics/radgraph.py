@@ -14,6 +14,7 @@ networks, asked for its entities alone, read it as the word None.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from benchmark.metrics.radgraph_levels import LEVELS, Case, Levels, Sets, joined
 from benchmark.metrics.tokens import check_pairs
 from benchmark.records import Evidence, UserError
 from benchmark.shares import SHARE, share
+from benchmark.uncollected import uncollected
 
 VERSION = 1
 REMEMBERED = 10_000
@@ -160,9 +162,14 @@ class RadGraph:
         new = [text for text in dict.fromkeys(reports) if text not in self._places]
         annotated = self._annotated(new)
         parts = [self._sets]
-        while held := list(islice(annotated, READ_TOGETHER)):
-            parts.append(self._levels.sets([annotation for _, annotation in held]))
-            self._places.update((text, place) for place, (text, _) in enumerate(held, start=len(self._places)))
+        more = True
+        while more:
+            with nullcontext() if getattr(self._annotator, "is_kept", True) else uncollected():  # a network may leave cycles
+                held = list(islice(annotated, READ_TOGETHER))
+                parts.append(self._levels.sets([annotation for _, annotation in held]))
+                self._places.update((text, place) for place, (text, _) in enumerate(held, start=len(self._places)))
+                more = bool(held)
+                del held
         self._sets = tuple(joined(level) for level in zip(*parts, strict=True))
 
     def _names(self) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -30,6 +32,13 @@ def test_a_stage_takes_as_long_as_the_clock_says_and_sleeps_without_a_processor(
     assert read.seconds >= 0.05
     assert read.cpu_seconds < 0.05
     assert read.ended - read.began == pytest.approx(read.seconds)
+
+
+def test_a_process_that_ends_within_a_stage_has_worked_for_it() -> None:
+    stages = Stages()
+    with stages.stage("page"):
+        subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+    assert stages.found["page"].cpu_seconds >= 0.25
 
 
 def test_a_stage_within_a_stage_counts_to_the_outer_one() -> None:
