@@ -342,7 +342,7 @@ def _placed(engine: Engine, spec: registry.Spec, config: RunConfig, training: st
         return None
     witness = next((case.images[0].path for case in data.cases if case.images and case.images[0].path.exists()), None)
     try:
-        elsewhere = partial(make_elsewhere, spec, config, training, witness and witness.absolute())
+        elsewhere = partial(make_elsewhere, spec, config, training, witness and witness.absolute(), patience)
         return engine.place(elsewhere, spec.label, takes_device=takes_device(spec), patience=patience)
     except RaisedElsewhere as error:
         if error.raised.kind != AsksALanguageModel.__name__:

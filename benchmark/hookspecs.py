@@ -93,6 +93,9 @@ class Model(Protocol):
                                that is lost, or the run was interrupted. True if it is not there, for that is what the tables take for granted: each
                                case is resampled as if its report would have been the same in other company. A model that draws makes its seed of the
                                run's and of the case's id
+
+    What a model learns from (``training``) it reads while it is made: what is taken out of it stands under the tables, also where a run that was
+    interrupted has all of its reports already and asks it for none.
     """
 
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:

@@ -74,7 +74,7 @@ def make(spec: registry.Spec, config: RunConfig, given: Mapping[str, Any]) -> tu
     return model, Said(says, card, granted.notes(), granted.asked)
 
 
-def make_elsewhere(spec: registry.Spec, config: RunConfig, training: str, witness: Path | None, device: str) -> Held:
+def make_elsewhere(spec: registry.Spec, config: RunConfig, training: str, witness: Path | None, patience: float, device: str) -> Held:
     """The same in a worker, which opens the data itself: what is under one path here is under the same path there, as ``witness`` shows, an image.
 
     At module level, for other processes. Raises what ``make`` raises, ``UserError`` without the image, and ``AsksALanguageModel``.
@@ -92,7 +92,7 @@ def make_elsewhere(spec: registry.Spec, config: RunConfig, training: str, witnes
     is_independent = bool(getattr(model, "is_independent_by_case", True))
     made_of = json.dumps([said.provenance, said.asked], sort_keys=True, default=lambda thing: type(thing).__name__)
     said = replace(said, taken_out=tuple(learn_from.notes()))
-    return Held(partial(checked_answers, model), said, batch_size_of(model), is_independent, made_of, learn_from.notes)
+    return Held(partial(checked_answers, model, patience=patience), said, batch_size_of(model), is_independent, made_of, learn_from.notes)
 
 
 def takes_device(spec: registry.Spec) -> bool:

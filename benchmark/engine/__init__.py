@@ -86,7 +86,8 @@ class Engine(Protocol):
     def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool, patience: float = 0.0) -> Placed | None:
         """The model that ``make`` makes for a device, somewhere else; None if models live in this process.
 
-        There one that gives no report for ``patience`` seconds is stopped, 0 = never: the time until another worker is ready is not the model's.
+        There one that gives no report for ``patience`` seconds, and does not notice that itself, is stopped; 0 = never. The time until another worker
+        is ready is not the model's.
         """
 
     def record(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 10.0  # for an address to take a connection
 JOIN_SECONDS = 60.0  # for what answers there to turn out to be a cluster of ours
 PATIENCE_SECONDS = 30.0  # for a worker to come, before it is said what is waited for
+GRACE_SECONDS = 5.0  # beyond its patience, for a worker to notice itself that its model hangs: it then hands over what was written before
 FLUSH_SECONDS = 1.0  # a worker hands over what it has written about this often; each hand-over costs about a millisecond
 LONGEST_FOLDER = 40  # characters: a socket's path has 107 at most, and Ray's part of it 63
 STORE = "CLALA_BENCHMARK_RAY_STORE_MB"
@@ -409,6 +410,7 @@ class _Actors:
 
     def wait(self) -> tuple[Hashable, Event]:
         """The next thing that happens. Raises ``NoRoom`` if nothing can."""
+        assert self._waiting, "nobody was asked for anything"
         began = looked = monotonic()
         has_said = False
         while True:
@@ -440,7 +442,7 @@ class _Actors:
         """An actor that has written nothing for too long, and is no more."""
         if self._patience:
             for writing, worker in self._waiting.items():
-                if worker not in self._is_starting and monotonic() - self._heard[worker] > self._patience:
+                if worker not in self._is_starting and monotonic() - self._heard[worker] > self._patience + GRACE_SECONDS:
                     del self._waiting[writing]
                     self.dismiss(worker)
                     return worker
@@ -469,7 +471,7 @@ class _Actors:
             self._is_starting.discard(worker)
             if not isinstance(event, Ready):
                 self.dismiss(worker)
-        elif isinstance(event, Wrote):
+        elif isinstance(event, Wrote | Learnt):
             self._waiting[ready] = worker  # behind the others: each has its turn
         elif isinstance(event, Lost):
             self.dismiss(worker)

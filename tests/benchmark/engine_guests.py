@@ -81,6 +81,33 @@ class Raises:
             yield Report(case.id, "Clear lungs.")
 
 
+class Leaves:
+    """Ends the program when it is called, with a status as if all were well."""
+
+    def generate(self, cases):
+        raise SystemExit(0)
+
+
+class Hangs:
+    def generate(self, cases):
+        for case in cases:
+            if case.id == "case-17":
+                time.sleep(3600)
+            yield Report(case.id, "Clear lungs.")
+
+
+class Learner:
+    """Reads what it learns from while it writes."""
+
+    def __init__(self, training) -> None:
+        self.training = training
+
+    def generate(self, cases):
+        first = self.training.references("train")[0].report
+        for case in cases:
+            yield Report(case.id, first)
+
+
 class Surroundings:
     """Tells what it finds around it."""
 
@@ -112,10 +139,11 @@ class Sixty:
     name, is_credentialed, note = "sixty", False, "Sixty sentences."
 
     def cases(self, split):
-        return [Case(f"case-{number}", f"p{number // 2}", "s", ()) for number in range(60)]
+        """Of what is learnt from ten are measured too."""
+        return [Case(f"case-{number}", f"p{number // 2}", "s", ()) for number in (range(50, 80) if split == "train" else range(60))]
 
     def references(self, split):
-        return [Reference(f"case-{number}", f"Clear lungs {number}.") for number in range(60)]
+        return [Reference(case.id, f"Clear lungs {case.id.removeprefix('case-')}.") for case in self.cases(split)]
 
     def fingerprint(self, split):
         return split
@@ -144,7 +172,8 @@ class Fragile:
 
 @hookimpl
 def register_models(register):
-    for name, model in {"steady": Steady, "poison": Poison, "unmade": Unmade, "raises": Raises, "around": Surroundings, "asker": Asker}.items():
+    models = {"steady": Steady, "poison": Poison, "unmade": Unmade, "raises": Raises, "around": Surroundings, "asker": Asker}
+    for name, model in {**models, "leaves": Leaves, "hangs": Hangs, "learner": Learner}.items():
         register(name, model)
 
 

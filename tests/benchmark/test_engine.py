@@ -9,12 +9,25 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmark.engine import Held, Local, Placement, opened_engine
-from benchmark.engine.blocks import Event, Raised, Ready, Wrote
-from benchmark.engine.ray import Holder, NoCluster, OtherVersions, _check_answers, _lost, _without_secrets, check_same_versions, versions
+from benchmark.engine.blocks import Event, Learnt, Raised, Ready, Wrote
+from benchmark.engine.ray import (
+    Holder,
+    NoCluster,
+    OtherVersions,
+    _check_answers,
+    _lost,
+    _run,
+    _store_bytes,
+    _without_secrets,
+    check_same_versions,
+    versions,
+)
+from benchmark.engine.tasks import Threw
 from benchmark.making import AsksALanguageModel, NobodyElsewhere
 from benchmark.records import Case, Report, UserError
 
@@ -43,12 +56,39 @@ def test_without_a_word_work_runs_here() -> None:
         ({"engine": "spark"}, "no engine named 'spark'; there is: local, ray"),
         ({"address": "head:6379"}, "--ray-address head:6379 is for Ray, but the engine is local; add --engine ray, or leave it away"),
         ({"gpus_per_model": 0.5}, "--gpus-per-model 0.5 is for Ray, but the engine is local"),
+        (
+            {"engine": "ray", "gpus_per_model": 1.5},
+            "--gpus-per-model 1.5: a worker has a share of one GPU (0.5), a whole number of them (2), or none (0)",
+        ),
+        ({"engine": "ray", "gpus_per_model": float("inf")}, "--gpus-per-model inf: a worker has a share"),
+        ({"engine": "ray", "gpus_per_model": float("nan")}, "--gpus-per-model nan: a worker has a share"),
+        ({"engine": "ray", "gpus_per_model": 1e-9}, "--gpus-per-model 1e-09: a worker has a share"),
         ({"engine": "ray", "device": "cuda:1"}, "--device cuda:1 names one GPU, but Ray hands them out; write --device cuda"),
     ],
 )
 def test_a_placement_that_means_nothing_is_refused(words: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         Placement(**words)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gpus", [0.0, 0.0001, 0.5, 1.0, 2.0])
+def test_shares_of_a_gpu_and_whole_ones_are_placements(gpus: float) -> None:
+    assert Placement("ray", gpus_per_model=gpus).gpus_per_model == gpus
+
+
+@pytest.mark.parametrize("said", ["much", "-200", "1e3", "74", "0.5"])
+def test_memory_for_what_travels_that_is_none_is_refused_before_anything_is_started(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLALA_BENCHMARK_RAY_STORE_MB", said)
+    with pytest.raises(UserError, match=rf"CLALA_BENCHMARK_RAY_STORE_MB is '{said}'; it is a whole number of megabytes, 75 at least \(200 where"):
+        _store_bytes()
+
+
+@pytest.mark.parametrize(("said", "megabytes"), [(None, 200), ("", 200), ("75", 75), ("4000", 4000)])
+def test_memory_for_what_travels_is_told_in_megabytes(said: str | None, megabytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLALA_BENCHMARK_RAY_STORE_MB", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CLALA_BENCHMARK_RAY_STORE_MB", said)
+    assert _store_bytes() == megabytes * 2**20
 
 
 def test_an_address_that_nobody_answers_at_is_told_within_its_time() -> None:
@@ -149,6 +189,43 @@ def test_a_worker_whose_model_cannot_be_made_says_why(tmp_path: Path, monkeypatc
     state = Holder(unmade, "cpu", "no such folder").ready()
     assert isinstance(state, Raised)
     assert (state.kind, state.message, state.is_users) == ("UserError", "no weights: put them there", True)
+
+
+def test_a_worker_whose_model_would_end_it_lives_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else Ray takes it for lost, and the next twenty that are sent for in its place."""
+    monkeypatch.chdir(tmp_path)
+
+    def leaving(device: str) -> Held:
+        raise SystemExit(0)
+
+    def leaves_later(device: str) -> Held:
+        def write(cases: Sequence[Case]) -> Iterator[Report]:
+            raise SystemExit(0)
+
+        return Held(write, "said", learnt=lambda: ["Taken out: two."])
+
+    state = Holder(leaving, "cpu", str(tmp_path)).ready()
+    assert isinstance(state, Raised)
+    assert (state.kind, state.message) == ("SystemExit", "0")
+    learnt, raised = Holder(leaves_later, "cpu", str(tmp_path)).write(CASES)
+    assert learnt == Learnt(("Taken out: two.",)), "what it read before is said in any case"
+    assert isinstance(raised, Raised)
+    assert raised.kind == "SystemExit"
+
+
+class Shared:
+    """A reference that Ray hands to a task, as far as one is asked here."""
+
+    def hex(self) -> str:
+        return "a reference"
+
+
+def test_a_task_that_would_end_its_worker_comes_back_as_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda reference: ("shared",)))
+    found = _run(lambda number, shared: sys.exit(f"{number} {shared}"), (7,), [Shared()], str(tmp_path))
+    assert isinstance(found, Threw)
+    assert str(found.error) == "SystemExit: 7 shared"
 
 
 def test_elsewhere_nobody_is_asked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,27 @@ def test_a_resumed_run_asks_for_whole_batches_and_ends_in_the_same_bytes(tmp_pat
     assert interrupted.reports_file.read_bytes() == undisturbed.reports_file.read_bytes()
     whole = {number // 4 for number in range(10) if number not in kept}
     assert again.asked == [case.id for number, case in enumerate(CASES) if number // 4 in whole], "a batch that is there is not asked again"
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), GeneratorExit("odd")])
+def test_a_model_that_would_end_the_program_before_its_first_report_has_failed(error: BaseException, tmp_path: Path) -> None:
+    """No generator: it raises when it is called, not when it is asked for a report."""
+
+    class Leaving:
+        def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+            raise error
+
+    with pytest.raises(ModelFailed, match=rf"stopped at case 1 of 10: WouldEndAll: {type(error).__name__}: {error}"):
+        generate(Leaving(), CASES, ModelFolder(tmp_path), "leaving")
+
+
+def test_a_model_that_hangs_before_it_gives_anything_is_stopped(tmp_path: Path) -> None:
+    """One that writes all reports first and gives them as a list."""
+
+    class Thinking:
+        def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
+            time.sleep(600)
+            return iter([])
+
+    with pytest.raises(ModelFailed, match=r"gave no report for 0\.2 s, and --patience is no longer"):
+        generate(Thinking(), CASES, ModelFolder(tmp_path), "thinking", patience=0.2)

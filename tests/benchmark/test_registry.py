@@ -196,3 +196,11 @@ def test_a_check_finds_what_building_would_refuse_and_builds_nothing() -> None:
 
 def test_an_unclosed_quote_loses_no_letter() -> None:
     assert registry.split_names(["a,b'c,d"]) == ("a", "b'c", "d")
+
+
+def test_a_module_that_gives_up_when_it_is_imported_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With status 0, as some libraries do where there is no GPU, a run would have ended without a word and as if all were well."""
+    (tmp_path / "gives_up.py").write_text("import sys\n\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(BadPlugin, match=r"model 'quiet' is registered as 'gives_up:Model'; importing it ended with SystemExit: 0, where a reason"):
+        registry.resolve("gives_up:Model", "model 'quiet'")

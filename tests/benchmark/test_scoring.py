@@ -151,3 +151,16 @@ def test_a_text_is_handed_over_once_however_often_it_was_written() -> None:
     assert [given.texts[place] for place in given.references] == ["r", "s", "r", "y"]
     assert given.of_model("m") == ["x", None, "y", "x"]
     assert given.of_model("n") == ["r", "x", None, ""]
+
+
+def test_a_metric_that_would_end_the_program_is_named() -> None:
+    """With status 0 it would have ended the command as if all were well, and without a table."""
+
+    class Leaving(SharedWords):
+        name = "leaving"
+
+        def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+            raise SystemExit(0)
+
+    with pytest.raises(BadMetric, match="metric 'leaving' ended with SystemExit: 0, where numbers were due; mend it, or leave it out of --metrics"):
+        statistics_of(Leaving(), reports("Clear."), ["Clear."])
