@@ -192,9 +192,12 @@ def cut_all(
 
 
 def _is_cut(folder: Path, key: str) -> bool:
-    """True where the folder holds a whole store, of just that."""
+    """True where the folder holds a whole store, of just that; a note that cannot be read is none."""
     note = folder / "store.json"
-    return note.exists() and json.loads(note.read_text(encoding="utf-8"))["key"] == json.loads(key)
+    try:
+        return bool(note.exists() and json.loads(note.read_text(encoding="utf-8"))["key"] == json.loads(key))
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 @contextmanager
@@ -242,6 +245,9 @@ def _cut_into(
     whole.flush()
     part = note.with_name("store.json.new")
     part.write_text(json.dumps({"key": key, "shapes": shapes, "rows": rows}), encoding="utf-8")
+    for file in (folder / "crops.npy", folder / "whole.npy", part):  # on the disk before it is said that they are
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
     part.replace(note)
 
 

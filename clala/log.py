@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,6 @@ class TrainingLog:
         rounded = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rounded) + "\n")
+            if values.get("event") != "step":  # what comes once is not written again by a training that goes on from a state behind it
+                file.flush()
+                os.fsync(file.fileno())

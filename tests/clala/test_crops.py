@@ -129,6 +129,11 @@ def test_crops_are_cut_once_and_again_only_when_a_box_moved(tmp_path: Path) -> N
     assert len(reads) == 2
     assert np.array_equal(first, build(40.0))
     assert len(reads) == 2, "both stay: trainings with other boxes share the folder"
+    for times, damaged in enumerate(("", "[]", "{}"), start=3):  # as a machine may leave it whose power went
+        for note in (tmp_path / "store").glob("*/store.json"):
+            note.write_text(damaged)
+        assert np.array_equal(first, build(40.0))
+        assert len(reads) == times
 
 
 def test_trainings_of_other_regions_and_sizes_share_a_folder_and_never_their_pixels(tmp_path: Path) -> None:

@@ -90,10 +90,14 @@ class Together:
 
     batch_size = 8
 
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
     def generate(self, cases: Sequence[Case]) -> Iterator[Report]:
         for start in range(0, len(cases), self.batch_size):
             batch = cases[start : start + self.batch_size]
             for case in batch:
+                time.sleep(self.seconds)
                 yield Report(case.id, f"{TEXT} Read with {', '.join(other.id for other in batch)}.")
 
 

@@ -1,7 +1,7 @@
 """What befalls a command at one of the changes that it makes to its folder, by the number of the change: a full disk, no power, a signal.
 
 A folder changes a hundred times in a run: settings, reports, statistics, each table, the seal, each part of the page. The quick tests draw one of
-them, the slow ones a dozen, ``FAULTS_SEED`` others. A kill at such moments is in ``test_killed.py``.
+them, the slow ones half a dozen, ``FAULTS_SEED`` others. A kill at such moments is in ``test_killed.py``.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ def run_alone(commands: Commands, words: Sequence[str], folder: Path, look: Call
     return Undisturbed(words, int((folder / "count").read_text()), look, look(folder / "out"))
 
 
-def befallen(place: Path, commands: Commands, alone: Undisturbed, fault: str, draws: int) -> None:
-    """At each of the drawn changes of its own, and then the same command undisturbed."""
+def befallen(place: Path, commands: Commands, alone: Undisturbed, fault: str, draws: int, *others: int) -> None:
+    """At each of the drawn changes of its own, and at these others, and then the same command undisturbed."""
     bring, expect = FAULTS[fault]
     draw = random.Random(f"{SEED} {alone.words[0]} {fault}")
-    for change in draw.sample(range(1, alone.changes + 1), draws):
+    for change in [*draw.sample(range(1, alone.changes + 1), draws), *others]:
         print(f"seed {SEED}, {alone.words[0]}: {fault} at change {change} of {alone.changes}")  # shown where what follows fails
         expect(commands.run(*alone.words, folder=place, **bring(change)))
         seal_is_true(place / "out")
@@ -101,16 +101,22 @@ def befallen(place: Path, commands: Commands, alone: Undisturbed, fault: str, dr
         shutil.rmtree(place / "out")
 
 
-@pytest.mark.parametrize("fault", ["full", "no power", "SIGTERM"])
+@pytest.mark.parametrize("fault", ["full", "SIGTERM"])
 def test_at_one_change_nothing_is_lost(place: Path, commands: Commands, undisturbed: Callable[[str], Undisturbed], fault: str) -> None:
-    befallen(place, commands, undisturbed("run"), fault, draws=1)
+    befallen(place, commands, undisturbed("run"), fault, 1)
+
+
+def test_what_is_sealed_is_there_though_the_power_went(place: Path, commands: Commands, undisturbed: Callable[[str], Undisturbed]) -> None:
+    """At the very last change of a run; any other is drawn in the slow tests."""
+    alone = undisturbed("run")
+    befallen(place, commands, alone, "no power", 0, alone.changes)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_at_many_changes_nothing_is_lost(place: Path, commands: Commands, undisturbed: Callable[[str], Undisturbed], fault: str, name: str) -> None:
-    befallen(place, commands, undisturbed(name), fault, draws=12)
+    befallen(place, commands, undisturbed(name), fault, 6)
 
 
 @pytest.mark.slow
@@ -120,7 +126,7 @@ def test_a_reproduction_loses_nothing_either(place: Path, commands: Commands) ->
     alone = run_alone(commands, REPRODUCE, place, aggregates)
     shutil.rmtree(place / "out")
     for fault in ("full", "SIGINT", "SIGTERM"):
-        befallen(place, commands, alone, fault, draws=2)
+        befallen(place, commands, alone, fault, 2)
 
 
 @pytest.mark.slow
@@ -129,4 +135,4 @@ def test_a_training_loses_nothing_either(tmp_path: Path, trainings: Commands, fa
     pytest.importorskip("torch")
     alone = run_alone(trainings, TRAIN, tmp_path, trained)
     shutil.rmtree(tmp_path / "out")
-    befallen(tmp_path, trainings, alone, fault, draws=2)
+    befallen(tmp_path, trainings, alone, fault, 2)

@@ -25,7 +25,7 @@ from hospital import RUN, SCORE, TRAIN
 from own_experiment import write_own_experiment
 
 SEED = int(os.environ.get("FAULTS_SEED", "11"))
-MODELS = ("--models", "constant,steady,together", "--set", "steady.seconds=0.01")
+MODELS = ("--models", "constant,steady,together", "--set", "steady.seconds=0.01", "--set", "together.seconds=0.01")
 COMMANDS = {
     "run": (*RUN, *MODELS),
     "generate": ("generate", "--dataset", "manifest:cases.csv", *MODELS, "--out", "out"),
