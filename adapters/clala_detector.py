@@ -135,8 +135,10 @@ def _fit_shape(
     from clala.crops import cut_all
     from clala.detector_scores import score_detector
     from clala.parts import Part
+    from clala.processes import check_cuda
 
     assert isinstance(detector, shape.RegionDetector)
+    check_cuda(device)
     detector.to(device_named(device, "train detector"))
     learnt = [line for line in lines if line.split == "train"]
     px = config.detector_px

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sys
 import time
 from collections import deque
@@ -342,6 +343,8 @@ class _Fit:
         rounded = {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in values.items()}
         with (self.out / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**({"stage": self.stage} if self.stage else {}), **rounded}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a training that goes on from a state does not write again what was written before it
 
 
 class KeptImages:

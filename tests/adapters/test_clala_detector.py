@@ -69,6 +69,7 @@ def test_the_shape_detector_is_trained_from_the_same_words(tmp_path: Path) -> No
         ({"preset": "demo", "size": "n"}, "size and pretrained belong to yolov10"),
         ({"preset": "demo", "settings": "wings=2"}, "no setting named 'wings'"),
         ({"preset": "demo", "image_px": 64, "device": "cuda"}, "finds no CUDA device"),
+        ({"preset": "demo", "image_px": 64, "device": "warp"}, "device 'warp' cannot be had here"),
         pytest.param({"kind": "yolov10", "size": "n", "image_px": 100}, "must be a multiple of 32", marks=needs_ultralytics),
         pytest.param({"kind": "yolov10", "size": "n", "epochs": 1, "device": "0,1"}, "finds no CUDA device", marks=needs_ultralytics),
         pytest.param({"kind": "yolov10", "size": "n", "pretrained": Path("yolov10n.pt")}, "set trust_pickle", marks=needs_ultralytics),
