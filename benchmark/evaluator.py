@@ -242,7 +242,8 @@ def score_reports(
     outcome = Outcome(out or Path(), config, data, Scored([], [], {}), reports, {}, notes=tuple(notes))
     with opened_engine(placement or Placement(), config.workers) as engine, opened(out) if out else nullcontext(None) as folder:
         if folder is None:
-            return replace(outcome, scored=score(data.patients, [reference.report for reference in truth], reports, config, llm=llm, engine=engine))
+            scored = score(data.patients, [reference.report for reference in truth], reports, config, llm=llm, engine=engine)
+            return replace(outcome, scored=scored, notes=(*notes, *_remarks(scored)))
         about = {model: {"source": (sources or {}).get(model, "given in memory")} for model in predictions}
         with stages.stage("write reports"):
             folder.begin(_identity(config, data), cases, truth, is_private=data.is_private)

@@ -87,8 +87,6 @@ def _align(
     matched = np.zeros(n, dtype=np.int64)
     chunks = np.zeros(n, dtype=np.int64)
     last = np.full(max(len(stems), 1), -1, dtype=np.int64)  # word or stem -> its last free place in the reference
-    is_kin = np.full(max(len(stems), 1), -1, dtype=np.int64)
-    stamp = 0
     for i in range(n):
         h = a[a_ends[i] : a_ends[i + 1]]
         r = b[b_ends[i] : b_ends[i + 1]]
@@ -111,18 +109,20 @@ def _align(
                         is_taken[j] = True
             for j in range(len(r)):
                 last[r[j] if stage == 0 else stems[r[j]]] = -1
+        for j in range(len(r)):
+            if not is_taken[j]:
+                before[j] = last[stems[r[j]]]
+                last[stems[r[j]]] = j
         for k in range(len(h) - 1, -1, -1):
-            if partner[k] >= 0:
-                continue
-            stem = stems[h[k]]
-            stamp += 1
-            for at in range(kin_starts[stem], kin_starts[stem + 1]):
-                is_kin[kin[at]] = stamp
-            for j in range(len(r) - 1, -1, -1):
-                if not is_taken[j] and is_kin[stems[r[j]]] == stamp:
+            if partner[k] < 0:
+                j = -1  # the last of the last free places of all kin: to look at every word for each would take hours for a megabyte
+                for at in range(kin_starts[stems[h[k]]], kin_starts[stems[h[k]] + 1]):
+                    j = max(j, last[kin[at]])
+                if j >= 0:
+                    last[stems[r[j]]] = before[j]
                     partner[k] = j
-                    is_taken[j] = True
-                    break
+        for j in range(len(r)):
+            last[stems[r[j]]] = -1
         previous = -2
         place = -2
         for k in range(len(h)):

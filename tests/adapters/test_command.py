@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -257,6 +258,23 @@ def test_a_program_that_talks_without_end_and_never_answers_is_ended_in_time(tmp
     start = time.monotonic()
     assert "gave no answer for 1 s" in ask(model, 2)[0].failure
     assert time.monotonic() - start < 120
+
+
+@pytest.mark.parametrize("closed", ["os.close(1)", "os.close(0); os.close(1); os.close(2)"], ids=["mute", "deaf and mute"])
+def test_a_program_that_closed_its_output_but_lives_on_is_ended_and_started_again(tmp_path: Path, closed: str) -> None:
+    model = echo(tmp_path, before=f"\n    if case['id'] == 'c3': {closed}; time.sleep(600)")
+    reports = ask(model, 6)
+    assert [report.case_id for report in reports if report.failure] == ["c3"]
+    assert reports[3].failure.startswith("the program closed its output but runs on")
+
+
+def test_a_hundred_megabytes_of_chatter_cost_time_alone(tmp_path: Path) -> None:
+    """In lines, and in one: neither is held in memory."""
+    model = echo(tmp_path, before="case['id'] == 'c1' and [print('x' * 10**5) for _ in range(500)] and print('y' * (5 * 10**7))")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert [report.text for report in ask(model, 3)] == texts(3)
+    assert model.skipped_lines == 501
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80 * 1024, "kibibytes"
 
 
 def test_lines_that_are_no_answers_are_skipped_and_counted(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """METEOR 1.5 against the jar inside pycocoevalcap 1.2 (``-l en -norm``): equal to 1e-9, with and without paraphrases."""
 
 import gzip
+import json
 import random
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark import evaluator
 from benchmark.metrics.english_stemmer import STEP_2, STEP_3, STEP_4, english_stem
 from benchmark.metrics.meteor import Meteor
 from benchmark.metrics.meteor_alignment import BEAM, POOL, _best
@@ -17,7 +19,7 @@ from benchmark.metrics.meteor_jar import JarMissing
 from benchmark.metrics.meteor_text import normalise, normalised
 from benchmark.metrics.paraphrases import installed_table
 from benchmark.metrics.synonyms import meanings
-from benchmark.records import UserError
+from benchmark.records import RunConfig, UserError
 
 # hypothesis, reference, the jar's score of the pair with all four stages, and with "-m 'exact stem synonym'"
 PAIRS = [
@@ -327,3 +329,17 @@ def test_of_texts_that_are_too_much_alike_the_first_thousand_words_are_aligned()
         "METEOR aligned the first 1,000 words only of report and reference, since more of them are alike than it can weigh: in 1 of 2 cases"
     )
     assert metric.remarks(rows[1:]) == []
+
+
+def test_the_run_notes_that_texts_were_not_aligned_whole(tmp_path):
+    """Of the model that wrote them, and of no other."""
+    references = {"1": "effusion " * 1400, "2": "clear lungs"}
+    loops = {"1": "effusion " * 1500, "2": "clear"}
+    config = RunConfig((), ("meteor",), "", draws=20, seed=1, options={"meteor.paraphrase": "no"})
+    predictions = {"loops": loops, "short": dict.fromkeys(references, "clear")}
+    outcome = evaluator.score_reports(references, predictions, config, tmp_path / "run")
+    (note,) = (note for note in json.loads((tmp_path / "run" / "run.json").read_text())["notes"] if "METEOR" in note)
+    assert note.startswith("loops: METEOR aligned the first 1,000 words only")
+    assert note.endswith("in 1 of 2 cases")
+    assert note in outcome.notes
+    assert note in evaluator.score_reports(references, predictions, config, None).notes

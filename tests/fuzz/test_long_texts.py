@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from adapters.chen_text import clean
@@ -22,7 +24,9 @@ from benchmark.metrics.cider import CiderD
 from benchmark.metrics.degeneration import Degeneration
 from benchmark.metrics.green_rules import Rules
 from benchmark.metrics.meteor import Meteor
+from benchmark.metrics.meteor_nltk import MeteorNltk
 from benchmark.metrics.rouge import RougeL
+from benchmark.metrics.rouge_coco import RougeLCoco
 from benchmark.records import Lesion
 from benchmark.viewer import spans
 
@@ -99,6 +103,43 @@ def test_a_long_text_is_read_in_time_that_grows_with_it(reader: str) -> None:
         read(text)
         taken = time.process_time() - start
         assert taken < CPU_SECONDS, f"{taken:.1f} s for {LENGTH:,} characters of {name}"
+
+
+WORDS = [f"{first}{second}{third}" for first in "bcdfglmnprst" for second in ("a", "e", "ing", "ation", "ed") for third in ("no", "ris", "tube")]
+TWO_TEXTS = {
+    "words of a report": (lambda draw: draw.choice(WORDS), 150_000, 8.0),
+    "words that all differ": (lambda draw: f"{draw.choice(WORDS)}{draw.randrange(10**7)}", 70_000, 8.0),
+    "single letters": (lambda draw: draw.choice("abcdefgh"), 500_000, 30.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", [RougeL, RougeLCoco, Meteor, MeteorNltk, Bleu, CiderD], ids=lambda metric: metric.name)
+@pytest.mark.parametrize("kind", TWO_TEXTS)
+def test_two_different_texts_of_a_megabyte_are_measured(metric: type, kind: str) -> None:
+    """The documentation says how long it takes; the limits are those of a machine that is busy and slow."""
+    word, count, cpu_seconds = TWO_TEXTS[kind]
+    draw = random.Random(3)
+    hypothesis, reference = (" ".join(word(draw) for _ in range(count)) for _ in range(2))
+    measure = metric()
+    measure.statistics([ORDINARY], [f"{ORDINARY} Clear."])  # compiled before the clock runs
+    start = time.process_time()
+    (row,) = measure.statistics([hypothesis], [reference])
+    assert time.process_time() - start < cpu_seconds
+    assert np.isfinite(row).all()
+
+
+@pytest.mark.parametrize("metric", [RougeL, RougeLCoco, Meteor, MeteorNltk, Bleu, CiderD], ids=lambda metric: metric.name)
+def test_two_different_texts_of_a_hundred_kilobytes_are_measured(metric: type) -> None:
+    """Half of their words nobody else has. METEOR of nltk once looked at each word of one text for each of the other."""
+    draw = random.Random(3)
+    hypothesis, reference = (" ".join(f"{draw.choice(WORDS)}{draw.choice((draw.randrange(10**6), ''))}" for _ in range(11_000)) for _ in range(2))
+    measure = metric()
+    measure.statistics([ORDINARY], [f"{ORDINARY} Clear."])
+    start = time.process_time()
+    (row,) = measure.statistics([hypothesis], [reference])
+    assert time.process_time() - start < CPU_SECONDS
+    assert np.isfinite(row).all()
 
 
 def test_a_vocabulary_that_is_one_endless_number_is_refused_at_once() -> None:
