@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ TWO_TEXTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", [RougeL, RougeLCoco, Meteor, MeteorNltk, Bleu, CiderD], ids=lambda metric: metric.name)
 @pytest.mark.parametrize("kind", TWO_TEXTS)
-def test_two_different_texts_of_a_megabyte_are_measured(metric: type, kind: str) -> None:
+def test_two_different_texts_of_a_megabyte_are_measured(metric: Callable[[], Any], kind: str) -> None:
     """The documentation says how long it takes; the limits are those of a machine that is busy and slow."""
     word, count, cpu_seconds = TWO_TEXTS[kind]
     draw = random.Random(3)
@@ -130,7 +131,7 @@ def test_two_different_texts_of_a_megabyte_are_measured(metric: type, kind: str)
 
 
 @pytest.mark.parametrize("metric", [RougeL, RougeLCoco, Meteor, MeteorNltk, Bleu, CiderD], ids=lambda metric: metric.name)
-def test_two_different_texts_of_a_hundred_kilobytes_are_measured(metric: type) -> None:
+def test_two_different_texts_of_a_hundred_kilobytes_are_measured(metric: Callable[[], Any]) -> None:
     """Half of their words nobody else has. METEOR of nltk once looked at each word of one text for each of the other."""
     draw = random.Random(3)
     hypothesis, reference = (" ".join(f"{draw.choice(WORDS)}{draw.choice((draw.randrange(10**6), ''))}" for _ in range(11_000)) for _ in range(2))
