@@ -338,7 +338,7 @@ def train(
     from clala.config import BadConfig, read_settings, with_settings
     from clala.data import write_index
     from clala.held import held
-    from clala.state import OtherTraining, flush
+    from clala.state import OtherTraining
     from clala.train import FAILURES, REFUSALS, Job, another, has_begun
     from clala.train import prepare as prepare_clala
     from clala.train import train as train_clala
@@ -392,7 +392,6 @@ def train(
         with held(out):  # several processes that train in it read this very file, and one that was killed goes on from it
             new = index.with_name("index.jsonl.new")
             write_index(lines, new)
-            flush(new)
             if has_begun(out) and index.exists() and index.read_bytes() != new.read_bytes():
                 new.unlink()
                 raise OtherTraining(another(out))
