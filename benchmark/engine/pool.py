@@ -127,6 +127,8 @@ class Pool:
             if not worker.is_ready:
                 self._start_failed(why)
             return
+        if self._failed is not None:  # nothing more is begun, so it is not done again either
+            return
         index, name = worker.task, self._names[worker.task]
         self._losses[index] += 1
         if self._losses[index] > TASK_LOSSES:

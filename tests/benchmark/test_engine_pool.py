@@ -8,10 +8,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import PicklingError
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pool_tasks
@@ -22,37 +22,8 @@ from benchmark.engine import Local
 from benchmark.engine.local import each
 from benchmark.engine.pool import STARTS_IN_A_ROW
 from benchmark.engine.tasks import TASK_LOSSES, RaisedInATask, TaskLost
-from benchmark.records import Report, RunConfig
-from benchmark.registry import parse_specs
-from benchmark.scoring import build_metric, measure_all
-
-T = TypeVar("T")
-
-
-class Eager(Local):
-    """Takes to its processes for few reports too."""
-
-    def each(self, function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], *, is_large: bool, **how: Any) -> Iterator[tuple[int, T]]:
-        return super().each(function, tasks, is_large=True, **how)
-
 
 NUMBERS = [(number,) for number in range(5)]
-
-
-def test_metrics_in_processes_give_what_they_give_here() -> None:
-    texts = ["Clear lungs.", "No acute disease of the heart.", "", "Left effusion, clear otherwise.", "Clear lungs."]
-    references = ["Clear lungs.", "The heart is normal.", "Clear.", "Small left effusion.", "Mass."]
-    reports = {"a": [Report("", text) for text in texts], "b": [Report("", text, failure="" if text else "no time") for text in references[::-1]]}
-    config = RunConfig((), ("lesions", "degeneration"), "")
-    metrics = {spec.label: build_metric(spec, config) for spec in parse_specs(config.metrics)}
-
-    def measured(workers: int) -> dict[tuple[str, str], bytes]:
-        found = measure_all(metrics, references, reports, config, {}, is_anew=False, engine=Eager(workers))
-        return {key: found[key].tobytes() for key in found}
-
-    expected = measured(1)
-    assert len(expected) == 4
-    assert measured(2) == expected
 
 
 def test_the_work_is_shared_out_and_not_done_here() -> None:
@@ -89,7 +60,7 @@ def test_what_ends_every_process_is_named_once_all_else_is_done(tmp_path: Path) 
     assert set(found) <= {1, 2, 3, 4}
 
 
-def test_what_kills_a_process_that_is_handed_it_is_an_error_and_not_a_wait_for_ever(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_kills_a_process_that_is_handed_it_is_an_error_and_not_a_wait_for_ever() -> None:
     """More than a pipe holds lies behind it: whoever writes that to a process that is no more would never come to an end."""
     began = time.monotonic()
     with pytest.raises(
