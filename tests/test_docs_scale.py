@@ -34,6 +34,8 @@ OF_PAIRS = ("tables", "differences")
 GPUS = (("one GPU", 1), ("one node", 8), ("100 nodes", 800))
 PEAK, USED, BANDWIDTH = 989e12, 0.4, 3.35e12
 """of an H100 SXM by its data sheet: dense bfloat16 operations and bytes of memory per second; the share of the first that is reached (assumed)"""
+ONE_MACHINE = 96
+"""cores of a node"""
 PARAMETERS = 7e9
 DOLLARS_IN, DOLLARS_OUT = 0.15e-6, 0.60e-6
 """a token of gpt-4o-mini, in LiteLLM's price map 1.97.0"""
@@ -90,13 +92,23 @@ def _cpu_of(stage: str, run: Run) -> float:
     return run.cpu(stage)
 
 
-def exponent(points: Sequence[tuple[float, float]]) -> str:
-    """The slope of log y over log x, by least squares; 1 is linear."""
-    x, y = (np.log([point[axis] for point in points]) for axis in (0, 1))
-    return f"{((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum():.2f}"
+class Line(NamedTuple):
+    """What something costs at several sizes: once, for each one more, and the slope between the two largest sizes over that between the smallest."""
+
+    once: float
+    each: float
+    bend: float
 
 
-def growth(measured: Sequence[Run]) -> list[tuple[str, str, str]]:
+def line(points: Sequence[tuple[float, float]]) -> Line:
+    """The straight line through (size, cost) with the least squares of relative errors: a hundred seconds do not outweigh ten."""
+    x, y = np.array(sorted(points)).T
+    once, each = np.linalg.lstsq(np.stack([np.ones_like(x), x], axis=1) / y[:, None], np.ones_like(y), rcond=None)[0]
+    slopes = np.diff(y) / np.diff(x)
+    return Line(float(once), float(each), float(slopes[-1] / slopes[0]))
+
+
+def growth(measured: Sequence[Run]) -> list[tuple[str, ...]]:
     """How CPU seconds and memory go with cases (of the most models) and with models (of the number of cases that has most of them)."""
     most = max(run.models for run in measured)
     often = max({run.cases for run in measured}, key=lambda cases: sum(run.cases == cases for run in measured))
@@ -106,13 +118,19 @@ def growth(measured: Sequence[Run]) -> list[tuple[str, str, str]]:
         "CPU seconds of the page": lambda run: run.cpu("page"),
         "CPU seconds of differences": lambda run: run.cpu("differences"),
         "CPU seconds of all": lambda run: run.cpu("all"),
-        "peak memory": lambda run: run.stages["all"]["peak_mib"],
-        "size of the page": lambda run: run.page_mib,
+        "peak MiB": lambda run: run.stages["all"]["peak_mib"],
+        "MiB of the page": lambda run: run.page_mib,
     }
-    return [
-        (name, exponent([(run.cases, of(run)) for run in by_cases]), exponent([(run.models, of(run)) for run in by_models]))
-        for name, of in parts.items()
-    ]
+    found: list[tuple[str, ...]] = []
+    for name, of in parts.items():
+        of_cases, of_models = line([(run.cases / 1000, of(run)) for run in by_cases]), line([(run.models, of(run)) for run in by_models])
+        found.append((name, *map(digits, (*of_cases, *of_models))))
+    return found
+
+
+def digits(value: float) -> str:
+    """Three of them, and a hundredth at the least."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -147,11 +165,11 @@ def tables() -> Mapping[str, str]:
     ]
     linear = [name for name in largest.stages if name not in (*OF_PAIRS, "all")]
     per_report = sum(map(marginal, linear))
-    of_metrics = sum(marginal(name) for name in linear if name.startswith("measure"))
+    of_metrics, of_page = sum(marginal(name) for name in linear if name.startswith("measure")), marginal("page")
     further = PAPER / largest.models - larger.cases
     paper = {name: larger.cpu(name) + max(0.0, slope(partial(_cpu_of, name))) * further for name in (*linear, "differences")}
     paper["tables"] = larger.cpu("tables")  # of numbers, not of cases
-    side_by_side = sum(cpu for name, cpu in paper.items() if name.startswith("measure"))
+    side_by_side = sum(cpu for name, cpu in paper.items() if name.startswith("measure") or name == "page")
     memory = larger.stages["all"]["peak_mib"] + slope(lambda run: run.stages["all"]["peak_mib"]) * further
     expected = [
         ("CPU seconds", f"{sum(paper.values()):.0f}"),
@@ -181,7 +199,8 @@ def tables() -> Mapping[str, str]:
         ("labels, judge and GREEN by a model of that size", *(said(judging / count) for _, count in GPUS)),
         ("RadGraph's network on the CPU cores", *(said(network / count) for _, count in cores)),
         ("metrics, side by side", *(said(of_metrics * REPORTS / min(count, METRICS * MODELS)) for _, count in cores)),
-        ("reading, parts of the cases, page: one process", *[said((per_report - of_metrics) * REPORTS)] * 3),
+        ("page, on the cores of one machine", *(said(of_page * REPORTS / min(count, ONE_MACHINE)) for _, count in cores)),
+        ("reading, parts of the cases: one process", *[said((per_report - of_metrics - of_page) * REPORTS)] * 3),
         ("differences: one process", *[said(differences)] * 3),
     ]
     money = []
@@ -191,7 +210,7 @@ def tables() -> Mapping[str, str]:
     return {
         "sizes": table(("cases", "models", "CPU seconds", "wall seconds", "load before", "peak GiB", "page MiB"), sizes),
         "paper": table(("31,255 cases x 10 models", "comes to"), expected),
-        "growth": table(("", "power of the cases", "power of the models"), growth(measured)),
+        "growth": table(("", "once", "1,000 cases more", "bend", "once", "a model more", "bend"), growth(measured)),
         "stages": table((f"stage, {largest.cases:,} cases x {largest.models} models", "CPU seconds", "µs of a further report"), stages),
         "beyond": table(("what", "how", "comes to"), beyond),
         "machines": table(("", *(name for name, _ in GPUS)), machines),

@@ -3,8 +3,9 @@
     python tests/benchmarks/capacity.py [--cases 2000,8000,31255] [--models 2,5,10] [--quick] [--csv capacity.csv]
 
 Labelling by rules, METEOR, ROUGE-L, BLEU, RadGraph F1 of stored annotations, 1,000 draws of patients, all paired differences, parts of the cases, all
-tables, the page, the seal. Every number of cases is run with the most models, and every number of models with the middle number of cases; the growth
-of both is fitted. The whole takes some ten minutes, and 5 GB of disk for as long as it runs; ``--quick`` takes one minute.
+tables, the page, the seal. Every number of cases is run with the most models, and every number of models with the middle number of cases; a straight
+line is fitted to the growth of both: what is paid once, what a further case or model costs, and whether the last ones cost more than the first. The
+whole takes some ten minutes, and 5 GB of disk for as long as it runs; ``--quick`` takes one minute.
 
 The reports are of phantoms, with as much variety as a model's have: three in five of a model are its own and the rest are stock reports of which it
 has 300, the commonest far more often than the rarest. Its own ones take sentences of the reference, sentences of another case, and leave some out.
@@ -183,9 +184,11 @@ def run(corpus: Corpus, cases: int, models: int, place: Path, metrics: str, work
             out.writelines(line + "\n" for line in annotated(texts))
         command += ["--set", "radgraph.annotator=file:annotations.jsonl"]
     command += ["--metrics", metrics, "--workers", str(workers), "--out", "run"]
+    # A cache of its own, so that nothing of a file is known from an earlier run: the first and smallest run makes what METEOR reads.
+    environment = {**os.environ, "CLALA_BENCHMARK_CACHE": str(place.absolute() / "cache")}
     before, load, start = resource.getrusage(resource.RUSAGE_CHILDREN), os.getloadavg()[0], time.time()
     samples: list[tuple[float, float]] = []
-    with (folder / "log.txt").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as process:
+    with (folder / "log.txt").open("w") as log, subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment) as process:
         watcher = threading.Thread(target=watch, args=(process, samples))
         watcher.start()
         process.wait()
@@ -247,24 +250,43 @@ def of_run(took: Took) -> str:
 
 
 def growth(took: Sequence[Took], middle: int, most: int) -> str:
-    """Exponents of CPU seconds, of all and of each stage that takes a second: 1 is linear."""
-    lines = []
+    """How CPU seconds, of all and of each stage that takes a second, and memory go with cases and with models."""
     by_cases, by_models = [one for one in took if one.models == most], [one for one in took if one.cases == middle]
+    lines = []
     for stage in [one.stage for one in took[-1].stages if one.cpu_seconds >= 1 or one.stage == "all"]:
-        of_cases = exponent([(one.cases, cpu_of(one, stage)) for one in by_cases])
-        of_models = exponent([(one.models, cpu_of(one, stage)) for one in by_models])
-        lines.append([stage, f"{of_cases:.2f}", f"{of_models:.2f}"])
-    memory = exponent([(one.cases, one.peak_mib) for one in by_cases]), exponent([(one.models, one.peak_mib) for one in by_models])
-    lines.append(["peak memory", *(f"{number:.2f}" for number in memory)])
-    return f"growth: CPU seconds go with cases^a and models^b (least squares of the logarithms)\n{table(('stage', 'a', 'b'), lines)}"
+        of_cases = line([(one.cases / 1000, cpu_of(one, stage)) for one in by_cases])
+        of_models = line([(one.models, cpu_of(one, stage)) for one in by_models])
+        lines.append([stage, *map(said_of_number, (*of_cases, *of_models))])
+    memory = line([(one.cases / 1000, one.peak_mib) for one in by_cases]), line([(one.models, one.peak_mib) for one in by_models])
+    lines.append(["peak MiB", *map(said_of_number, (*memory[0], *memory[1]))])
+    head = ("CPU seconds", "once", "1,000 cases", "bend", "once", "a model", "bend")
+    return f"growth: straight lines (least squares of the relative errors); bend: the last slope over the first, 1 is straight\n{table(head, lines)}"
 
 
-def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """The slope of log y over log x."""
-    kept = [(x, y) for x, y in points if y > 0]
-    if len({x for x, _ in kept}) < 2:
-        return math.nan
-    return float(np.polyfit(*np.log(np.array(kept)).T, 1)[0])
+class Line(NamedTuple):
+    """Of what something costs at several sizes."""
+
+    once: float
+    """what it costs whatever the size, by the line; below 0 where the cost grows faster than a line"""
+    each: float
+    """what it costs for each one more"""
+    bend: float
+    """the slope between the two largest sizes over that between the two smallest: 1 is straight"""
+
+
+def line(points: Sequence[tuple[float, float]]) -> Line:
+    """The straight line through (size, cost) with the least squares of relative errors; NaN of fewer than two sizes."""
+    x, y = np.array(sorted((x, y) for x, y in points if y > 0)).reshape(-1, 2).T
+    if len(set(x)) < 2:
+        return Line(math.nan, math.nan, math.nan)
+    once, each = np.linalg.lstsq(np.stack([np.ones(len(x)), x], axis=1) / y[:, None], np.ones(len(x)), rcond=None)[0]
+    slopes = np.diff(y) / np.diff(x)
+    return Line(float(once), float(each), float(slopes[-1] / slopes[0]))
+
+
+def said_of_number(value: float) -> str:
+    """Three digits."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def cpu_of(took: Took, stage: str) -> float:
