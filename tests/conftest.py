@@ -34,6 +34,7 @@ def folders_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("TOKENIZERS_PARALLELISM", "false")
         folder = tempfile.mkdtemp(prefix="clala-tests-")
+        Path(folder).chmod(0o711)  # tests that give up root's rights go on in folders of their own within
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield

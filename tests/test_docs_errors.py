@@ -21,9 +21,9 @@ def patterns() -> tuple[re.Pattern[str], ...]:
     """A pattern for every message that is given to ``UserError`` or one of its kind: its own words, and anything in its places."""
     folders = ("benchmark", "adapters", "clala")
     sources = [file.read_text(encoding="utf-8") for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
-    above = dict(pair for source in sources for pair in re.findall(r"^class (\w+)\((\w+)\):", source, re.MULTILINE))
+    above = [pair for source in sources for pair in re.findall(r"^class (\w+)\((\w+)\):", source, re.MULTILINE)]
     kinds = {"UserError", "BadCheckpoint"}  # the second is clala's own, which knows no UserError; its adapter puts its name before the words
-    while more := {name for name, base in above.items() if base in kinds} - kinds:
+    while more := {name for name, base in above if base in kinds} - kinds:
         kinds |= more
     # To take all files apart would take seconds: only those that have five words in a row of a quoted message.
     runs = {" ".join(words[start : start + 5]) for words in map(str.split, QUOTED) for start in range(len(words) - 4)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from waiting import until
 
 from benchmark import evaluator
 from benchmark.records import RunConfig
@@ -505,5 +506,5 @@ def test_a_cell_leads_to_as_many_cases_as_it_counts_and_the_back_button_back_to_
     page.get_by_text("1 of 24 cases").first.wait_for()
     page.go_back()
     cell.wait_for()
-    page.wait_for_function(f"Math.abs(window.scrollY - {scroll}) < 2")
+    until(lambda: abs(page.evaluate("window.scrollY") - scroll) < 2)
     assert cell.evaluate("cell => cell === document.activeElement")

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from waiting import until
 
 from benchmark import evaluator
 from benchmark.records import RunConfig
@@ -268,7 +269,7 @@ def test_keys_are_left_to_what_has_the_focus(opened: Callable[..., Opened], samp
     sheet.evaluate("sheet => (sheet.style.maxWidth = '200px')")
     sheet.focus()
     tab.keyboard.press("ArrowRight")
-    tab.wait_for_function("document.querySelector('#lesions-sheet').scrollLeft > 0")
+    until(lambda: sheet.evaluate("sheet => sheet.scrollLeft > 0"))
     page.title("Case 1 of 120")
     tab.evaluate("document.body.append(Object.assign(document.createElement('dialog'), {id: 'other'})); document.querySelector('#other').showModal()")
     tab.keyboard.press("j")
