@@ -18,12 +18,12 @@ import traceback
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.engine.blocks import Done, Event, Held, Learnt, Lost, Placed, Ready, Silent, Wrote, raised
 from benchmark.engine.local import cores
+from benchmark.engine.short_folder import short_folder
 from benchmark.engine.signals import ended_in_order, held_back
 from benchmark.engine.tasks import TASK_LOSSES, Gave, TaskLost, Threw, carried_out
 from benchmark.provenance import PACKAGES, version_of
@@ -40,7 +40,6 @@ JOIN_SECONDS = 60.0  # for what answers there to turn out to be a cluster of our
 PATIENCE_SECONDS = 30.0  # for a worker to come, before it is said what is waited for
 GRACE_SECONDS = 5.0  # beyond its patience, for a worker to notice itself that its model hangs: it then hands over what was written before
 FLUSH_SECONDS = 1.0  # a worker hands over what it has written about this often; each hand-over costs about a millisecond
-LONGEST_FOLDER = 40  # characters: a socket's path has 107 at most, and Ray's part of it 63
 STORE = "CLALA_BENCHMARK_RAY_STORE_MB"
 STORE_MB = 200  # reports of a run are some tens of MB, and images never travel
 LEAST_STORE_MB = 75  # Ray's own limit
@@ -63,17 +62,19 @@ class NoRoom(UserError):
 
 @contextmanager
 def connected(placement: Placement, workers: int) -> Iterator[Cluster]:
-    """A cluster, one that runs or one for this command alone. Raises ``NoCluster``, ``OtherVersions``, ``NoRoom``, ``MissingPackage``."""
+    """A cluster, one that runs or one for this command alone. Raises ``NoCluster``, ``OtherVersions``, ``NoRoom``, ``NoShortFolder``,
+    ``MissingPackage``.
+    """
     store_bytes = _store_bytes()
     ray = _imported(is_started_here=not placement.address)
     # Logs of its processes, and what did not fit into memory, may hold text of patients: in a folder of the user's own, and gone at the end.
-    own = nullcontext("") if placement.address else TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
-    with own as folder, ended_in_order():
+    own = nullcontext() if placement.address else short_folder()
+    with ended_in_order(), own as folder:
         try:
-            if placement.address:
+            if folder is None:
                 _join(ray, placement.address)
             else:
-                _start(ray, workers, str(Path(folder) / "r"), store_bytes)  # Ray opens its folder to all; the one around it is closed
+                _start(ray, workers, folder, store_bytes)
             cluster = Cluster(ray, placement, workers)
             cluster.check_versions()
             yield cluster
@@ -291,7 +292,7 @@ def _store_bytes() -> int:
     return int(said) * 2**20
 
 
-def _start(ray: Any, workers: int, folder: str, store_bytes: int) -> None:
+def _start(ray: Any, workers: int, folder: Path, store_bytes: int) -> None:
     """A cluster of this machine, for this command alone; ``folder`` takes its sockets, logs, and what does not fit into memory."""
     with held_back(), _without_secrets():
         ray.init(
@@ -301,7 +302,7 @@ def _start(ray: Any, workers: int, folder: str, store_bytes: int) -> None:
             log_to_driver=False,
             logging_level="ERROR",
             object_store_memory=store_bytes,
-            _temp_dir=folder if len(folder) <= LONGEST_FOLDER else None,
+            _temp_dir=str(folder),
         )
 
 
