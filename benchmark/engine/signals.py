@@ -25,21 +25,52 @@ def held_back() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: dict[int, FrameType | None] = {}
-    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    for number in NOTED:
-        handler = signal.getsignal(number)
-        if callable(handler):
-            before[number] = handler
-            signal.signal(number, came.__setitem__)
+    noting = _Noting()
     try:
+        for number in NOTED:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                noting.before[number] = handler
+                signal.signal(number, noting)
         yield
     finally:
-        for name, handler in before.items():
+        noting.is_over = True
+        # What a handler raises in these lines takes the rest of them with it: a signal that did not have its turn is still handed on.
+        for name, handler in noting.before.items():
             signal.signal(name, handler)
         for number in NOTED:
-            if number in came:
-                before[number](number, came[number])
+            if number in noting.came:
+                noting.before[number](number, noting.came[number])
+
+
+class _Noting:
+    """Notes what comes; once that is over, hands it to whom it was for.
+
+    To block signals while handlers are exchanged would not do: the kernel then gives them to another thread, of Ray's, and Python answers them here.
+    """
+
+    def __init__(self) -> None:
+        self.before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        """signal -> its own handler"""
+        self.came: dict[int, FrameType | None] = {}
+        self.is_over = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.is_over:
+            self.before[number](number, frame)
+        else:
+            self.came[number] = frame
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C that comes in here is answered at the end; for a process that is started in here it waits until that lets it in."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # raises what came a moment ago, and blocks all the same
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -48,11 +79,11 @@ def ended_in_order() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, None):
         yield
         return
-    before = signal.signal(signal.SIGTERM, _end)
     try:
+        signal.signal(signal.SIGTERM, _end)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import pytest
 
-from benchmark.engine.signals import ended_in_order, held_back
+from benchmark.engine.signals import ctrl_c_waits, ended_in_order, held_back
 from benchmark.patience import NoAnswer, at_most
 
 
@@ -44,6 +45,63 @@ def test_a_signal_waits_for_the_end_and_its_handler_is_back() -> None:
         work()
     assert done == ["all of it"]
     assert signal.getsignal(signal.SIGINT) is stop
+
+
+@pytest.fixture
+def stoppable_by_both(stoppable: None) -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("stoppable_by_both")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_wherever_a_handler_raises_while_handlers_are_exchanged_no_signal_goes_unanswered_afterwards(number: signal.Signals) -> None:
+    """Before each instruction of it in turn, until there are no more."""
+    steps, in_the_middle = 0, 0
+    while True:
+        come = iter(range(steps, -1, -1))
+
+        def trace(frame: FrameType, event: str, argument: object, come: Iterator[int] = come) -> Callable[..., Any]:
+            frame.f_trace_opcodes = frame.f_code.co_filename.endswith("signals.py")
+            if event == "opcode" and next(come, None) == 0:
+                signal.raise_signal(number)
+            return trace
+
+        before = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            with held_back():
+                pass
+        except Stopped:
+            in_the_middle += 1
+        finally:
+            sys.settrace(before)
+        for other in (signal.SIGINT, signal.SIGTERM):
+            with pytest.raises(Stopped):
+                signal.raise_signal(other)
+            signal.signal(other, stop)  # one that was interrupted may have left another in its place, that hands on
+        if next(come, None) is not None:
+            break
+        steps += 1
+    assert steps > 50
+    assert in_the_middle > 50
+
+
+@pytest.mark.usefixtures("stoppable")
+def test_ctrl_c_waits_for_a_process_to_be_started_and_for_it_to_let_it_in() -> None:
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+    done = []
+
+    def work() -> None:
+        with ctrl_c_waits():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout)
+
+    with pytest.raises(Stopped):
+        work()
+    assert done == ["True\n"]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.usefixtures("stoppable")
