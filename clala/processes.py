@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import threading
@@ -27,7 +28,7 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
     """An ``accelerate.Accelerator`` for that device (auto, cpu, cuda, cuda:1) and precision (auto, no, bf16, fp16).
 
     auto = bf16 where the machine multiplies faster in it (a GPU from Ampere on, a CPU with AMX), else no. One of several processes ends with the
-    launcher that started it.
+    launcher that started it, where one did.
 
     Raises NotHere.
     """
@@ -57,9 +58,17 @@ def new_accelerator(device: str = "auto", precision: str = "no", accumulate: int
     )
     if index and accelerator.num_processes > 1:
         raise NotHere(f"device is {device}, but {accelerator.num_processes} processes train together, each on a GPU of its own; use cuda")
-    if accelerator.num_processes > 1:
-        end_with(os.getppid())  # a launcher that is killed outright, by hand or for want of memory, tells nobody
+    if accelerator.num_processes > 1 and _has_launcher():
+        # One that is killed outright, by hand or for want of memory, tells nobody.
+        end_with(os.getppid(), f"process {accelerator.process_index} of the training ends: its launcher is gone; run the same command again to go on")
     return accelerator
+
+
+def _has_launcher() -> bool:
+    """True where what started this process stays as long as it does: accelerate, torchrun, a notebook's launcher. Where RANK was set by hand it is a
+    shell, which goes.
+    """
+    return "TORCHELASTIC_RUN_ID" in os.environ or multiprocessing.parent_process() is not None
 
 
 def check_cuda(device: str) -> None:

@@ -365,8 +365,10 @@ def test_when_the_launcher_is_killed_nobody_trains_on_and_the_folder_is_free(lau
     for each in workers:
         each.resume()
     _, left = psutil.wait_procs(workers, timeout=60)
-    process.communicate()
+    _, said = process.communicate()
     assert not left
+    for number in (0, 1):
+        assert f"process {number} of the training ends: its launcher is gone; run the same command again to go on\n" in said
     with held(out):
         assert json.loads((out / "work" / "stage1" / "state.json").read_text())["counters"]["step"] >= 1
 
