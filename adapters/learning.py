@@ -146,7 +146,7 @@ def learn(
 
     A case whose image cannot be read is left out; how many of each split is said at the end, and stands in ``about.json``.
 
-    Raises NothingToLearn, NonFiniteLoss, OtherTraining; UserError for a setting that cannot be.
+    Raises NothingToLearn, NonFiniteLoss, OtherTraining, DamagedState; UserError for a setting that cannot be.
     """
     schedule = Schedule(epochs, batch_size, learning_rate, weight_decay, warmup, clip=clip, times=times or {})
     if epochs < 0 or batch_size < 1 or learning_rate <= 0 or not 0 <= warmup <= 1:

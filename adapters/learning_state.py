@@ -10,6 +10,7 @@ on the disk before the note is, so that a machine that goes down leaves a whole 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,10 +25,16 @@ from benchmark.records import UserError
 
 NOTE = "state.json"
 WEIGHTS, MOMENTS, CHANCE = "weights.safetensors", "moments.safetensors", "chance.safetensors"
+NOT_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""what file systems say (CIFS, some of FUSE) that bring the names in a folder to the disk in their own time, and know no other"""
 
 
 class OtherTraining(UserError):
-    """The folder holds the states of another training; going on from them would mix two. Or they cannot be read."""
+    """The folder holds the states of another training; going on from them would mix two."""
+
+
+class DamagedState(UserError):
+    """A state on disk that cannot be read, or does not fit the network that is being trained; the message says what to delete."""
 
 
 class NotFinite(UserError):
@@ -38,7 +45,7 @@ class TrainingState:
     """Network, optimiser, counters and chance of one training."""
 
     def __init__(self, folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, key: Mapping[str, Any]) -> None:
-        """``key`` are JSON values that must agree for a training to go on where another stopped. Raises OtherTraining."""
+        """``key`` are JSON values that must agree for a training to go on where another stopped. Raises OtherTraining, DamagedState."""
         self.folder, self.network, self.optimiser, self.key = folder, network, optimiser, json.loads(json.dumps(key))
         learning = {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
         self._learning = [(name, parameter) for name, parameter in network.named_parameters() if id(parameter) in learning]
@@ -80,7 +87,7 @@ class TrainingState:
 
     @torch.no_grad()
     def load(self) -> dict[str, Any] | None:
-        """Take up the last state and return its counters; None if there is none."""
+        """Take up the last state and return its counters; None if there is none. Raises DamagedState."""
         if not self._note:
             return None
         at = self.folder / f"at-{self._note['number']}"
@@ -109,19 +116,19 @@ class TrainingState:
         try:
             return load_file(file)
         except (FileNotFoundError, SafetensorError) as error:
-            raise OtherTraining(f"{file}: a part of the saved state that cannot be read ({error}); delete {self.folder} to begin anew") from error
+            raise DamagedState(f"{file}: a part of the saved state that cannot be read ({error}); delete {self.folder} to begin anew") from error
 
     def _fill(self, folder: Path) -> None:
         stored, wanted = self._read(folder / WEIGHTS), distinct(self.network)
         if stored.keys() != wanted.keys() or any(stored[name].shape != value.shape for name, value in wanted.items()):
-            raise OtherTraining(f"{folder}: the state there is of another network than the one being trained; delete {self.folder} to begin anew")
+            raise DamagedState(f"{folder}: the state there is of another network than the one being trained; delete {self.folder} to begin anew")
         with torch.no_grad():
             for name, value in wanted.items():
                 value.copy_(stored[name])
 
 
 def _note_of(folder: Path) -> dict[str, Any]:
-    """What the folder's note says; empty if there is none. Raises OtherTraining for half a note, of a disk that was full or a copy that broke off."""
+    """What the folder's note says; empty if there is none. Raises DamagedState for half a note, of a disk that was full or a copy that broke off."""
     try:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -129,7 +136,7 @@ def _note_of(folder: Path) -> dict[str, Any]:
     except ValueError:
         note = None
     if not isinstance(note, dict) or not {"number", "best", "counters", "key"} <= note.keys():
-        raise OtherTraining(f"{folder / NOTE}: should say where a training stands, and cannot be read; delete {folder} to begin anew")
+        raise DamagedState(f"{folder / NOTE}: should say where a training stands, and cannot be read; delete {folder} to begin anew")
     return note
 
 
@@ -168,5 +175,8 @@ def _flush(path: Path) -> None:
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno not in NOT_OF_FOLDERS or not path.is_dir():
+            raise
     finally:
         os.close(opened)

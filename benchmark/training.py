@@ -9,11 +9,12 @@ import json
 import math
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from benchmark import registry
 from benchmark.evaluator import check_device, use_of_datasets
@@ -81,7 +82,8 @@ def train(
 def _held(out: Path) -> Iterator[None]:
     """The folder for this training alone: two would go on from each other's states. Raises ``FolderInUse``.
 
-    The lock lies in the cache, since the folder is the trainer's to make. Where that cannot be written, nobody is kept out.
+    The lock lies in the cache, since the folder is the trainer's to make. Where that cannot be written, nobody is kept out; where it knows no locks
+    neither, and a line on stderr says so.
     """
     file = cache_folder() / "locks" / f"train-{hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]}.lock"
     try:
@@ -91,7 +93,7 @@ def _held(out: Path) -> Iterator[None]:
         yield
         return
     with lock:
-        if not take_lock(lock, out):
+        if not _taken(lock, out):
             lock.seek(0)
             raise FolderInUse(f"{out} is being written by process {lock.read().strip() or '?'}; wait for it, or choose another folder with --out")
         with suppress(OSError):
@@ -99,6 +101,15 @@ def _held(out: Path) -> Iterator[None]:
             lock.write(str(os.getpid()))
             lock.flush()
         yield
+
+
+def _taken(lock: IO[str], out: Path) -> bool:
+    """Take the lock; False if another training has it."""
+    try:
+        return take_lock(lock, out)
+    except CannotWrite:  # no ground to refuse: it is the cache that knows no locks, so another --out would not help
+        print(f"{cache_folder()}: its file system knows no locks; see to it that nothing else trains into {out}", file=sys.stderr)
+        return True
 
 
 @contextmanager

@@ -10,6 +10,7 @@ it is on the disk before the note is, so that a machine that goes down does too.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from clala.misfit import not_finite
 
 NOTE = "state.json"
 MODULES, MOMENTS = "modules.safetensors", "moments.safetensors"
+NOT_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""what file systems say (CIFS, some of FUSE) that bring the names in a folder to the disk in their own time, and know no other"""
 
 
 class OtherTraining(ValueError):
@@ -176,6 +179,9 @@ def flush(path: Path) -> None:
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
+    except OSError as error:
+        if error.errno not in NOT_OF_FOLDERS or not path.is_dir():
+            raise
     finally:
         os.close(opened)
 

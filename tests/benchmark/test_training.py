@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,10 @@ import pytest
 
 from benchmark import hookspecs, registry
 from benchmark.hookspecs import hookimpl
+from benchmark.places import cache_folder
 from benchmark.records import Case, Problem, Reference, UserError
 from benchmark.registry import BadOption, BadPlugin, Setting, UnknownName
-from benchmark.training import describe, summary_of, train
+from benchmark.training import _taken, describe, summary_of, train
 
 
 class Five:
@@ -173,3 +175,18 @@ def test_an_optional_setting_shows_what_it_takes_and_no_default() -> None:
 
     settings = registry.settings_of(function, "thing", available=())
     assert settings == [Setting("size", "whole number", ""), Setting("file", "path | text", "")]
+
+
+def test_where_the_cache_knows_no_locks_a_training_goes_on_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is opened as a place alone takes none, as none on a file system without."""
+    (tmp_path / "lock").touch()
+    with os.fdopen(os.open(tmp_path / "lock", os.O_PATH)) as lock:
+        assert _taken(lock, tmp_path / "out")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"{cache_folder()}: its file system knows no locks; see to it that nothing else trains into {tmp_path / 'out'}"
+
+
+def test_a_lock_that_another_training_has_is_not_taken(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("a+") as first, (tmp_path / "lock").open("a+") as second:
+        assert _taken(first, tmp_path)
+        assert not _taken(second, tmp_path)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from clala.state import DamagedState, NotFinite, TrainingState
+from clala.state import DamagedState, NotFinite, TrainingState, flush
 
 
 def small() -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -146,3 +146,11 @@ def test_all_of_a_state_is_on_the_disk_before_the_note_that_names_it_and_the_old
     assert done.index("sync .") < note
     assert done[note + 1] == "sync .", "the name of the note"
     assert sorted(done[note + 2 :]) == ["remove at-1", "remove best-1"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the files of the processes are Linux's")
+def test_a_file_system_that_brings_no_folder_to_the_disk_is_no_reason_to_stop_and_one_that_brings_no_file_is() -> None:
+    """That of the processes answers both with what CIFS says of folders."""
+    flush(Path("/proc/self"))
+    with pytest.raises(OSError, match="Invalid argument"):
+        flush(Path("/proc/self/status"))
