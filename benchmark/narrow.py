@@ -61,6 +61,9 @@ class Made(Mapping[K, np.ndarray]):
             raise KeyError(name)
         return self._make(name)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # a Mapping's own would make it to see
+
     def __iter__(self) -> Iterator[K]:
         return iter(self._names)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
+import time
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +24,8 @@ VERSION = 1
 KEPT_FROM = 1 << 24
 """bytes of a file; a smaller one is read through in less time than it is worth"""
 NOWHERE = -1
+PART_SECONDS = 3600
+"""after which half a file is one of a process that was killed; a whole one is written in a second or two"""
 
 
 class Digests(NamedTuple):
@@ -122,11 +124,11 @@ def kept_index(sha256: str, size: int) -> Index | None:
         with np.load(_file_of(sha256), allow_pickle=False) as kept:
             starts, sizes = kept["starts"], kept["sizes"]
             digests = [Digests(heads, tails, places.astype(np.int64)) for heads, tails, places in (kept["by_report"], kept["by_letters"])]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        places = np.sort(np.concatenate([one.places for one in digests]))
+        is_within = len(starts) == len(sizes) and (starts >= 0).all() and (starts + sizes <= size).all()
+        return Index(sha256, starts, sizes, *digests) if is_within and np.array_equal(places, np.arange(len(starts))) else None
+    except Exception:  # what a damaged archive makes of numpy and zipfile is any of a dozen, and all of it is found out again
         return None
-    places = np.sort(np.concatenate([one.places for one in digests]))
-    is_within = len(starts) == len(sizes) and (starts >= 0).all() and (starts + sizes <= size).all()
-    return Index(sha256, starts, sizes, *digests) if is_within and np.array_equal(places, np.arange(len(starts))) else None
 
 
 def keep_index(index: Index) -> None:
@@ -142,6 +144,7 @@ def keep_index(index: Index) -> None:
     except OSError:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+    _clear_parts(file.parent)
 
 
 def digest_of(text: str) -> bytes:
@@ -156,6 +159,15 @@ def letters_of(text: str) -> str:
 
 def _file_of(sha256: str) -> Path:
     return cache_folder() / "annotations" / f"index-{VERSION}-{sha256[:32]}.npz"
+
+
+def _clear_parts(folder: Path) -> None:
+    """Half files of processes that were killed while they wrote; by age, since the cache may be that of several machines."""
+    with suppress(OSError):
+        for part in folder.glob("index-*.part"):
+            with suppress(OSError):  # another process cleared it away
+                if time.time() - part.stat().st_mtime > PART_SECONDS:
+                    part.unlink()
 
 
 def _halves(digests: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:

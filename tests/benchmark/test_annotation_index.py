@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmark.annotating.annotation_file import AnnotationFile
-from benchmark.annotating.annotation_index import KEPT_FROM, NOWHERE, Digests, digest_of
+from benchmark.annotating.annotation_file import AnnotationFile, UnreadableAnnotations, _read_through
+from benchmark.annotating.annotation_index import KEPT_FROM, NOWHERE, PART_SECONDS, VERSION, Digests, digest_of
 
 COUNT = 40
 
@@ -74,7 +76,7 @@ def test_what_was_kept_is_not_found_out_again(large: Path, tmp_path: Path) -> No
     assert token(again(large, "other.jsonl").annotate([report(0)])) == "t1"
 
 
-@pytest.mark.parametrize("damage", ["half", "empty", "no zip", "beyond the file", "a place twice"])
+@pytest.mark.parametrize("damage", ["half", "empty", "no zip", "one array", "unknown packing", "locked", "beyond the file", "a place twice"])
 def test_a_kept_file_that_is_damaged_is_made_anew(large: Path, tmp_path: Path, damage: str) -> None:
     AnnotationFile(str(large))
     kept = kept_file(tmp_path)
@@ -88,10 +90,30 @@ def test_a_kept_file_that_is_damaged_is_made_anew(large: Path, tmp_path: Path, d
     np.savez(kept, **arrays)
     if damage in ("half", "empty", "no zip"):
         kept.write_bytes({"half": content[: len(content) // 2], "empty": b"", "no zip": b"x" * 100}[damage])
+    if damage == "one array":
+        with kept.open("wb") as out:
+            np.save(out, arrays["starts"])
+    if damage in ("unknown packing", "locked"):  # a byte of what the archive says of its last member, which no checksum covers
+        place, byte = {"locked": (8, b"\x01"), "unknown packing": (10, b"\x63")}[damage]
+        at = content.rindex(b"PK\x01\x02") + place
+        kept.write_bytes(content[:at] + byte + content[at + 1 :])
     found_again = again(large, "other.jsonl")
     assert [token(found_again.annotate([report(number)])) for number in range(COUNT)] == [f"t{number}" for number in range(COUNT)]
     assert kept_file(tmp_path).read_bytes()[:2] == b"PK"
     assert len(kept_file(tmp_path).read_bytes()) == len(content)
+
+
+def test_half_files_of_killed_processes_go_and_those_of_others_that_write_stay(large: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "annotations"
+    folder.mkdir(parents=True)
+    old, fresh, others = (folder / name for name in ("index-1-aa.npz.4711.part", "index-1-bb.npz.4712.part", "kept.jsonl.part"))
+    for part in (old, fresh, others):
+        part.write_bytes(b"half")
+    an_hour_ago = time.time() - PART_SECONDS - 60
+    for part in (old, others):
+        os.utime(part, (an_hour_ago, an_hour_ago))
+    AnnotationFile(str(large))
+    assert {path.name for path in folder.glob("*.part")} == {fresh.name, others.name}
 
 
 def test_where_nothing_can_be_kept_the_file_is_read_all_the_same(large: Path, tmp_path: Path) -> None:
@@ -114,3 +136,40 @@ def test_digests_that_begin_alike_are_told_apart() -> None:
     assert Digests.of(known).find(texts).tolist() == [NOWHERE, 6, 8]
     assert Digests.of({}).find(texts).tolist() == [NOWHERE] * 3
     assert Digests.of(known).find([]).tolist() == []
+
+
+TAKEN = (
+    b'{"report": "No effusion.", "entities": {}}\n\n {"report": "No  effusion.", "entities": {}} \n',
+    b'\xef\xbb\xbf{"text": "No effusion .", "entities": {"1": {"tokens": "effusion", "label": "OBS-DA", "relations": []}}}\r\n',
+    '{"0": {"text": "é ü", "entities": {}}, "Ödem.": {"entities": {}},\n"1": {"text": "éü", "entities": {}}}'.encode(),
+    b'{"a": {"entities": {"1": {"tokens": "x", "label": "y", "relations": [["modify", "1"]]}}, "text": 3}}',
+    b'{"report": 7, "text": "seven", "entities": {}}\n{"report": "7", "entities": {}}',
+)
+REFUSED = (
+    b"",
+    b"{}",
+    b"[]",
+    b'{"report": "a", "entities": []}',
+    b'{"entities": {}}',
+    b'{"report": "a", "entities": {"1": {"tokens": "x", "label": "y"}}}',
+    b'{"report": "a", "entities": {"1": {"tokens": "x", "label": "y", "relations": [["modify", "2"]]}}}',
+    b'{"report": "a", "entities": {"1": {"tokens": "x", "label": "y", "relations": [["suggests", "1"]]}}}',
+    b'{"report": "a", "entities": {}}\n{"report": "a", "entities": {"1": {"tokens": "x", "label": "y", "relations": []}}}',
+)
+
+
+def test_what_is_kept_is_of_the_version_that_its_name_says(tmp_path: Path) -> None:
+    """An index that an earlier program kept is believed while VERSION stays. So whatever is read otherwise, taken or refused otherwise, needs another
+    VERSION, and its digest here.
+    """
+    digest, file = hashlib.sha256(), tmp_path / "annotations.json"
+    for content in TAKEN:
+        file.write_bytes(content)
+        index = _read_through(file, "")
+        for numbers in (index.starts, index.sizes, *index.by_report, *index.by_letters):
+            digest.update(f"{len(numbers)}:".encode() + numbers.astype(numbers.dtype.newbyteorder("<")).tobytes())
+    for content in REFUSED:
+        file.write_bytes(content)
+        with pytest.raises(UnreadableAnnotations):
+            _read_through(file, "")
+    assert (VERSION, digest.hexdigest()[:16]) == (1, "ce869f3c76c4f362")

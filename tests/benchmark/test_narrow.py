@@ -56,7 +56,9 @@ def test_an_array_is_made_when_it_is_asked_for_and_no_sooner() -> None:
         return np.array([len(asked)])
 
     made = Made(["a", "b"], make)
-    assert (len(made), "a" in made, asked) == (2, True, ["a"])
+    assert (len(made), "a" in made, "c" in made, asked) == (2, True, False, [])
     with pytest.raises(KeyError):
         made["c"]
-    assert asked == ["a"]
+    assert asked == []
+    assert made["b"].tolist() == [1]
+    assert asked == ["b"]
