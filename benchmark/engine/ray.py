@@ -25,7 +25,7 @@ from benchmark.engine.blocks import Done, Event, Held, Learnt, Lost, Placed, Rea
 from benchmark.engine.local import cores
 from benchmark.engine.short_folder import short_folder
 from benchmark.engine.signals import ended_in_order, held_back
-from benchmark.engine.tasks import TASK_LOSSES, Gave, TaskLost, Threw, carried_out
+from benchmark.engine.tasks import TASK_LOSSES, Gave, Lacked, TaskLost, Threw, carried_out
 from benchmark.provenance import PACKAGES, version_of
 from benchmark.records import Case, Report, UserError
 from benchmark.registry import MissingPackage
@@ -139,12 +139,14 @@ class Cluster:
                         failed = failed or threw.with_cause()
                     case Lost(why):
                         self._lost += 1
+                        if failed is not None:  # nothing more is begun, so it is not done again either
+                            continue
                         losses[index] = losses.get(index, 0) + 1
                         if losses[index] <= TASK_LOSSES:
                             print(f"{names[index]}: its worker was lost ({why}); it is done again", file=sys.stderr, flush=True)
                             waiting.append(index)
                             continue
-                        failed = failed or TaskLost(
+                        failed = TaskLost(
                             f"{names[index]}: {losses[index]} workers were given it, and all were lost, the last: {why}; what was done is kept; run "
                             "the same command again with more memory for the cluster, without this, or with --engine local"
                         )
@@ -171,12 +173,12 @@ class Cluster:
         """What became of a task."""
         try:
             with held_back():
-                outcome: Gave | Threw = self._ray.get(done)
+                outcome: Gave | Threw | Lacked = self._ray.get(done)
         except self._ray.exceptions.RayTaskError as error:  # a result that cannot travel
             return Threw(error, str(error))
         except self._ray.exceptions.RayError as error:
             return _lost(error)
-        return outcome
+        return Lost(outcome.why, lacked_memory=True) if isinstance(outcome, Lacked) else outcome
 
     def place(self, make: Callable[[str], Held], label: str, *, takes_device: bool, patience: float = 0.0) -> Placed:
         """The model in actors of the cluster; one that takes a device has its share of GPUs. Raises what ``Placed`` raises."""
@@ -554,7 +556,7 @@ def _lost(error: Exception) -> Lost:
 _shared: tuple[str, tuple[Any, ...]] = ("", ())
 
 
-def _run(function: Callable[..., Any], task: tuple[Any, ...], held: list[Any], folder: str) -> Gave | Threw:
+def _run(function: Callable[..., Any], task: tuple[Any, ...], held: list[Any], folder: str) -> Gave | Threw | Lacked:
     """In a worker: one task, with what all of them share."""
     import ray
 

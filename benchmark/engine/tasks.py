@@ -54,7 +54,16 @@ class Threw:
         return self.error
 
 
-def carried_out(function: Callable[..., Any], task: tuple[Any, ...], shared: tuple[Any, ...]) -> Gave | Threw:
+@dataclass(frozen=True)
+class Lacked:
+    """A task found no memory. It is as good as lost: where memory is not limited, the kernel ends the process instead."""
+
+    why: str
+    """in words"""
+    trace: str
+
+
+def carried_out(function: Callable[..., Any], task: tuple[Any, ...], shared: tuple[Any, ...]) -> Gave | Threw | Lacked:
     """What became of one task."""
     try:
         return Gave(function(*task, *shared))
@@ -63,9 +72,11 @@ def carried_out(function: Callable[..., Any], task: tuple[Any, ...], shared: tup
         return threw(error)
 
 
-def threw(error: BaseException) -> Threw:
+def threw(error: BaseException) -> Threw | Lacked:
     """An exception that is being handled, as it can travel."""
     trace = traceback.format_exc()
+    if isinstance(error, MemoryError):
+        return Lacked(f"lack of memory ({error})" if str(error) else "lack of memory", trace)
     if isinstance(error, Exception):
         try:
             if type(pickle.loads(pickle.dumps(error))) is type(error):

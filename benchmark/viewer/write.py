@@ -204,7 +204,8 @@ def write_blocks(place: Path, material: Material, mode: int, workers: int) -> No
     with progress("write page", count) as advance:
         if processes > 1:
             notes: dict[str, str] = {}
-            for index, (unlike, said) in each(write_part_of_blocks, parts, workers=processes, shared=(_sent(material),)):
+            names = [f"page, cases {parts.cases(index).start + 1} to {parts.cases(index).stop}" for index in range(len(parts))]
+            for index, (unlike, said) in each(write_part_of_blocks, parts, workers=processes, shared=(_sent(material),), names=names):
                 material.unlike.update(unlike)
                 notes |= said
                 advance(len(parts.cases(index)))

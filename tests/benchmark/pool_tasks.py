@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -36,6 +37,47 @@ class Unknown:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return int, ("no number",)
+
+
+class Slow:
+    """Takes a while to be taken out of pickle."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return slept, (self.seconds,)
+
+
+def slept(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def slept_and_doubled(number: int, seconds: float) -> int:
+    return 2 * number
+
+
+def leaves_slowly(number: int) -> float:
+    """The first task's process takes three seconds to end; the second task a second, and tells when it was done."""
+    if number == 0:
+        atexit.register(time.sleep, 3)
+    else:
+        time.sleep(1)
+    return time.monotonic()
+
+
+def lacks_memory_once(number: int, flag: str) -> int:
+    """The first that comes to the third task finds none."""
+    if number == 2 and is_first(Path(flag)):
+        raise MemoryError("Unable to allocate 3.00 TiB")
+    return number
+
+
+def lacks_memory(number: int) -> int:
+    if number == 0:
+        raise MemoryError
+    return number
 
 
 def doubled(number: int, unit: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +20,8 @@ import pool_tasks
 import pytest
 from engine_guests import write_plugin
 
-from benchmark.engine import Local
+from benchmark.engine import Local, pool
 from benchmark.engine.local import each
-from benchmark.engine.pool import STARTS_IN_A_ROW
 from benchmark.engine.tasks import TASK_LOSSES, RaisedInATask, TaskLost
 
 NUMBERS = [(number,) for number in range(5)]
@@ -64,7 +65,7 @@ def test_what_kills_a_process_that_is_handed_it_is_an_error_and_not_a_wait_for_e
     """More than a pipe holds lies behind it: whoever writes that to a process that is no more would never come to an end."""
     began = time.monotonic()
     with pytest.raises(
-        TaskLost, match=rf"{STARTS_IN_A_ROW} processes in a row were lost before they began to work, the last to status 3; run the same"
+        TaskLost, match=r"[34] processes in a row came to nothing before they began to work; the last was lost to status 3; run the same"
     ):
         list(each(lambda *_: None, NUMBERS, workers=2, shared=(pool_tasks.Deadly(), "text " * 1_000_000)))
     assert time.monotonic() - began < 120
@@ -112,7 +113,8 @@ def test_who_stops_early_waits_for_nobody() -> None:
     results.close()  # type: ignore[attr-defined]
     assert first == 0
     assert time.monotonic() - began < 30
-    assert not Path(f"/proc/{process}").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
 
 
 def gather(found: dict[int, Any], results: Iterator[tuple[int, Any]]) -> None:
@@ -122,6 +124,128 @@ def gather(found: dict[int, Any], results: Iterator[tuple[int, Any]]) -> None:
 
 def test_no_task_starts_nobody() -> None:
     assert list(each(pool_tasks.doubled, [], workers=2, shared=("mm",))) == []
+
+
+def test_one_that_takes_its_time_to_leave_keeps_nobody_waiting() -> None:
+    """With many processes each of them would hold up what the others have found."""
+    pairs = each(pool_tasks.leaves_slowly, [(0,), (1,)], workers=2)
+    heard = {index: (done, time.monotonic()) for index, done in pairs}
+    assert set(heard) == {0, 1}
+    assert heard[1][1] - heard[1][0] < 1.5
+
+
+class OneAlone(pool._Worker):
+    """The first process there is room for; a second one is refused as by a machine that has no room."""
+
+    room = 1
+
+    def __init__(self) -> None:
+        if type(self).room == 0:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        type(self).room -= 1
+        super().__init__()
+
+
+def test_where_there_is_room_for_one_process_that_one_does_the_work_however_long_it_takes_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_Worker", OneAlone)
+    monkeypatch.setattr(OneAlone, "room", 1)
+    found = dict(each(pool_tasks.slept_and_doubled, NUMBERS, workers=2, shared=(pool_tasks.Slow(3.5),)))
+    assert found == {number: 2 * number for number in range(5)}
+
+
+def test_where_there_is_room_for_none_it_is_said_that_none_could_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_Worker", OneAlone)
+    monkeypatch.setattr(OneAlone, "room", 0)
+    monkeypatch.setattr(pool, "LOOK_SECONDS", 0.1)
+    began = time.monotonic()
+    with pytest.raises(TaskLost) as raised:
+        list(each(pool_tasks.doubled, NUMBERS, workers=2, shared=("mm",)))
+    assert str(raised.value) == (
+        "3 processes in a row came to nothing before they began to work; the last could not be started: Resource temporarily unavailable; run the "
+        "same command again with fewer --workers (1 needs none beside the command's own) or with more memory"
+    )
+    assert time.monotonic() - began >= 0.2, "a while goes by between the tries"
+
+
+class SecondHeld(pool._Worker):
+    """The second process is stopped as soon as it is there, and does not go on."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).count += 1
+        if type(self).count == 2:
+            assert self.process.pid is not None
+            os.kill(self.process.pid, signal.SIGSTOP)
+
+
+def test_a_process_that_is_held_at_its_start_keeps_the_others_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a pipe holds is to be handed to it."""
+    monkeypatch.setattr(pool, "_Worker", SecondHeld)
+    monkeypatch.setattr(SecondHeld, "count", 0)
+    monkeypatch.setattr(pool, "END_SECONDS", 0.5)
+    found = dict(each(pool_tasks.doubled, NUMBERS, workers=2, shared=("text " * 1_000_000,)))
+    assert {number: text[:4] for number, text in found.items()} == {number: f"{2 * number} te" for number in range(5)}
+
+
+def test_a_task_that_finds_no_memory_is_done_again_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where a batch system limits memory: there the kernel ends nobody."""
+    engine, flag = Local(2), tmp_path / "lacked"
+    how: dict[str, Any] = {"is_large": True, "on_device": [False] * 5, "names": [f"part {number}" for number in range(5)]}
+    found = dict(engine.each(pool_tasks.lacks_memory_once, NUMBERS, shared=(str(flag),), **how))
+    assert found == {number: number for number in range(5)}
+    assert capsys.readouterr().err == "part 2: its process was lost to lack of memory (Unable to allocate 3.00 TiB); it is done again\n"
+    assert engine.record()["workers_lost"] == 1
+
+
+def test_one_that_never_finds_memory_is_named_with_where_it_asked_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(TaskLost, match=r"task 1 of 2: 4 processes were given it, .* and all were lost, the last to lack of memory; what") as raised:
+        list(each(pool_tasks.lacks_memory, [(0,), (1,)], workers=2))
+    assert "in lacks_memory" in str(raised.value.__cause__)
+    assert capsys.readouterr().err.count("it is done again") == TASK_LOSSES
+
+
+SCRIPT = """
+import time
+from pool_tasks import process_of
+from benchmark.engine.local import each
+if __name__ == "__main__":
+    try:
+        print(len(list(each(process_of, [(0,), (1,), (2,)], workers=3))))
+    except KeyboardInterrupt:
+        print("stopped")
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+else:
+    print("begins", flush=True)
+    time.sleep(1)
+"""
+
+
+def test_ctrl_c_while_processes_begin_is_answered_by_the_command_alone(tmp_path: Path) -> None:
+    """A terminal sends it to all of them."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+    command = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline() == "begins\n"
+    os.killpg(command.pid, signal.SIGINT)
+    out, said = command.communicate(timeout=60)
+    assert said == ""
+    assert out.splitlines()[-1] == "stopped"
+
+
+def test_a_program_that_is_in_no_file_is_told_so_before_anything_is_started() -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run([sys.executable, "-"], input=SCRIPT, env=env, capture_output=True, text=True, timeout=60)
+    assert done.stdout == (
+        "NoFile: 3 processes were asked for, but the program that asks is read from <stdin>, where they cannot find it; save it as a file and run "
+        "that, or ask for one (workers=1)\n"
+    )
+    assert done.stderr == ""
 
 
 @pytest.mark.slow
