@@ -387,20 +387,19 @@ def train(
         save_every=save_every,
         start=start,
     )
-    shown = {"progress": lambda label, total, unit: progress(label, total, unit=unit)}
+    shown: dict[str, Any] = {"progress": lambda label, total, unit: progress(label, total, unit=unit)}
     try:
-        with held(out):  # several processes that train in it read this very file, and one that was killed goes on from it
+        with held(out):  # from before the index is written until the record of its labels is: between them another training could put its own there
             new = index.with_name("index.jsonl.new")
             write_index(lines, new)
             if has_begun(out) and index.exists() and index.read_bytes() != new.read_bytes():
                 new.unlink()
                 raise OtherTraining(another(out))
             new.replace(index)
-        if prepare:
-            prepare_clala(job, **shown)
-            return index
-        train_clala(job, **shown)
-        with held(out):
+            if prepare:
+                prepare_clala(job, **shown, is_held=True)
+                return index
+            train_clala(job, **shown, is_held=True)
             save(load(out), out, half=half, labels=record)
     except (*REFUSALS, *FAILURES) as error:
         raise UserError(f"train clala: {error}") from error

@@ -18,6 +18,7 @@ import math
 import pickle
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -107,20 +108,23 @@ class Job:
     """folder of weights of this same configuration with stage 1 done, stored in full precision; None = begin with stage 1"""
 
 
-def train(job: Job, *, progress: Progress = silent) -> Path:
-    """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder. No other training may be in it."""
+def train(job: Job, *, progress: Progress = silent, is_held: bool = False) -> Path:
+    """Everything from the index to a folder of weights that ``checkpoint.load`` reads; returns that folder. No other training may be in it.
+
+    ``is_held`` says that the caller, who wrote the index there, holds the folder already.
+    """
     began = time.monotonic()
     job = _with_parts(job)
-    splits = _splits(job)
     accelerator = new_accelerator(job.device, job.precision, job.recipe.accumulate)
-    with held(job.out, accelerator):
-        return _train_alone(job, splits, accelerator, progress, began)
+    with nullcontext() if is_held else held(job.out, accelerator):
+        return _train_alone(job, _splits(job), accelerator, progress, began)
 
 
-def prepare(job: Job, *, progress: Progress = silent) -> None:
+def prepare(job: Job, *, progress: Progress = silent, is_held: bool = False) -> None:
     """Cut all that the job will read, and stop: so that many processes do not wait while the first of them cuts. No part need be there yet."""
-    splits, folder, c = _splits(job), job.crops or job.out / "work", job.config
-    with held(job.out):
+    folder, c = job.crops or job.out / "work", job.config
+    with nullcontext() if is_held else held(job.out):
+        splits = _splits(job)
         for crop_px in sorted({c.crop_px, c.crop_px_stage2}):
             cut_parts(splits, folder, c, crop_px, reader=job.reader, workers=job.workers, progress=progress)
         if job.classifier is None and c.classifier == "small" and c.classifier_frame != "pad":
@@ -157,8 +161,9 @@ def _train_alone(job: Job, splits: Mapping[str, Sequence[IndexLine]], accelerato
 
     parts = cut(config.crop_px)
     samples = sampled(parts)
-    if job.recipe.epochs_stage1 or job.recipe.epochs_stage2:  # before hours of classifier and detector
-        samples["train"].check(job.recipe, seed=job.seed + 1, epoch=0, world=accelerator.num_processes)
+    for stage, epochs in ((1, job.recipe.epochs_stage1), (2, job.recipe.epochs_stage2)):
+        if epochs:  # before hours of classifier and detector
+            samples["train"].check(job.recipe, seed=job.seed + stage, epoch=0, world=accelerator.num_processes)
     how = {"processes": accelerator.num_processes, "precision": accelerator.mixed_precision}
     log.write(event="data", images={k: len(v) for k, v in splits.items()}, vocabulary=len(tokenizer), **how, seconds=time.monotonic() - began)
     bundle.to(accelerator.device)

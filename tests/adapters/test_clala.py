@@ -5,7 +5,9 @@ import hashlib
 import importlib
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from adapters.clala import CLALA, DEMO_WEIGHTS, index_lines, train
 from benchmark.places import shipped
 from benchmark.records import Case, ImageFile, Lesion, Reference, Report, UserError
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
+from clala.held import FolderInUse, held
 
 
 class FakeDataset:
@@ -63,6 +66,29 @@ def weights(dataset: FakeDataset, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def model(weights: Path) -> CLALA:
     return CLALA(str(weights), device="cpu", batch_size=2)
+
+
+def test_nobody_comes_between_the_index_and_the_record_of_its_labels(dataset: FakeDataset, tmp_path: Path) -> None:
+    """Another training would put an index of its own there, and its lesions would be learnt as those of this one's labels."""
+    out, entered, is_over = tmp_path / "out", list[bool](), threading.Event()
+
+    def knock() -> None:
+        while not (out / "work" / "index.jsonl").exists() and not is_over.wait(0.001):
+            pass
+        while not is_over.wait(0.002):
+            with suppress(FolderInUse), held(out):
+                entered.append("labels" in json.loads((out / "about.json").read_text()))
+
+    other = threading.Thread(target=knock)
+    other.start()
+    try:
+        train(dataset, out=out, labels="truth", epochs=0, epochs_stage2=0, batch=4, workers=1, device="cpu", settings=TINY)
+    finally:
+        is_over.set()
+        other.join()
+    assert all(entered)
+    with held(out):
+        assert json.loads((out / "about.json").read_text())["labels"]["source"] == "truth"
 
 
 def test_there_is_one_report_per_case_in_order_with_its_regions_and_details(model: CLALA, dataset: FakeDataset) -> None:

@@ -126,6 +126,25 @@ def test_what_was_never_begun_is_in_nobodys_way(index: Path, config: CLALAConfig
     assert has_begun(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("seed", "stage1", "stage2", "too_few"), [(2, 1, 1, True), (2, 0, 1, True), (2, 1, 0, False), (9, 1, 0, True), (9, 0, 1, False)]
+)
+def test_each_stage_that_is_to_be_trained_is_looked_at_beforehand_with_its_own_draw(
+    index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path, seed: int, stage1: int, stage2: int, too_few: bool
+) -> None:
+    """Of thinned regions the two stages of seed 2 draw 19 and 14, of seed 9 14 and 16. Two batches of 15 to a step need 16."""
+    still = {"classifier_epochs": 0, "detector_epochs": 0}
+    how = replace(quick, batch=15, accumulate=2, normal_share=0.5, epochs_stage1=stage1, epochs_stage2=stage2, **still)
+    job = Job(index, tmp_path, config, how, seed=seed, device="cpu", workers=1)
+    if too_few:
+        with pytest.raises(TooFewSamples, match="an epoch has 14 of them in all"):
+            train(job)
+        assert not has_begun(tmp_path)
+    else:
+        train(job)
+        assert [line["stage"] for line in events(tmp_path, "epoch")] == [1] * stage1 + [2] * stage2
+
+
 def test_of_a_training_that_is_refused_nothing_is_written_down(index: Path, config: CLALAConfig, quick: Recipe, tmp_path: Path) -> None:
     """Nor is a crop cut for it, which may take hours."""
     still = replace(quick, epochs_stage1=0, epochs_stage2=0, classifier_epochs=0, detector_epochs=0)
