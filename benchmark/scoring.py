@@ -32,7 +32,7 @@ from benchmark.progress import progress
 from benchmark.records import Report, Row, RunConfig, UserError
 from benchmark.runs import ModelFolder
 from benchmark.signatures import with_field
-from benchmark.stages import Stages
+from benchmark.stages import Stages, processor_seconds
 from benchmark.statistics import Differences, Measured, PatientBootstrap, Scores, flips_for
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def score(
                 differences += outcome_rows(bootstrap, name, metrics[name], judged, found, pairs)
             advance(1)
     with stages.stage("strata"):
-        parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata else []
+        # Where no model came to its end there is nothing to part, and no metric says how many numbers it has.
+        parts = _strata(bootstrap, metrics, statistics, reports, views) if config.strata and reports else []
     rows, differences, parts = ([_of_context(row, config) for row in found] for found in (rows, differences, parts))
     signatures = {name: with_field(metric.signature(), "context", config.context) for name, metric in metrics.items()}
     return Scored(rows, differences, signatures, parts, flips if pairs else 0, metrics, statistics)
@@ -332,10 +333,10 @@ class Texts(NamedTuple):
 
 def measure(spec: registry.Spec, config: RunConfig, models: Sequence[str], given: Texts) -> MeasuredApart:
     """One metric's statistics for several models; runs in a process of its own where there are many reports."""
-    began, clock, cpu = time.time(), time.perf_counter(), time.process_time()
+    began, clock, cpu = time.time(), time.perf_counter(), processor_seconds()
     metric, references = build_metric(spec, config), [given.texts[place] for place in given.references.tolist()]
     found = {model: Narrow(_statistics(metric, given.of_model(model), references)) for model in models}
-    return MeasuredApart(found, began, time.perf_counter() - clock, time.process_time() - cpu)
+    return MeasuredApart(found, began, time.perf_counter() - clock, processor_seconds() - cpu)
 
 
 def statistics_of(metric: Metric, reports: Sequence[Report], references: Sequence[str]) -> np.ndarray:

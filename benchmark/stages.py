@@ -47,12 +47,12 @@ class Stages:
             yield
             return
         self._is_open = True
-        start, cpu = self.elapsed(), _processor_seconds()
+        start, cpu = self.elapsed(), processor_seconds()
         try:
             yield
         finally:
             self._is_open = False
-            self._count_in(name, start, self.elapsed() - start, _processor_seconds() - cpu)
+            self._count_in(name, start, self.elapsed() - start, processor_seconds() - cpu)
 
     def elapsed(self) -> float:
         """Seconds since the run began."""
@@ -73,7 +73,7 @@ class Stages:
         return {name: {key: round(value, 2) for key, value in vars(stage).items()} for name, stage in self.found.items()}
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """That this process has worked, and those that it started and that have ended."""
     children = os.times()
     return time.process_time() + children.children_user + children.children_system

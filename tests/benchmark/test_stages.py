@@ -6,12 +6,18 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import pluggy
 import pytest
 
+from benchmark import hookspecs, registry
 from benchmark.evaluator import score_reports
-from benchmark.records import RunConfig
+from benchmark.hookspecs import hookimpl
+from benchmark.records import Report, RunConfig
+from benchmark.scoring import Texts, measure
 from benchmark.stages import Stages
 
 REFERENCES = {"1": "Small left pleural effusion.", "2": "The lungs are clear.", "3": "Mild cardiomegaly."}
@@ -39,6 +45,31 @@ def test_a_process_that_ends_within_a_stage_has_worked_for_it() -> None:
     with stages.stage("page"):
         subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
     assert stages.found["page"].cpu_seconds >= 0.25
+
+
+class Plugin:
+    """A metric that has its work done by a program."""
+
+    name = "by_program"
+
+    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> np.ndarray:
+        subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
+        return np.ones((len(hypotheses), 1))
+
+    @hookimpl
+    def register_metrics(self, register: hookspecs.Register) -> None:
+        register(self.name, lambda: self)
+
+
+def test_what_a_metric_has_done_by_a_program_is_work_of_the_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(Plugin())
+    known = registry.collect(manager)
+    monkeypatch.setattr(registry, "load", lambda: known)
+    config = RunConfig(models=(), dataset="", split="", metrics=(Plugin.name,))
+    given = Texts.of({"one": [Report("1", "Clear.")]}, ["Clear."])
+    assert measure(registry.parse_spec(Plugin.name), config, ["one"], given).cpu_seconds >= 0.25
 
 
 def test_a_stage_within_a_stage_counts_to_the_outer_one() -> None:
