@@ -77,7 +77,7 @@ def test_nobody_comes_between_the_index_and_the_record_of_its_labels(dataset: Fa
             pass
         while not is_over.wait(0.002):
             with suppress(FolderInUse), held(out):
-                entered.append("labels" in json.loads((out / "about.json").read_text()))
+                entered.append((out / "about.json").exists() and "labels" in json.loads((out / "about.json").read_text()))
 
     other = threading.Thread(target=knock)
     other.start()
