@@ -126,9 +126,9 @@ def test_no_task_starts_nobody() -> None:
     assert list(each(pool_tasks.doubled, [], workers=2, shared=("mm",))) == []
 
 
-def test_one_that_takes_its_time_to_leave_keeps_nobody_waiting() -> None:
+def test_one_that_takes_its_time_to_leave_keeps_nobody_waiting(tmp_path: Path) -> None:
     """With many processes each of them would hold up what the others have found."""
-    pairs = each(pool_tasks.leaves_slowly, [(0,), (1,)], workers=2)
+    pairs = each(pool_tasks.leaves_slowly, [(0,), (1,)], workers=2, shared=(str(tmp_path),))
     heard = {index: (done, time.monotonic()) for index, done in pairs}
     assert set(heard) == {0, 1}
     assert heard[1][1] - heard[1][0] < 1.5
