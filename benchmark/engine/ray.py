@@ -392,6 +392,10 @@ class _Actors:
         self._is_starting: set[int] = set()
         self._heard: dict[int, float] = {}
         """when each that writes was last heard of"""
+        self._machines: dict[int, str] = {}
+        """on which each lives"""
+        self._asked: dict[int, tuple[Any, float]] = {}
+        """of those that are silent: what their machine was asked, and when"""
         self._count = 0
 
     def start(self) -> Hashable:
@@ -399,7 +403,7 @@ class _Actors:
         self._count += 1
         with held_back():
             actor = self._actors[self._count] = self._actor.remote(self._make, self._device, str(Path.cwd()))
-            self._waiting[actor.ready.remote()] = self._count
+            self._waiting[actor.came.remote()] = self._count
             self._is_starting.add(self._count)
         return self._count
 
@@ -422,9 +426,10 @@ class _Actors:
                 event = self._event(ready[0]) if ready else None
             if event is not None:
                 self._heard[event[0]] = monotonic()
+                self._asked.pop(event[0], None)
                 return event
             if not ready and (silent := self._silent()) is not None:
-                return silent, Silent(self._patience)
+                return silent
             if ready or monotonic() - looked < PATIENCE_SECONDS or len(self._is_starting) < len(self._waiting):
                 continue
             looked = monotonic()
@@ -441,15 +446,32 @@ class _Actors:
             for worker in list(self._actors):
                 self.dismiss(worker)
 
-    def _silent(self) -> int | None:
-        """An actor that has written nothing for too long, and is no more."""
-        if self._patience:
-            for writing, worker in self._waiting.items():
-                if worker not in self._is_starting and monotonic() - self._heard[worker] > self._patience + GRACE_SECONDS:
-                    del self._waiting[writing]
-                    self.dismiss(worker)
-                    return worker
+    def _silent(self) -> tuple[int, Event] | None:
+        """An actor that has written nothing for too long, and is no more. Where its machine answers its model hangs; else it is lost."""
+        for writing, worker in self._waiting.items():
+            if not self._patience or worker in self._is_starting or monotonic() - self._heard[worker] <= self._patience + GRACE_SECONDS:
+                continue
+            if (answers := self._answers(worker)) is not None:
+                del self._waiting[writing]
+                self.dismiss(worker)
+                return worker, Silent(self._patience) if answers else Lost("its machine does not answer")
         return None
+
+    def _answers(self, worker: int) -> bool | None:
+        """Whether the machine of an actor does anything; None while that is not known. That one is gone the cluster itself notices rather late."""
+        with held_back():
+            if worker not in self._asked:
+                affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(self._machines[worker], soft=False)
+                look = self._ray.remote(num_cpus=0, max_retries=0)(versions).options(scheduling_strategy=affinity)
+                self._asked[worker] = look.remote(), monotonic()
+            asked, since = self._asked[worker]
+            if not self._ray.wait([asked], timeout=0)[0]:
+                return False if monotonic() - since > JOIN_SECONDS else None
+            try:
+                self._ray.get(asked)
+            except self._ray.exceptions.RayError:
+                return False
+        return True
 
     def _event(self, ready: Any) -> tuple[int, Event] | None:
         """What a reference that is ready holds, and of which actor."""
@@ -457,7 +479,8 @@ class _Actors:
         is_starting = worker in self._is_starting
         try:
             if is_starting:
-                event: Event = self._ray.get(ready)
+                event: Event
+                event, self._machines[worker] = self._ray.get(ready)
             else:
                 reference = next(ready)
                 if reference.is_nil():
@@ -485,7 +508,8 @@ class _Actors:
         assert isinstance(worker, int)
         with suppress(Exception):
             self._ray.kill(self._actors[worker])
-        self._actors.pop(worker, None)
+        for known in (self._actors, self._machines, self._asked):
+            known.pop(worker, None)
 
 
 def check_room(ray: Any, name: str, gpus: float) -> None:
@@ -516,6 +540,12 @@ class Holder:
     def ready(self) -> Event:
         """Whether the model could be made."""
         return self._state
+
+    def came(self) -> tuple[Event, str]:
+        """What ``ready`` says, and Ray's name of the machine."""
+        import ray
+
+        return self._state, ray.get_runtime_context().get_node_id()
 
     def write(self, cases: list[Case]) -> Iterator[Event]:
         """What is written, a handful of reports at a time; then what the model is known to have learnt from."""
