@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from folders import contents
+from folders import contents, seal_is_true
 from forked import Commands, Ended
 from hospital import CASES, RUN, moved_into
 
@@ -138,6 +138,20 @@ def test_the_tables_of_a_run_say_who_failed_and_are_those_of_an_undisturbed_one_
     (place / "ill").unlink()
     assert commands.run(*run, folder=place).status == 0
     assert contents(place / "out") == contents(place / "undisturbed")
+
+
+@pytest.mark.parametrize("fault", ["other_id", *(pytest.param(fault, marks=pytest.mark.slow) for fault in STOPPED if fault != "other_id")])
+def test_a_run_of_one_model_that_is_stopped_is_a_whole_run_whose_tables_say_why(place: Path, commands: Commands, fault: str) -> None:
+    """With nobody beside it there is no number at all, in no part of the cases; they are of two views, which part them even so."""
+    header, *rows = (place / "cases.csv").read_text().splitlines()
+    (place / "cases.csv").write_text("\n".join([f"{header},view", *(f"{row},{'AP' if number % 2 else 'PA'}" for number, row in enumerate(rows))]))
+    (place / "ill").touch()
+    ended = commands.run(*RUN, "--models", f"alone=faulty:{fault}", "--patience", "2", folder=place, memory=6 * GIB)
+    assert ended.status == 1, ended.stderr[-3000:]
+    assert "Traceback" not in ended.stderr
+    assert STOPPED[fault] in " ".join(json.loads((place / "out/run.json").read_text())["models"]["alone"]["failed"].split())
+    assert STOPPED[fault].partition(": ")[0] in (place / "out/summary.md").read_text()
+    seal_is_true(place / "out")
 
 
 PROGRAM = """
