@@ -43,6 +43,7 @@ from benchmark.datasets.phantom import anatomy, devices, lesions, reports
 from benchmark.datasets.phantom.draw import radiograph
 from benchmark.datasets.phantom.lateral import lateral_view
 from benchmark.datasets.phantom.scene_graph import boxes_without_area, faulty_boxes, missed_regions, scene_graph
+from benchmark.engine.local import cores
 from benchmark.places import cache_folder
 from benchmark.progress import progress as progress_bar
 from benchmark.records import UserError
@@ -276,8 +277,12 @@ def _write_all(part: Path, arguments: Mapping[str, Any], workers: int | None, pr
 
 
 def _spread(make: Any, plans: Sequence[PatientPlan], workers: int | None) -> Iterator[Made]:
-    """``make`` over the patients, in order, by as many processes as asked for."""
-    count = workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """``make`` over the patients, in order, by as many processes as asked for.
+
+    Not by the engine's pool: its processes begin anew, which takes two seconds, and most populations are written in less. One that was lost ends the
+    writing here, and the same command again begins it again.
+    """
+    count = cores(workers or 0)
     if count == 1 or len(plans) < 8:
         yield from map(make, plans)
         return
