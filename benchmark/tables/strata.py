@@ -24,7 +24,7 @@ def strata(given: Material) -> Table:
         for model in part.measured():
             found = [row for one in wanted if (row := part.row(model, one.metric, one.value_name))]
             shown = [UNDEFINED if name == NORMAL and needs_lesions(one) else cell for one, cell in zip(wanted, cells[model], strict=True)]
-            lines.append(Line(given.name(model), (*shown, f"{max(row.scored for row in found):,}")))
+            lines.append(Line(given.name(model), (*shown, f"{max((row.scored for row in found), default=0):,}")))
         cases = max(row.scored + row.unscored for row in part.rows)
         blocks.append(Block(columns, tuple(lines), f"{name}: {said_count(cases, 'cases')}"))
     who = drawn_of(given)
