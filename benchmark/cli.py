@@ -700,8 +700,13 @@ def _read(file: Path, id_column: str | None, text_column: str | None, flag: str)
 
 
 def _named(word: str) -> tuple[str, Path]:
+    """The name that is given to a file, or its own without the ending, and the file."""
     name, sign, file = word.partition("=")
-    return (name, Path(file)) if sign and not Path(word).exists() else (Path(word).name.partition(".")[0], Path(word))
+    if not sign or os.path.exists(word):  # noqa: PTH110  of a word that is longer than any file's name, Path raises an error
+        name, file = Path(word).name.partition(".")[0], word
+    if not name.strip():
+        raise UserError(f"cannot take a name from {word!r}; write name=file")
+    return name, Path(file)
 
 
 def _default_folder(config: RunConfig) -> Path:

@@ -33,7 +33,7 @@ from benchmark.problems_file import write_problems
 from benchmark.provenance import provenance
 from benchmark.records import Case, ProtocolCard, Reference, Report, RunConfig, UserError
 from benchmark.report_files import match
-from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, opened, sha256, writing
+from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, check_apart, opened, sha256, writing
 from benchmark.scoring import Scored, build_metric, score
 from benchmark.stages import Stages
 from benchmark.strata import no_better
@@ -126,6 +126,7 @@ def run(
     stages = Stages()
     specs = registry.parse_specs(config.models)
     check_names(config, training)
+    check_apart(spec.label for spec in specs)
     with stages.stage("read"):
         dataset = open_dataset(config.dataset, config.options, strict=strict)
         learn_from = learning_side(dataset, config, training)
@@ -226,6 +227,7 @@ def score_reports(
     config = replace(config, context="")
     check_names(config, "")
     registry.check_model_names(predictions)
+    check_apart(predictions if out else ())
     llm = LanguageModels(config.options, use_of_texts(is_public=is_public), manner)
     with stages.stage("prepare"):
         _check(config, (), llm, only_generate=False)

@@ -204,8 +204,10 @@ BETWEEN = " - "
 
 
 def check_model_names(names: Iterable[str]) -> None:
-    """Raise ``UserError`` for a model's name that could be read as a difference of two."""
+    """Raise ``UserError`` for a model's name that could be read as a difference of two, or that no table can hold."""
     for name in names:
+        if re.search("[\ud800-\udfff]", name):  # of a file whose name is no UTF-8
+            raise UserError(f"a model called {name!r}, with bytes that are no character; give it a label of its own, first=...")
         if BETWEEN in name:
             raise UserError(
                 f"a model called {name!r}: {BETWEEN!r} stands between the two models of a difference, so no name can hold it; "
@@ -223,7 +225,10 @@ def parse_spec(part: str) -> Spec:
     """One spec taken apart. Raises ``UserError``."""
     found = re.fullmatch(r"(?:(?P<label>[\w.+-]+)=)?(?P<name>[\w-]+)(?::(?P<argument>.*))?", part, re.DOTALL)
     if found is None:
-        raise UserError(f"cannot read {part!r}; write name, name:argument or label=name:argument")
+        raise UserError(
+            f"cannot read {part!r}; write name, name:argument or label=name:argument, a label of letters, digits, '_', '.', '+' and '-', "
+            "a name of letters, digits, '_' and '-'"
+        )
     argument = found["argument"] or ""
     if len(argument) > 1 and argument[0] == argument[-1] and argument[0] in "\"'":
         argument = argument[1:-1]

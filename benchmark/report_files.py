@@ -377,7 +377,10 @@ def _parquet_rows(path: Path, data: bytes, id_column: str | None, text_column: s
         text_name = _choose(path, "text", columns, text_column, TEXT_COLUMNS)
         wanted = [id_name, text_name] + ([FAILURE_COLUMN] if FAILURE_COLUMN in columns else [])
         if unpacks_to_more(data, MOST_BYTES, list(dict.fromkeys(wanted))):
-            raise _too_large(path)
+            raise UnreadableReports(
+                f"{path}: its columns {' and '.join(map(repr, dict.fromkeys(wanted)))} hold more than {MOST_BYTES >> 20:,} MiB unpacked, "
+                "and a million reports a quarter of it; check the file, it may be made to fill the memory"
+            )
         table = file.read(columns=list(dict.fromkeys(wanted)))
         cells: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in dict.fromkeys(wanted)}
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar

@@ -10,15 +10,14 @@ reads changes nothing: the folder may be on a disk that is read-only, and the ha
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from benchmark.progress import progress
 from benchmark.records import Case, Reference, Report, UserError
 
 FORMAT = 1  # of the folder; a reader refuses folders of a newer one
@@ -35,6 +35,8 @@ NO_FILE = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """of the operating system's numbers, those that say that there is something else than a file"""
 OF_RUN = re.compile(r"(run|settings|model)\.json|[a-z]+\.jsonl|[a-z0-9_]+\.(md|csv|tex|html)|\S+\.npz")
 """what else lies in a run folder beside the models' own folders"""
+LONGEST_NAME = 100
+"""letters of a label that is a folder's name as it is: file systems take 255 bytes, some 143, and what is being written has two endings"""
 KEEP_ALL_OUT = "*\n"
 """the .gitignore of a folder whose text may not travel"""
 
@@ -71,13 +73,19 @@ class RunFolder:
         return (self.path / "run.json").exists()
 
     def model(self, label: str) -> ModelFolder:
-        """Where a model's reports and statistics lie."""
-        return ModelFolder(self.path / folder_name(label))
+        """Where a model's reports and statistics lie; in a folder of before under the name that it had then."""
+        name, former = folder_name(label), _former_name(label)
+        begun = self._begun() if name != former else set()
+        return ModelFolder(self.path / (former if former in begun and name not in begun else name))
 
     def others(self, models: Iterable[str]) -> list[str]:
         """The folders of further models that an earlier run left here, by name."""
-        own = {folder_name(model) for model in models}
-        return sorted(file.parent.name for file in self.path.glob("*/model.json") if file.parent.name not in own)
+        own = {self.model(model).path.name for model in models}
+        return sorted(self._begun() - own)
+
+    def _begun(self) -> set[str]:
+        """The folders that a model's reports were begun in, by name."""
+        return {file.parent.name for file in self.path.glob("*/model.json")}
 
     def begin(
         self,
@@ -144,13 +152,17 @@ class RunFolder:
                         folder.rmdir()
 
     def checksums(self) -> dict[str, str]:
-        """Of every file that ``run.json`` vouches for but the page's, by its name within the folder; see ``seal_page``. All are on the disk then."""
-        return {
-            str(file.relative_to(self.path)): _stored(file)
-            for file in sorted(self.path.rglob("*"))
-            if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
-            if not is_of_page(str(file.relative_to(self.path))) and not file.name.startswith(".door-")
-        }
+        """Of every file that ``run.json`` vouches for but the page's, by its name within the folder; see ``seal_page``. All are on the disk then.
+
+        Raises ``CannotWrite``: where there is a quota, or the disk is another machine's, it is now that a full one says so.
+        """
+        with writing(self.path):
+            return {
+                str(file.relative_to(self.path)): _stored(file)
+                for file in sorted(self.path.rglob("*"))
+                if file.is_file() and file.name not in (".lock", "run.json") and not file.name.endswith(".part")
+                if not is_of_page(str(file.relative_to(self.path))) and not file.name.startswith(".door-")
+            }
 
     def seal(self, record: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
         """Write ``run.json``, with the checksums of every other file of the folder. The last thing that a run does.
@@ -161,15 +173,22 @@ class RunFolder:
         with writing(self.path):
             write_json(self.path / "run.json", {"format": FORMAT, **record, "files": dict(files)})
 
-    def seal_page(self, names: Iterable[str], **said: Any) -> None:
+    def seal_page(self, names: Collection[str], **said: Any) -> None:
         """Let ``run.json`` vouch for these files of the page, by name, and for no other file of a page; of its other words, ``said`` are replaced.
 
         A page is made anew between two calls: without a name first, so that one that was not finished is never taken for whole.
         """
         record = read_json(self.path / "run.json")
         files = {name: digest for name, digest in record["files"].items() if not is_of_page(name)}
+        copies = [name for name in names if name.startswith("page/images/")]
         with writing(self.path):
-            files |= {name: _stored(self.path / name) for name in names}
+            files |= {name: _stored(self.path / name) for name in set(names) - set(copies)}
+            if copies:
+                with progress("seal images", len(copies), unit="images") as advance:
+                    _all_stored(self.path)
+                    for name in copies:
+                        files[name] = sha256(self.path / name)
+                        advance(1)
             write_json(self.path / "run.json", {**record, **said, "files": dict(sorted(files.items()))})
 
 
@@ -299,7 +318,7 @@ class ModelFolder:
         try:
             with np.load(file, allow_pickle=False) as kept:
                 return np.asarray(kept["statistics"]) if str(kept["made_of"]) == made_of else None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # damaged: measured again
+        except Exception:  # not there, or damaged, which makes numpy and zipfile raise any of a dozen: measured again
             return None
 
 
@@ -336,10 +355,40 @@ def page_files(folder: Path) -> list[Path]:
 
 
 def folder_name(label: str) -> str:
-    """A label as the name of a folder; unlike labels give unlike names, and none that of a file of the run or of its page."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
+    """A label as the name of a folder; unlike labels give unlike names, and none that of a file of the run or of its page.
+
+    Labels that differ in capitals alone do too, but not everywhere: see ``check_apart``.
+    """
+    plain = _plain(label)
     is_taken = plain.lower() in OF_PAGE or OF_RUN.fullmatch(plain.lower())
-    return plain if plain and plain == label and not is_taken else f"{plain[:60]}-{hashlib.sha256(label.encode()).hexdigest()[:8]}"
+    # A hyphen in front would be taken for an option by every program that is given the name.
+    return plain if plain and plain == label and not is_taken and len(plain) <= LONGEST_NAME else f"{plain[:60] or 'model'}-{_digest(label)}"
+
+
+def check_apart(labels: Iterable[str]) -> None:
+    """Raise ``UserError`` for two labels whose folders many file systems would take for one."""
+    found: dict[str, str] = {}
+    for label in labels:
+        other = found.setdefault(folder_name(label).lower(), label)
+        if other != label:
+            raise UserError(
+                f"two models called {other!r} and {label!r}: they differ in capitals alone, and many file systems would take their folders for one; "
+                "give one of them another label, first=..."
+            )
+
+
+def _former_name(label: str) -> str:
+    """The folder of the label before some names were kept for files of the run, cut, or given a word in front of their hyphen."""
+    plain = _plain(label)
+    return plain if plain and plain == label and plain.lower() not in OF_PAGE else f"{plain[:60]}-{_digest(label)}"
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
+
+
+def _digest(label: str) -> str:
+    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
@@ -405,6 +454,20 @@ def _stored(file: Path) -> str:
     with file.open("rb") as data:
         os.fsync(data.fileno())
         return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _all_stored(folder: Path) -> None:
+    """The same for all of the folder's file system at once: for each of many thousand files alone it takes long, and longer on a disk elsewhere."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):  # not Linux
+        os.sync()
+        return
+    opened_folder = os.open(folder, os.O_RDONLY)
+    try:
+        if libc.syncfs(opened_folder):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(opened_folder)
 
 
 _AS_IT_IS = json.JSONEncoder(ensure_ascii=False, separators=(", ", ": "))  # made once: json.dumps would make one for every line

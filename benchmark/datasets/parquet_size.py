@@ -17,10 +17,12 @@ def unpacks_to_more(content: bytes, most_bytes: int, columns: Sequence[str] | No
 
     known = pyarrow.parquet.ParquetFile(io.BytesIO(content))
     groups = [known.metadata.row_group(number) for number in range(known.metadata.num_row_groups)]
-    written = sum(group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
+    names = known.schema_arrow.names if columns is None else list(columns)
+    inside = tuple(f"{name}." for name in names)  # of a list or an object: its parts are columns of their own
+    chunks = (group.column(place) for group in groups for place in range(group.num_columns))
+    written = sum(chunk.total_uncompressed_size for chunk in chunks if f"{chunk.path_in_schema}.".startswith(inside))
     if max(known.metadata.num_rows, written) > most_bytes:
         return True
-    names = known.schema_arrow.names if columns is None else list(columns)
     flat = {field.name for field in known.schema_arrow if not pyarrow.types.is_nested(field.type)} & set(names)
     size = 0
     for some, rows in (([name for name in names if name in flat], 65_536), ([name for name in names if name not in flat], NESTED_ROWS)):

@@ -75,7 +75,10 @@ def _from_parquet(path: Path, content: bytes) -> Iterator[Record]:
 
     try:
         if unpacks_to_more(content, MOST_BYTES):
-            raise BadManifest(f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked, and no manifest has as many; check the file")
+            raise BadManifest(
+                f"{path}: more than {MOST_BYTES >> 20:,} MiB unpacked, and no manifest has as many; check the file, keep only the columns that a "
+                "manifest has, and have images in files of their own, which it names"
+            )
         records = pq.read_table(pa.BufferReader(content)).to_pylist()
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # of a text that is no UTF-8, of a date beyond the calendar
         raise BadManifest(f"{path}: was to be Parquet, and cannot be read ({' '.join(str(error).split())[:160]}); write it anew") from error

@@ -29,7 +29,7 @@ from benchmark.loaded_run import LoadedRun
 from benchmark.places import is_place, registered_name
 from benchmark.records import UserError
 from benchmark.registry import UnknownName, parse_spec
-from benchmark.runs import folder_name, sha256, writing
+from benchmark.runs import RunFolder, sha256, writing
 from benchmark.vocabulary import LESIONS
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def what_is_logged(run: LoadedRun, models: Sequence[str] = (), *, with_text: boo
             "clala.dirty": str(provenance.get("dirty") or False).lower(),
             "clala.note": note,
         }
-        texts = [run.path / folder_name(model) / "reports.jsonl", run.path / "references.jsonl"] if with_text else []
+        texts = [RunFolder(run.path).model(model).reports_file, run.path / "references.jsonl"] if with_text else []
         found.append(
             WhatIsLogged(
                 model,

@@ -202,6 +202,33 @@ def test_a_mistake_is_one_clear_line_and_exit_2(folder: Path, words: list[str], 
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["=1+1=ours.csv"], "cannot take a name from '=1+1=ours.csv'; write name=file"),
+        (["a" * 300], f"{'a' * 300}: "),
+        (["m\udcff=ours.csv"], "a model called 'm\\udcff', with bytes that are no character"),
+        (["GPT=ours.csv", "--predictions", "gpt=theirs.jsonl"], "two models called 'GPT' and 'gpt': they differ in capitals alone"),
+    ],
+)
+def test_predictions_whose_name_no_folder_can_have_are_one_clear_line(folder: Path, words: list[str], message: str) -> None:
+    score = ("score", "--references", "references.csv", "--metrics", "rouge_l", "--draws", "20", "--out", "out")
+    answer = benchmark_command(*score, "--predictions", *words, folder=folder, check=2)
+    assert f"error: {message}" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (folder / "out").exists()
+
+
+def test_predictions_may_have_a_name_that_is_longer_than_any_file_s(folder: Path) -> None:
+    """By the word as a whole, of which a part may be a file, and by the name alone."""
+    (folder / "=odd.csv").write_bytes((folder / "ours.csv").read_bytes())
+    names = ["a" * 300, "a" * 250, "b"]
+    words = [word for name in names for word in ("--predictions", f"{name}=ours.csv")]
+    score = ("score", "--references", "references.csv", "--metrics", "rouge_l", "--draws", "20", "--out", "out", "--no-page")
+    benchmark_command(*score, *words, "--predictions", "=odd.csv", folder=folder)
+    assert {row["model"] for row in csv.DictReader((folder / "out/rows.csv").open()) if not row["p_value"]} == {*names, "=odd"}
+
+
 def test_a_folder_of_another_run_is_refused(folder: Path) -> None:
     benchmark_command(*RUN, "--models", "constant", folder=folder)
     answer = benchmark_command(*RUN, "--models", "constant", "--limit", "3", folder=folder, check=2)

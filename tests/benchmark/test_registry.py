@@ -156,10 +156,17 @@ def test_a_comma_divides_unless_it_is_quoted() -> None:
     assert labels == ["constant", "command", "retrieval", "clala"]
 
 
-@pytest.mark.parametrize("word", ["a b", "=x", "a==b", "-!"])
-def test_what_is_no_spec_is_refused(word: str) -> None:
-    with pytest.raises(UserError, match="cannot read"):
+@pytest.mark.parametrize("word", ["a b", "=x", "a==b", "-!", "my model=constant", "a/b=constant"])
+def test_what_is_no_spec_is_refused_and_the_signs_that_can_stand_in_one_are_named(word: str) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*; write .*label=name:argument, a label of letters, digits, '_', '\.', '\+' and '-'"):
         registry.parse_specs([word])
+
+
+def test_a_name_that_is_no_text_is_refused_before_any_table_is_to_hold_it() -> None:
+    """As Python has the name of a file that is not UTF-8."""
+    registry.check_model_names(["größe", "\U0001f600"])
+    with pytest.raises(UserError, match=r"a model called 'm.udcff', with bytes that are no character; give it a label of its own, first="):
+        registry.check_model_names(["clala", "m\udcff"])
 
 
 def test_the_same_model_twice_needs_two_labels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,8 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.records import Case, Reference, Report
-from benchmark.runs import CannotWrite, DamagedRun, FolderInUse, ModelFolder, NoRunFolder, OtherRun, RunFolder, folder_name, opened, repair_last_line
+from benchmark.records import Case, Reference, Report, UserError
+from benchmark.runs import (
+    CannotWrite,
+    DamagedRun,
+    FolderInUse,
+    ModelFolder,
+    NoRunFolder,
+    OtherRun,
+    RunFolder,
+    check_apart,
+    folder_name,
+    opened,
+    repair_last_line,
+)
 
 CASES = [Case("a", "p1", "s1", ()), Case("b", "p2", "s2", ())]
 REFERENCES = [Reference("a", "Clear lungs."), Reference("b", "Épanchement à droite.")]
@@ -207,9 +220,52 @@ def test_a_plain_label_is_its_own_folder(label: str, name: str) -> None:
 
 
 def test_labels_that_look_alike_as_folders_stay_apart() -> None:
-    names = [folder_name(label) for label in ("reports_file:a/b.csv", "reports_file:a-b.csv", "../../etc", "ü", "a" * 500)]
+    odd = ("reports_file:a/b.csv", "reports_file:a-b.csv", "../../etc", "ü", ".", "..", "", "m\udcff", "a" * 500, "a" * 101, "a" * 100)
+    names = [folder_name(label) for label in odd]
     assert len(set(names)) == len(names)
-    assert not any("/" in name or name.startswith(".") or len(name) > 80 for name in names[:4])
+    assert not any("/" in name or len(name) > 100 for name in names)
+    assert all(name[0].isalnum() for name in names), "nothing that a program takes for an option, or a shell for hidden"
+
+
+def test_labels_that_differ_in_capitals_alone_are_refused_unless_their_folders_do_not() -> None:
+    with pytest.raises(UserError, match=r"two models called 'GPT' and 'gpt': they differ in capitals alone.*another label, first="):
+        check_apart(["clala", "GPT", "gpt"])
+    check_apart(["GPT", "gpt2", "reports_file:a.csv", "reports_file:A.csv"])
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [("ours.csv", "ours.csv"), ("baseline_2.md", "baseline_2.md"), ("..", "-5ec1f7e7"), ("b" * 120, "b" * 120)]
+)
+def test_a_model_s_reports_of_before_its_folder_was_called_otherwise_are_found(tmp_path: Path, label: str, name: str) -> None:
+    """``5ec1f7e7`` are the first signs of what ``printf .. | sha256sum`` says."""
+    before = ModelFolder(tmp_path / name)
+    before.begin({"model": "m"})
+    before.rewrite([Report("a", "Clear lungs.")])
+    run = RunFolder(tmp_path)
+    assert run.model(label).reports() == [Report("a", "Clear lungs.")]
+    assert run.others([label]) == []
+    assert run.others([]) == [name]
+    now = ModelFolder(tmp_path / folder_name(label))
+    assert now.path != before.path
+    now.begin({"model": "m"})
+    assert run.model(label).path == now.path, "one that is called as it would be now comes first"
+
+
+def test_copies_of_images_are_vouched_for_and_are_no_wait_of_which_nothing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with opened(tmp_path) as run:
+        run.begin({}, CASES, REFERENCES, is_private=False)
+        run.seal({})
+        run.seal_page([])
+        assert "seal images" not in capsys.readouterr().err
+        (tmp_path / "page/images").mkdir(parents=True)
+        names = ["index.html", "page/images/0-0.jpg", "page/images/1-0.jpg"]
+        for name in names:
+            (tmp_path / name).write_text(name)
+        run.seal_page(names)
+    assert "seal images: 2/2 images" in capsys.readouterr().err
+    files = json.loads((tmp_path / "run.json").read_text())["files"]
+    assert {name: files[name] for name in names} == {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    assert list(files) == sorted(files)
 
 
 def test_who_only_reads_changes_nothing_and_takes_half_a_line_for_none(tmp_path: Path) -> None:

@@ -83,6 +83,8 @@ class Commands:
         by        with this signal, SIGKILL if it is not said
         power_at  the same, and the machine goes down with it: of what it wrote stays what was brought to the disk (fsync), names and all
         full_at   from the so many-th change on the disk is full: nothing can be opened for writing, made or renamed
+        quota_at  once it has made all changes before the so many-th, it is told that the disk is full, but only where it waits for what it wrote
+                  (fsync): so do quotas, and disks of other machines
         counted   a file that gets the number of changes, when it has ended
         back_at   from the so many-th time that it looks at the clock on, this goes back by an hour at each look
         memory    bytes that it may have
@@ -154,7 +156,8 @@ def _obey(order: Mapping[str, Any]) -> int:
             resource.setrlimit(resource.RLIMIT_FSIZE, (order["file_size"], order["file_size"]))
     if order.get("no_power"):
         _drop_capabilities()
-    changes = _count_changes(order["folder"], _faults(order))
+    changes = [0]
+    _count_changes(order["folder"], changes, _faults(order, changes))
     status = _call(order.get("module", "benchmark.cli"), order["words"])
     if "counted" in order:
         count = changes[0]
@@ -178,10 +181,12 @@ def _call(module: str, words: Sequence[str]) -> int:
     return int(status or 0)
 
 
-def _faults(order: Mapping[str, Any]) -> Callable[[int, str, Any], None]:
-    """What befalls the process just before its so many-th change, of this kind, of this file."""
+def _faults(order: Mapping[str, Any], changes: list[int]) -> Callable[[int, str, Any], None]:
+    """What befalls the process just before its so many-th change, of this kind, of this file; ``changes`` has the number of those made."""
     process, folder = os.getpid(), Path(order["folder"])
     power = _Power(folder) if "power_at" in order else None
+    if "quota_at" in order:
+        _limit(lambda: changes[0] >= order["quota_at"] - 1)
 
     def befall(number: int, event: str, name: Any) -> None:
         if number == order.get("kill_at"):
@@ -221,9 +226,20 @@ class _Power:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _count_changes(folder: str, befall: Callable[[int, str, Any], None]) -> list[int]:
-    """A counter of the changes below the folder, the one element of a list; ``befall`` is told of each before it is made."""
-    counter = [0]
+def _limit(is_reached: Callable[[], bool]) -> None:
+    """A quota: the operating system takes what is written, and says afterwards that there was no room for it."""
+    true = os.fsync
+
+    def fsync(descriptor: Any) -> None:
+        if is_reached():
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        true(descriptor)
+
+    os.fsync = fsync
+
+
+def _count_changes(folder: str, counter: list[int], befall: Callable[[int, str, Any], None]) -> None:
+    """Count the changes below the folder, in the one element of a list; ``befall`` is told of each before it is made."""
     process = os.getpid()
 
     def see(event: str, arguments: tuple[Any, ...]) -> None:
@@ -236,7 +252,6 @@ def _count_changes(folder: str, befall: Callable[[int, str, Any], None]) -> list
             befall(counter[0], event, arguments[0])
 
     sys.addaudithook(see)
-    return counter
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

@@ -6,6 +6,8 @@ them, the slow ones half a dozen, ``FAULTS_SEED`` others. A kill at such moments
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 import signal
@@ -25,6 +27,10 @@ from test_killed import COMMANDS, REPRODUCE, SEED, aggregates, trained
 
 def without_room(ended: Ended) -> None:
     refused(ended, "No space left on device")
+
+
+def beyond_quota(ended: Ended) -> None:
+    refused(ended, os.strerror(errno.EDQUOT))
 
 
 def without_power(ended: Ended) -> None:
@@ -51,6 +57,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, what a scheduler sends, what a terminal sends that is closed"""
 FAULTS: dict[str, tuple[Callable[[int], dict[str, Any]], Callable[[Ended], None]]] = {
     "full": (lambda change: {"full_at": change}, without_room),
+    "quota": (lambda change: {"quota_at": change}, beyond_quota),
     "no power": (lambda change: {"power_at": change}, without_power),
     **{number.name: (by_signal(number), stopped_by(number)) for number in STOPPING},
 }
@@ -110,6 +117,17 @@ def test_what_is_sealed_is_there_though_the_power_went(place: Path, commands: Co
     """At the very last change of a run; any other is drawn in the slow tests."""
     alone = undisturbed("run")
     befallen(place, commands, alone, "no power", 0, alone.changes)
+
+
+def test_a_quota_that_is_found_out_when_the_run_is_sealed_is_said(place: Path, commands: Commands, hospital: Path, tmp_path: Path) -> None:
+    """Nobody waited before for what tables and statistics hold; without a page, the last four changes are those of ``run.json``, written twice."""
+    (tmp_path / "alone").mkdir()
+    alone = run_alone(commands, (*COMMANDS["score"], "--no-page"), moved_into(hospital, tmp_path / "alone"))
+    beyond_quota(commands.run(*alone.words, folder=place, quota_at=alone.changes - 3))
+    assert (place / "out/summary.md").exists()
+    assert not (place / "out/run.json").exists()
+    assert commands.run(*alone.words, folder=place).status == 0
+    assert contents(place / "out") == alone.whole
 
 
 @pytest.mark.slow
