@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,17 @@ def who(text: str) -> str:
 def breaking(text: str) -> str:
     if text.startswith(f"{BROKEN_AT} "):
         raise RuntimeError("a bad report")
+    return text[:20]
+
+
+def killed_once(text: str) -> str:
+    """The first process that comes to a case of the second part is ended as the kernel ends one that lacks memory."""
+    if text.startswith(f"{BROKEN_AT} "):
+        try:
+            Path(os.environ["KILLED"]).open("x").close()
+        except FileExistsError:
+            return text[:20]
+        os.kill(os.getpid(), signal.SIGKILL)
     return text[:20]
 
 
@@ -116,6 +128,16 @@ def test_a_metric_that_breaks_is_left_out_from_there_on_as_in_one_process(tmp_pa
     one, two = (material(RuleLabeller().label, telling=Telling(breaking)) for _ in range(2))
     assert written(tmp_path / "1", one, 1) == written(tmp_path / "2", two, 2)
     assert one.notes == two.notes == ["What telling counted in single cases is not shown: RuntimeError: a bad report."]
+
+
+@pytest.mark.usefixtures("pooled")
+def test_of_a_process_that_is_lost_it_is_said_which_cases_it_was_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KILLED", str(tmp_path / "killed"))
+    two = written(tmp_path / "2", material(RuleLabeller().label, telling=Telling(killed_once)), 2)
+    assert f"page, cases {COUNT - 29} to {COUNT}: its process was lost to signal 9, SIGKILL" in capsys.readouterr().err
+    assert written(tmp_path / "1", material(RuleLabeller().label, telling=Telling(killed_once)), 1) == two
 
 
 @pytest.mark.usefixtures("pooled")
