@@ -423,8 +423,10 @@ def test_no_key_gets_into_any_output(tmp_path: Path) -> None:
             *("--llm", "openai/some-model", "--llm-url", "http://127.0.0.1:9/v1", "--draws", "20", "--out", "judged"),
         ),
         benchmark(tmp_path, "score", "-r", "absent.csv", "-p", "r.jsonl"),
+        benchmark(tmp_path, "log", "scored", "--to", "mlflow", "--uri", "http://somebody:hunter2-proxy@127.0.0.1:9"),
     ]
     assert (tmp_path / "scored" / "run.json").is_file(), outputs[0][-2000:]
+    assert "MLFLOW_TRACKING_PASSWORD" in outputs[-1]
     for text in outputs:
         assert not [needle for needle in NEEDLES if needle in text]
     files = [file for file in tmp_path.rglob("*") if file.is_file()]

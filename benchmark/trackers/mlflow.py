@@ -6,6 +6,7 @@ https://mlflow.org/docs/latest/ml/tracking/ describes them.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from benchmark.llm.data_use import host_of, is_this_machine
 from benchmark.loaded_run import LoadedRun
+from benchmark.records import UserError
 from benchmark.trackers.what_is_logged import (
     LoggedRun,
     NoTracker,
@@ -24,6 +26,7 @@ from benchmark.trackers.what_is_logged import (
     environment,
     keep_from_commits,
     what_is_logged,
+    without_logins,
 )
 
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
@@ -35,15 +38,25 @@ HERE = ("", "file", "sqlite")
 """kinds of places on this machine, unless they name a share of another"""
 DATABRICKS = "databricks"
 """MLflow's word for the server that its own configuration names; no folder"""
+_PASSWORD = re.compile(r"//[^/\s]*:[^/\s]*@|https?://[^/\s]*@|[?&;][^=&]*(?:pass|pwd|token|secret|key)[^=&]*=", re.IGNORECASE)
 THROUGH_SERVER = "mlflow-artifacts"
 """files go to the server that keeps the numbers"""
+
+
+class PasswordInAddress(UserError):
+    """The address of a store holds a password, which would stand in the shell's history and in MLflow's messages."""
 
 
 def log_run(run: LoadedRun, uri: str, experiment: str, *, models: Sequence[str] = (), with_text: bool = False) -> list[LoggedRun]:
     """Log each model, and say where it lies. One that is there already is left as it is; one that was begun and not finished is made anew.
 
-    Raises ``NoTracker``, ``TrackerRefused``, ``RunMayNotTravel``, ``UnknownName``, ``EditedRun``.
+    Raises ``NoTracker``, ``PasswordInAddress``, ``TrackerRefused``, ``RunMayNotTravel``, ``UnknownName``, ``EditedRun``.
     """
+    if _PASSWORD.search(uri):
+        raise PasswordInAddress(
+            f"{run.path} was to be logged to a store whose address holds a name and password, or a key; nothing was logged. Leave them out of --uri "
+            "and put them into the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD (of PostgreSQL the password into PGPASSWORD)"
+        )
     logged = what_is_logged(run, models, with_text=with_text)
     is_folder = urlsplit(uri).scheme in ("", "file") and uri != DATABRICKS
     store = Path(uri).resolve().as_uri() if "://" not in uri and is_folder and not uri.startswith("file:") else uri
@@ -67,7 +80,7 @@ def log_run(run: LoadedRun, uri: str, experiment: str, *, models: Sequence[str] 
                 f"pip install {error.name or 'mlflow'}, or name a folder: --uri mlruns"
             ) from error
         except refusal as error:
-            said = " ".join(str(error).split())
+            said = without_logins(" ".join(str(error).split()))
             if uri.startswith(("sqlite", "postgresql", "mysql")) and "unsupported URI" in said:
                 said = "a database needs packages that are not installed; pip install sqlalchemy alembic, or name a folder: --uri mlruns"
             raise TrackerRefused(f"{run.path} is to be logged to MLflow at {uri}, and it said: {said[:400]}") from error

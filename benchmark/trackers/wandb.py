@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Literal
 from benchmark.llm.data_use import host_of, is_this_machine
 from benchmark.loaded_run import LoadedRun
 from benchmark.runs import folder_name
+from benchmark.screen import visible
 from benchmark.trackers.what_is_logged import (
     LoggedRun,
     NoTracker,
@@ -27,14 +29,17 @@ from benchmark.trackers.what_is_logged import (
     environment,
     keep_from_commits,
     what_is_logged,
+    without_logins,
 )
 
 SERVER = "https://api.wandb.ai"
 """where runs go unless ``WANDB_BASE_URL`` names another server"""
 QUIET = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "DO_NOT_TRACK": "true"}
 """no error reports to its makers, nothing of the terminal"""
-PATIENT = {"WANDB__SERVICE_WAIT": "300", "WANDB_INIT_TIMEOUT": "300"}
-"""seconds for its own process to begin and to answer, where the user says nothing: its 30 and 90 are too few on a machine that is busy or pages"""
+PATIENT = {"WANDB__SERVICE_WAIT": "300"}
+"""seconds for its own process to begin, where the user says nothing: its 30 are too few on a machine that is busy or pages"""
+PATIENT_OFFLINE = {**PATIENT, "WANDB_INIT_TIMEOUT": "300"}
+"""and to answer; online, where what does not answer may be a server that is not there, its own 90 stand"""
 NO_LOOK_AT_THE_MACHINE: dict[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -64,6 +69,8 @@ def log_run(
 ) -> list[LoggedRun]:
     """Log each model, and say where it lies; offline one that is in ``out`` already is left as it is, online it is written over.
 
+    Whoever stops it (Ctrl-C, a scheduler) is answered at once: its own process, which would try for ever to send the rest, is ended first.
+
     Raises ``NoTracker``, ``TrackerRefused``, ``RunMayNotTravel``, ``UnknownName``, ``EditedRun``.
     """
     logged = what_is_logged(run, models, with_text=with_text)
@@ -75,7 +82,7 @@ def log_run(
     kept = out / "wandb"
     if with_text:
         keep_from_commits(run, kept)
-    waits = {name: os.environ.get(name, seconds) for name, seconds in PATIENT.items()}
+    waits = {name: os.environ.get(name, seconds) for name, seconds in (PATIENT_OFFLINE if mode == "offline" else PATIENT).items()}
     with environment({**QUIET, **waits, "WANDB_MODE": mode, "WANDB_DATA_DIR": str(kept / "data"), "WANDB_CACHE_DIR": str(kept / "cache")}):
         try:
             import wandb
@@ -86,12 +93,14 @@ def log_run(
         try:
             with tempfile.TemporaryDirectory() as folder:
                 pictures = draw_pictures(run, Path(folder))
+                if mode == "online":
+                    print(f"waiting for {visible(host_of(server)) or 'the server'}, which may take a minute or two", file=sys.stderr)
                 return [_log(wandb, one, run, project, entity, mode, server, out, pictures) for one in logged]
         except Exception as error:
             if not _is_of_the_tracker(error):
                 raise
             asked = f"{run.path} is to be logged to Weights & Biases ({mode})"
-            said = " ".join(str(error).split())[:400]
+            said = without_logins(" ".join(str(error).split()))[:400]
             if isinstance(error, wandb.errors.Error):
                 raise TrackerRefused(f"{asked}, and it said: {said}") from error
             with contextlib.suppress(Exception):  # else it says farewell at exit to a process that is gone, as a traceback
@@ -100,6 +109,20 @@ def log_run(
                 f"{asked}, and its own process, which writes, was lost or did not answer ({type(error).__name__}: {said}); "
                 "the same command logs anew what was not written to its end"
             ) from error
+        except BaseException:
+            _end_its_process(wandb)
+            raise
+
+
+def _end_its_process(wandb: Any) -> None:
+    """Without it a command that was stopped would wait at exit for a process that tries to reach a server, and killed would leave it behind.
+
+    The package has no word for that: its own ``teardown`` lets everything be sent first. Of a version that keeps its process elsewhere nothing is
+    ended, and it is waited for.
+    """
+    with contextlib.suppress(Exception):
+        wandb.setup().ensure_service()._proc._process.kill()
+        wandb.teardown()
 
 
 def _is_of_the_tracker(error: Exception) -> bool:
@@ -130,6 +153,8 @@ def _log(
         reinit="finish_previous",
         settings=wandb.Settings(**NO_LOOK_AT_THE_MACHINE, base_url=server),
     )
+    where = Path(logged.dir).parent
+    url = logged.url if mode == "online" else ""
     try:
         logged.summary.update(dict(one.numbers))
         for kind, files in (("tables", one.tables), ("figures", pictures), ("texts", one.texts)):
@@ -138,10 +163,10 @@ def _log(
                 for file in files:
                     artifact.add_file(str(file))
                 logged.log_artifact(artifact)
-    finally:
-        where = Path(logged.dir).parent
-        url = logged.url if mode == "online" else ""
+    except Exception:
         logged.finish()
+        raise
+    logged.finish()  # and not for whoever stops the command: it waits for a server
     if mode == "offline":
         if not any(file.stat().st_size for file in where.glob("*.wandb")):
             raise TrackerRefused(f"{run.path} is to be logged to Weights & Biases, and it wrote nothing to {where}; {where / 'logs'} says why")

@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmark.figures import NoMatplotlib
 from benchmark.gate.sealed import EditedRun
 from benchmark.llm.data_use import DataUse, MayNotTravel, approved_hosts
+from benchmark.llm.discretion import without_secrets
+from benchmark.llm.routes import secrets
 from benchmark.loaded_run import LoadedRun
 from benchmark.places import is_place, registered_name
 from benchmark.records import UserError
@@ -48,6 +50,7 @@ LONGEST_NUMBER = 12
 """a longer one may be a key"""
 SHORTEST_WORD = 4
 """shorter ones stand in every text by chance: ``a.b``"""
+_LOGIN = re.compile(r"(?<=//)[^/\s]*@")
 
 
 class NoTracker(UserError):
@@ -166,10 +169,15 @@ def check_may_go(run: LoadedRun, host: str, where: str) -> None:
         use.check(host)
     except MayNotTravel as error:
         raise RunMayNotTravel(
-            f"{run.path} was to be logged to {where}, and its data may not leave this machine or are of unknown right; nothing was logged, for "
-            "numbers of few patients tell of patients too. Log it on this machine (--uri mlruns), or, if your agreement allows it, add to "
-            f'benchmark.toml under [data_use]: approved = ["{host}"]'
+            f"{run.path} was to be logged to {without_logins(where)}, and its data may not leave this machine or are of unknown right; nothing was "
+            "logged, for numbers of few patients tell of patients too. Log it on this machine (--uri mlruns), or, if your agreement allows it, add "
+            f'to benchmark.toml under [data_use]: approved = ["{host}"]'
         ) from error
+
+
+def without_logins(text: str) -> str:
+    """What a tracker says, without the keys of the environment and without names and passwords in addresses."""
+    return _LOGIN.sub("[login]@", without_secrets(text, secrets()))
 
 
 def name_in_tracker(run: LoadedRun, model: str) -> str:

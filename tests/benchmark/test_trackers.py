@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 from typer.testing import CliRunner
+from waiting import until
 
 from benchmark.cli import app
 from benchmark.evaluator import score_reports
@@ -29,13 +31,14 @@ from benchmark.registry import UnknownName
 from benchmark.trackers import RunMayNotTravel, TrackerRefused
 from benchmark.trackers import mlflow as to_mlflow
 from benchmark.trackers import wandb as to_wandb
-from benchmark.trackers.what_is_logged import name_of, what_is_logged
+from benchmark.trackers.what_is_logged import name_of, what_is_logged, without_logins
 
 SECRET = "There is a small left pleural effusion beside the azygos lobe."
 REFERENCES = {"1": SECRET, "2": "The lungs are clear.", "3": "Right pneumothorax."}
 GOOD = {"1": SECRET, "2": "Clear lungs.", "3": "Right pneumothorax."}
 POOR = {"1": "The lungs are clear.", "2": "Large effusion.", "3": ""}
 NOWHERE = "http://127.0.0.1:9"
+MACHINE = "ward-7-of-dr-jones"
 MARKS = ("dr.smith", "hunter2secret", "mrn-4711")
 """in the dataset's path, in a command line, in the run folder's name"""
 PROGRAM = """
@@ -312,8 +315,14 @@ def test_a_server_that_does_not_answer_is_said_in_one_line(folder: Path, stays: 
         to_mlflow.log_run(load_run(folder), NOWHERE, "reports", models=["good"])
 
 
-def test_an_offline_run_of_weights_and_biases_holds_the_numbers_and_is_written_once(folder: Path, run: LoadedRun, stays: Path) -> None:
+def test_an_offline_run_of_weights_and_biases_holds_the_numbers_and_is_written_once(
+    folder: Path, run: LoadedRun, stays: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the machine's name: one of our choice, which its Python could ask for, and the true one unless it may stand there as a word, too."""
     pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    known = socket.gethostname
+    monkeypatch.setattr(socket, "gethostname", lambda: MACHINE)
+    monkeypatch.setattr(platform, "node", lambda: MACHINE)
     first = command("log", folder, "--to", "wandb", "--project", "reports", "--models", "good")
     assert first.exit_code == 0, first.output
     assert "nothing was sent; wandb sync FOLDER sends one of them, which your data use agreement may forbid" in first.output
@@ -328,10 +337,11 @@ def test_an_offline_run_of_weights_and_biases_holds_the_numbers_and_is_written_o
     assert settings["clala.id"] == one.id
     assert project == "reports"
     assert SECRET.encode() not in everything_under(stays)
-    # As a word: a short name stands in its random ids by chance, where no other letter is beside it too seldom to meet.
     texts = list(texts_of_offline(next(made[0].glob("*.wandb"))))
     assert "not said" in texts
-    assert not [text for text in texts if re.search(rf"\b{re.escape(socket.gethostname())}\b", text)]
+    # As a word: a short name stands in its random ids by chance, where no other letter is beside it too seldom to meet.
+    machines = [MACHINE, *([name] if re.search(r"[\d-]", name := known()) and len(name) > 7 else [])]
+    assert not [text for text in texts if re.search(rf"\b(?:{'|'.join(map(re.escape, machines))})\b", text)]
 
 
 def records_of(file: Path) -> Iterator[bytes]:
@@ -447,26 +457,86 @@ def test_a_server_that_the_environment_names_is_not_asked(folder: Path, stays: P
     assert b"/api/2.0/mlflow/experiments/get-by-name" in came[0]
 
 
+STANDING = """
+import os, signal, sys
+import benchmark.trackers.wandb as to_wandb
+from benchmark.cli import main
+name_of = to_wandb.folder_name
+def stands(name):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return name_of(name)
+to_wandb.folder_name = stands
+main()
+"""
+"""the program, which stands still where it names the first table, its run begun and its numbers handed over"""
+
+
 def test_a_tracker_whose_process_is_lost_is_said_in_one_line_and_logged_anew(folder: Path, stays: Path) -> None:
-    """Killed when its file appears, as by a machine without memory; what lies there then is no run that was logged."""
+    """Killed while the command stands still, as by a machine without memory; what lies there then is no run that was logged."""
     pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
-    words = [sys.executable, "-m", "benchmark", "log", str(folder), "--to", "wandb", "--models", "good"]
+    words = [sys.executable, "-c", STANDING, "log", str(folder), "--to", "wandb", "--models", "good"]
     root = str(Path(__file__).resolve().parents[2])
     begun = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": root}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    writers: list[Any] = []
-    while begun.poll() is None and not writers:
-        if list(stays.glob("wandb/offline-run-*/*.wandb")):
-            writers = [one for one in psutil.Process(begun.pid).children(recursive=True) if one.name() == "wandb-core"]
-        time.sleep(0.001)
+    itself = psutil.Process(begun.pid)
+    until(lambda: itself.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE))
+    writers = itself.children(recursive=True)
     for one in writers:
         one.kill()
+    begun.send_signal(signal.SIGCONT)
     out, err = begun.communicate(timeout=120)
+    assert writers, "its own process is no child any more: the test shows nothing"
     assert begun.returncode == 2, out + err
     assert re.fullmatch(r"error: .* is to be logged to Weights & Biases \(offline\), and its own process.*the same command logs anew.*\n", err), err
     assert not list(stays.glob("wandb/offline-run-*/clala-logged"))
     again = command("log", folder, "--to", "wandb", "--models", "good")
     assert "good: logged as" in again.output
     assert len(list(stays.glob("wandb/offline-run-*/clala-logged"))) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_stops_a_command_that_waits_for_a_silent_server_is_answered_and_nothing_of_it_runs_on(
+    folder: Path, stays: Path, number: signal.Signals
+) -> None:
+    """The tracker's own process would try for minutes, and the command wait for it at exit."""
+    pytest.importorskip("wandb", reason="Weights & Biases is not installed: pip install 'clala-benchmark[trackers]'")
+    words = [sys.executable, "-m", "benchmark", "log", str(folder), "--to", "wandb", "--models", "good", "--mode", "online"]
+    with socket.create_server(("127.0.0.1", 0)) as silent, (stays / "said").open("w") as said:
+        silent.settimeout(120)
+        where = {"WANDB_BASE_URL": f"http://127.0.0.1:{silent.getsockname()[1]}", "WANDB_API_KEY": "0" * 40}
+        root = str(Path(__file__).resolve().parents[2])
+        begun = subprocess.Popen(words, env={**os.environ, **where, "PYTHONPATH": root}, stdout=said, stderr=said)
+        connection, _ = silent.accept()
+        with connection:
+            writers = psutil.Process(begun.pid).children(recursive=True)
+            begun.send_signal(number)
+            begun.wait(30)
+    assert begun.returncode == 128 + number
+    assert (stays / "said").read_text() == (
+        "waiting for 127.0.0.1, which may take a minute or two\ninterrupted; what was done is kept, the same command goes on from there\n"
+    )
+    assert writers
+    assert not [one for one in writers if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_an_address_with_a_password_is_refused_and_not_repeated(folder: Path, stays: Path) -> None:
+    for uri in (
+        "http://user:pwsecret99@127.0.0.1:9",
+        "https://pwsecret99@tracker.example.org",
+        "postgresql://user:pwsecret99@localhost/runs",
+        "postgresql://localhost/runs?user=me&password=pwsecret99",
+    ):
+        done = command("log", folder, "--to", "mlflow", "--uri", uri)
+        assert isinstance(done.exception, to_mlflow.PasswordInAddress)
+        assert re.search("put them into the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD", str(done.exception))
+        assert "pwsecret99" not in str(done.exception)
+    assert everything_under(stays) == b""
+
+
+def test_what_a_tracker_says_is_told_without_keys_and_logins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as stand in the addresses of stores that only the server knows."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pwsecret99")
+    said = "no route to ftp://user:p@ss@filer/runs, nor to s3://bucket/runs; write to me@example.org; pwsecret99 is no password"
+    assert without_logins(said) == "no route to ftp://[login]@filer/runs, nor to s3://bucket/runs; write to me@example.org; [key] is no password"
 
 
 def test_an_offline_run_of_weights_and_biases_opens_no_connection(folder: Path, stays: Path, listener: Any) -> None:
