@@ -64,7 +64,7 @@ class _Noting:
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C that comes in here is answered at the end; for a process that is started in here it waits until that lets it in."""
+    """For a process that is started in here Ctrl-C waits until that lets it in. Here it is answered at the end, or, with other threads, at once."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # raises what came a moment ago, and blocks all the same
