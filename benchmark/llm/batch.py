@@ -246,21 +246,24 @@ class _Desk:
         return True
 
     async def _fetch(self, batch: Pending, found: Mapping[str, Any]) -> None:
-        missing = set(batch.keys)
+        missing, has_unreadable = set(batch.keys), False
         for file_id in (found.get("output_file_id"), found.get("error_file_id")):
             kept: dict[str, Kept] = {}
-            with suppress(Gone):
-                async for line in self.server.lines(file_id) if file_id else _nothing():
-                    key = str(line.get("custom_id"))
-                    if key in batch.keys:
-                        missing.discard(key)
-                        self._take(batch, key, line, kept)
-                    if len(kept) >= KEPT_AT_ONCE:
-                        self.cache.put_many(kept.items())
-                        kept.clear()
-            self.cache.put_many(kept.items())
+            try:
+                with suppress(Gone):
+                    async for line in self.server.lines(file_id) if file_id else _nothing():
+                        has_unreadable |= not line
+                        key = str(line.get("custom_id"))
+                        if key in batch.keys:
+                            missing.discard(key)
+                            self._take(batch, key, line, kept)
+                        if len(kept) >= KEPT_AT_ONCE:
+                            self.cache.put_many(kept.items())
+                            kept.clear()
+            finally:  # what was paid for is kept, also of a file that breaks off at every try
+                self.cache.put_many(kept.items())
         for key in missing:
-            self.failures[key] = _left_out(found)
+            self.failures[key] = Failed("server error", "in a batch: a line of its answers is no JSON object") if has_unreadable else _left_out(found)
         for amount in batch.reserved.values():
             self.budget.release(amount)
         batch.reserved.clear()
@@ -269,7 +272,8 @@ class _Desk:
 
     def _take(self, batch: Pending, key: str, line: Mapping[str, Any], kept: dict[str, Kept]) -> None:
         """One line of a file of answers: into ``kept``, or among the failures."""
-        response = line.get("response") or {}
+        response = line.get("response")
+        response = response if isinstance(response, dict) else {}
         body = response.get("body")
         if line.get("error") or response.get("status_code") != 200 or not isinstance(body, dict):
             self.failures[key] = _failure(line, response)

@@ -97,7 +97,10 @@ class BatchServer:
         return await self._json("GET", f"/batches/{batch_id}")
 
     async def lines(self, file_id: str) -> AsyncIterator[dict[str, Any]]:
-        """The lines of a file of answers; half a line (a connection that was cut) begins the file again. Raises ``Gone``, ``Unanswered``."""
+        """The lines of a file of answers; an empty one for each that is no JSON object. Raises ``Gone``, ``Unanswered``.
+
+        Half a line at the end (a connection that was cut) begins the file again.
+        """
         import aiohttp
 
         for number in range(TRIES):
@@ -108,7 +111,10 @@ class BatchServer:
                 return
             except (aiohttp.ClientError, TimeoutError, ValueError):
                 await self._wait(number)
-        raise Unanswered(f"{host_of(self.url)} did not hand over the answers of a batch at {TRIES} tries; run the same command again to fetch them")
+        raise Unanswered(
+            f"{host_of(self.url)} did not hand over all the answers of a batch at {TRIES} tries; run the same command again to fetch the rest, "
+            "or without --batch to ask it anew"
+        )
 
     async def delete(self, file_id: str) -> None:
         """Take a file away from the endpoint: it quotes reports."""
@@ -184,21 +190,23 @@ def errors_of(batch: Mapping[str, Any]) -> Sequence[str]:
 
 
 async def _split(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
+    """Raises ``ValueError`` for half a line at the end."""
     rest = b""
     async for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             if line.strip():
-                yield _result(line)
+                yield _result(line) or {}  # one question has no answer, and those behind it have theirs
     if rest.strip():
-        yield _result(rest)
+        last = _result(rest)
+        if last is None:
+            raise ValueError("the file breaks off in a line")
+        yield last
 
 
-def _result(line: bytes) -> dict[str, Any]:
+def _result(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise NoBatches("what the server keeps as the results of a batch has a line that is no JSON object; ask again, or without --batch")
-    return found
+        return None
+    return found if isinstance(found, dict) else None

@@ -19,7 +19,7 @@ import pytest
 from llm_server import Server, serve
 
 from benchmark.llm.batch import Asked, BatchesInUse, Pauses, fill
-from benchmark.llm.batch_wire import BatchServer, NoBatches
+from benchmark.llm.batch_wire import BatchServer, NoBatches, Unanswered
 from benchmark.llm.budget import Budget, BudgetReached
 from benchmark.llm.cache import AnswerCache, Kept, key_of
 from benchmark.llm.prices import Price
@@ -194,6 +194,30 @@ def test_answers_that_break_off_are_fetched_again(server: Server, cache: AnswerC
     assert all(answers([*PROMPTS, cut], cache))
     assert [row.calls for row in budget.rows()] == [len(PROMPTS) + 1]
     assert "spent by an earlier command" not in capsys.readouterr().err
+
+
+def test_an_answer_that_cannot_be_read_is_one_question_without_one(server: Server, cache: AnswerCache) -> None:
+    """Those behind it in the file were paid for, too."""
+    unlucky = "{{batch-unreadable}} Is the heart large?"
+    failures = handed_in([*PROMPTS[:5], unlucky, *PROMPTS[5:]], server, cache)
+    assert failures == {unlucky: Failed("server error", "in a batch: a line of its answers is no JSON object")}
+    assert all(answers(PROMPTS, cache))
+    assert answers([unlucky], cache) == [""]
+    assert files_left(server) == []
+
+
+def test_of_answers_that_break_off_at_every_try_those_before_are_kept(server: Server, cache: AnswerCache) -> None:
+    """The batch stays written down: the same command fetches the rest once its endpoint hands it over."""
+    cut = "{{batch-cut times=8}} Is the heart large?"
+    with pytest.raises(Unanswered, match="did not hand over all the answers of a batch at 8 tries; run the same command again to fetch the rest"):
+        handed_in([*PROMPTS, cut], server, cache)
+    held = [bool(text) for text in answers(PROMPTS, cache)]
+    assert 5 < sum(held) < len(PROMPTS)
+    assert held == sorted(held, reverse=True)
+    missing = [prompt for prompt, text in zip([*PROMPTS, cut], answers([*PROMPTS, cut], cache), strict=True) if not text]
+    assert handed_in(missing, server, cache) == {}
+    assert all(answers([*PROMPTS, cut], cache))
+    assert made(server) == Counter([*PROMPTS, cut])
 
 
 def test_the_budget_bounds_what_is_handed_in(server: Server, cache: AnswerCache) -> None:
