@@ -69,7 +69,7 @@ from benchmark.cli_trackers import trackers
 from benchmark.cli_train import trainer
 from benchmark.cli_view import view
 from benchmark.records import Interrupted, RunConfig, UserError
-from benchmark.screen import visible
+from benchmark.screen import say
 
 if TYPE_CHECKING:
     from benchmark.engine import Placement
@@ -571,12 +571,12 @@ def main() -> None:
         with _stoppable():
             app()
     except UserError as error:
-        typer.echo(f"error: {visible(' '.join(str(error).split()))}", err=True)
+        say(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
     except Interrupted as error:
         again = "the same command without --refresh" if "--refresh" in sys.argv else "the same command"  # which would ask everything anew
         with suppress(OSError):  # the terminal may be what went
-            typer.echo(f"interrupted; what was done is kept, {again} goes on from there", err=True)
+            say(f"interrupted; what was done is kept, {again} goes on from there", err=True)
         sys.exit(128 + error.signal)
     except BrokenPipeError:  # `... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -647,10 +647,10 @@ def _all_models(options: dict[str, str]) -> tuple[str, ...]:
                 continue  # speaks for something outside, which only the user can name
             settings = registry.settings_of(entry.factory, f"model {name!r}", available=HANDED)
         except UserError as error:
-            typer.echo(f"skipped: {error}", err=True)
+            say(f"skipped: {error}", err=True)
             continue
         if required := [setting.name for setting in settings if setting.default == "required" and f"{name}.{setting.name}" not in options]:
-            typer.echo(f"skipped: model {name!r} needs the setting {required[0]!r}: --set {name}.{required[0]}=...", err=True)
+            say(f"skipped: model {name!r} needs the setting {required[0]!r}: --set {name}.{required[0]}=...", err=True)
             continue
         chosen.append(name)
     return tuple(chosen)
@@ -695,7 +695,7 @@ def _read(file: Path, id_column: str | None, text_column: str | None, flag: str)
     except UnreadableReports as error:
         raise UnreadableReports(str(error).replace("--text-column", flag)) from error
     for warning in found.warnings:
-        typer.echo(visible(f"{file}: {warning}"), err=True)
+        say(f"{file}: {warning}", err=True)
     return found
 
 

@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli_examples import Commands
 from benchmark.cli_options import DatasetName, Settings, options_of
+from benchmark.screen import say
 
 Root = Annotated[Path | None, typer.Option(help="Folder or file of the dataset, in place of --dataset name:PATH.")]
 
@@ -70,5 +71,5 @@ def data_show(
 
     drawn = draw_cases(dataset, out, split_names(case or []), split=split, count=count, options=options_of(settings), root=root)
     for fault in drawn.faults:
-        typer.echo(f"not drawn: {fault}", err=True)
-    typer.echo(f"{', '.join(drawn.ids)}: {out}")
+        say(f"not drawn: {fault}", err=True)
+    say(f"{', '.join(drawn.ids)}: {out}")

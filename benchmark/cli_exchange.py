@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.screen import say
+
 exchange = typer.Typer()
 """``cli`` takes its commands in at the top level"""
 
@@ -33,7 +35,7 @@ def export(
     from benchmark.registry import split_names
 
     for one in export_run(run, to, out, models=split_names(models or []), with_text=with_text):
-        typer.echo(f"{one.model}: {one.reports} reports and {one.failures} failed cases in {one.file}")
+        say(f"{one.model}: {one.reports} reports and {one.failures} failed cases in {one.file}")
 
 
 @exchange.command(name="import")
@@ -54,6 +56,6 @@ def import_(
     contents = import_file(file, shape)
     write_reports(contents, out, references)
     for note in contents.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     kept = f", {len(contents.references)} references in {references}" if references else ""
-    typer.echo(f"{len(contents.texts)} reports and {len(contents.failures)} failed cases in {out}{kept}")
+    say(f"{len(contents.texts)} reports and {len(contents.failures)} failed cases in {out}{kept}")

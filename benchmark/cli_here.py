@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmark.records import UserError
+from benchmark.screen import say
 
 here = typer.Typer()
 """``cli`` takes its commands in at the top level"""
@@ -30,13 +31,13 @@ def list_things(
     kinds = [kind] if kind else registry.KINDS
     width = max((len(name) for each in kinds for name in known.entries[each]), default=0)
     for each in kinds:
-        typer.echo(f"{each}:")
+        say(f"{each}:")
         for entry in known.entries[each].values():
             foreign = "" if entry.plugin in registry.OURS else f"  [plugin {entry.plugin}]"
             trainable = "" if entry.trainer is None else f"; train {entry.name}"
-            typer.echo(f"  {entry.name:<{width}}  {entry.summary}{trainable}{foreign}")
+            say(f"  {entry.name:<{width}}  {entry.summary}{trainable}{foreign}")
     for plugin, why in known.broken.items():
-        typer.echo(f"plugin {plugin!r} could not be loaded: {why}", err=True)
+        say(f"plugin {plugin!r} could not be loaded: {why}", err=True)
 
 
 @here.command()
@@ -70,7 +71,7 @@ def answers(
     cache = AnswerCache(default_file())
     if forget:
         gone = cache.forget(task=task or None, model=model or None, before=_day(before) if before else None)
-        typer.echo(f"{gone:,} answers thrown away")
+        say(f"{gone:,} answers thrown away")
     show_answers([size for size in cache.sizes() if (not task or size.task == task) and (not model or size.model == model)], default_file())
 
 

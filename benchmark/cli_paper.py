@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.screen import say
+
 paper = typer.Typer()
 """``cli`` takes its commands in at the top level"""
 
@@ -40,7 +42,7 @@ def tables(
     found = asked_tables(reported=reported, source=source, runs=run or [], beside=beside, only=split_names([only]))
     if out:
         for file in write_formats(found, out, named):
-            typer.echo(file)
+            say(str(file))
     else:
         show_tables(found, named)
 
@@ -141,7 +143,7 @@ def reproduce(
     show_outline(asked, is_all=plan)
     if plan:
         return
-    done = made_again(request, say=lambda line: typer.echo(line, err=True), manner=manner, asked=asked)
+    done = made_again(request, say=lambda line: say(line, err=True), manner=manner, asked=asked)
     show_reproduced(done)
     if done.failed:
         raise typer.Exit(1)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from benchmark.screen import say
+
 trackers = typer.Typer()
 """``cli`` takes its command in at the top level"""
 
@@ -53,12 +55,12 @@ def log(
 
         found = wandb.log_run(loaded, project, out, entity=entity, mode=mode, models=chosen, with_text=with_text)
     for one in found:
-        typer.echo(f"{one.model}: {'logged as' if one.is_new else 'is there already,'} {one.where}")
+        say(f"{one.model}: {'logged as' if one.is_new else 'is there already,'} {one.where}")
     if left_out := sorted({name for one in found for name in one.left_out}):
-        typer.echo(
+        say(
             f"left out: {', '.join(left_out)}, which hold a place on this machine or a command line; give models and metrics a name of their own to "
             "have them logged: --models ours=command:..."
         )
     if to == "wandb" and mode == "offline" and any(one.is_new for one in found):
         is_private = loaded.record["dataset"].get("is_private", True)
-        typer.echo(f"nothing was sent; wandb sync FOLDER sends one of them{', which your data use agreement may forbid' if is_private else ''}")
+        say(f"nothing was sent; wandb sync FOLDER sends one of them{', which your data use agreement may forbid' if is_private else ''}")

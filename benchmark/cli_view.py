@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from benchmark.screen import say
+
 view = typer.Typer()
 """``cli`` takes its command in at the top level"""
 
@@ -63,13 +65,13 @@ def _serve(run: Path, port: int | None, *, opens: bool) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with served(run, port or 0) as server, redirecting_file(server.address, run) as door:
-            typer.echo(f"serving on this machine alone, until Ctrl-C: {server.address}")
+            say(f"serving on this machine alone, until Ctrl-C: {server.address}")
             if opens:
-                typer.echo("if the browser finds nothing, open that address in it")
+                say("if the browser finds nothing, open that address in it")
                 _open(door.as_uri())
             server.serve_forever()
     except KeyboardInterrupt:
-        typer.echo("the server has ended")
+        say("the server has ended")
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -78,4 +80,4 @@ def _open(address: str) -> None:
     import webbrowser
 
     if not webbrowser.open(address):
-        typer.echo("no browser could be started here; open that address in one yourself", err=True)
+        say("no browser could be started here; open that address in one yourself", err=True)

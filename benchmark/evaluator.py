@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
@@ -35,6 +34,7 @@ from benchmark.records import Case, ProtocolCard, Reference, Report, RunConfig, 
 from benchmark.report_files import match
 from benchmark.runs import CannotWrite, ModelFolder, OtherRun, RunFolder, check_apart, opened, sha256, writing
 from benchmark.scoring import Scored, build_metric, score
+from benchmark.screen import say
 from benchmark.stages import Stages
 from benchmark.strata import no_better
 from benchmark.tables import write_tables
@@ -350,7 +350,7 @@ def _placed(engine: Engine, spec: registry.Spec, config: RunConfig, training: st
     except RaisedElsewhere as error:
         if error.raised.kind != AsksALanguageModel.__name__:
             raise
-        print(f"{spec.label} asks a language model, so it runs in this process: one client, one budget", file=sys.stderr)
+        say(f"{spec.label} asks a language model, so it runs in this process: one client, one budget", err=True)
         return None
 
 

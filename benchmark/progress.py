@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmark.screen import screen, visible
+from benchmark.screen import say, screen
 
 
 @contextmanager
@@ -56,8 +56,7 @@ def _live(label: str, total: int | None, done: int, unit: str) -> Iterator[Calla
 def _plain(label: str, total: int | None, done: int, unit: str) -> Iterator[Callable[[int], None]]:
     start, fresh = time.monotonic(), 0
     resumed = f", {done} done before" if done else ""
-    label = visible(label)
-    print(f"{label}: {unit if total is None else f'{total} {unit}'}{resumed}", file=sys.stderr, flush=True)
+    say(f"{label}: {unit if total is None else f'{total} {unit}'}{resumed}", err=True)
 
     def advance(count: int = 1) -> None:
         nonlocal fresh
@@ -66,7 +65,7 @@ def _plain(label: str, total: int | None, done: int, unit: str) -> Iterator[Call
     yield advance
     seconds = time.monotonic() - start
     of = "" if total is None else f"/{total}"
-    print(f"{label}: {done + fresh}{of} {unit} in {seconds:.1f} s, {_rate(fresh, seconds, unit)}", file=sys.stderr, flush=True)
+    say(f"{label}: {done + fresh}{of} {unit} in {seconds:.1f} s, {_rate(fresh, seconds, unit)}", err=True)
 
 
 def _rate(count: int, seconds: float, unit: str) -> str:

@@ -7,6 +7,7 @@ that is written over, words that run from right to left.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,16 @@ _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud8
 def visible(text: str) -> str:
     """The text with its control signs as a programmer writes them: ``\\x1b`` for an escape."""
     return _OBEYED.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, or several, at once. Whatever this package prints goes through here or through a ``screen``."""
+    print(visible(text), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def say_as_file(text: str) -> None:
+    """Print what a file would hold: sign by sign where a file or a program takes it, which find names again by them and obey none."""
+    print(visible(text) if sys.stdout.isatty() else text, flush=True)
 
 
 def screen(*, stderr: bool = False, width: int | None = None) -> Console:

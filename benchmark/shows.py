@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.screen import screen
+from benchmark.screen import say_as_file, screen
 from benchmark.vocabulary import LESIONS, PAPER_REGIONS
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def show_tables(tables: Sequence[PrintableTable], formats: Sequence[str] = ()) -
 
     for table in tables:
         if formats:
-            print(as_text(table, formats[0]))
+            say_as_file(as_text(table, formats[0]))
         else:
             show(table, console())
 

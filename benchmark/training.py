@@ -9,7 +9,6 @@ import json
 import math
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from benchmark.places import cache_folder
 from benchmark.records import UserError
 from benchmark.registry import Setting
 from benchmark.runs import CannotWrite, FolderInUse, take_lock
+from benchmark.screen import say
 
 GIVEN = ("training", "out", "seed", "device", "command", "llm", "options")
 """what a trainer is handed if it names it; the rest of its parameters are settings. ``options`` are those of everything, ``rules.hedges`` -> ``d15``:
@@ -108,7 +108,7 @@ def _taken(lock: IO[str], out: Path) -> bool:
     try:
         return take_lock(lock, out)
     except CannotWrite:  # no ground to refuse: it is the cache that knows no locks, so another --out would not help
-        print(f"{cache_folder()}: its file system knows no locks; see to it that nothing else trains into {out}", file=sys.stderr)
+        say(f"{cache_folder()}: its file system knows no locks; see to it that nothing else trains into {out}", err=True)
         return True
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator, Sequence
 
 from benchmark.annotating.annotations import Annotation
@@ -17,6 +16,7 @@ from benchmark.llm.cache import AnswerCache, Kept
 from benchmark.places import cache_folder
 from benchmark.progress import progress
 from benchmark.runs import CannotWrite
+from benchmark.screen import say
 
 BATCH = 128
 """reports that are kept together, and lost together if the process is killed"""
@@ -89,4 +89,4 @@ def _kept(annotation: Annotation, signature: str) -> Kept:
 
 def _say_unkept(error: CannotWrite) -> None:
     """Annotations cost time and no money: without a place to keep them they are made all the same."""
-    print(f"annotations are not kept, and another run will make them again: {error}", file=sys.stderr)
+    say(f"annotations are not kept, and another run will make them again: {error}", err=True)

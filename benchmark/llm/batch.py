@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import uuid
 import zlib
@@ -31,6 +30,7 @@ from benchmark.llm.questions import Failed
 from benchmark.progress import progress
 from benchmark.records import UserError
 from benchmark.runs import writing
+from benchmark.screen import say
 
 MOST_REQUESTS = 50_000  # of one file; platform.openai.com/docs/guides/batch
 MOST_BYTES = 190_000_000  # likewise 200 MB
@@ -205,7 +205,7 @@ class _Desk:
                     await asyncio.sleep(pause)
                     pause = min(pause * self.pauses.growth, self.pauses.longest)
         if self.earlier:
-            print(f"batch {self.model}: {dollars(self.earlier)} of it were spent by an earlier command, and not by this budget", file=sys.stderr)
+            say(f"batch {self.model}: {dollars(self.earlier)} of it were spent by an earlier command, and not by this budget", err=True)
         return self.failures
 
     async def _submit(self, batch: Pending) -> None:
@@ -362,10 +362,10 @@ def _tell(model: str, pending: list[Pending]) -> None:
     if pending:
         count = sum(len(batch.keys) for batch in pending)
         batches = f"in {len(pending)} batch{'es' if len(pending) > 1 else ''}"
-        print(
+        say(
             f"batch {model}: {count:,} question{'s are' if count > 1 else ' is'} handed in, {batches}, which may take a day; "
             "this command may be ended meanwhile: run again, it fetches the answers",
-            file=sys.stderr,
+            err=True,
         )
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sqlite3
-import sys
 import threading
 import time
 import zlib
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from benchmark.places import cache_folder
 from benchmark.records import UserError
 from benchmark.runs import CannotWrite, writing
+from benchmark.screen import say
 
 T = TypeVar("T")
 
@@ -247,7 +247,7 @@ class AnswerCache:
                 with closing(_connect(self.file)) as database:
                     _take_over(aside, database)
                     count = database.execute("SELECT count(*) FROM answers").fetchone()[0]
-                print(f"{count:,} answers that can still be read were taken over from {aside.name}", file=sys.stderr)
+                say(f"{count:,} answers that can still be read were taken over from {aside.name}", err=True)
 
     def _set_aside(self, reason: str) -> Path:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -258,7 +258,7 @@ class AnswerCache:
             for end in ("-wal", "-shm"):
                 with suppress(FileNotFoundError):
                     self.file.with_name(self.file.name + end).rename(aside.with_name(aside.name + end))
-        print(f"the cache of answers {self.file} cannot be used ({reason}); it was set aside as {aside.name} and a new one begun", file=sys.stderr)
+        say(f"the cache of answers {self.file} cannot be used ({reason}); it was set aside as {aside.name} and a new one begun", err=True)
         return aside
 
     @contextmanager

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from benchmark.llm.questions import Failed
 from benchmark.llm.structured import WEAKER, response_format
 from benchmark.llm.wire import Call, Manner, Reply, Trouble, Wire
 from benchmark.records import UserError
+from benchmark.screen import say
 
 LONGEST_PAUSE_SECONDS = 30.0
 IN_A_ROW = 30
@@ -322,7 +322,7 @@ class Flights:
         """Once: who waits for a slow server of his own would otherwise see nothing happen, try after try."""
         if trouble.kind == "timeout" and self.tally.retried["timeout"] == 1:
             more = f"a slow server is given more by --set llm.timeout={10 * self._endpoint.timeout:g}"
-            print(f"{self._endpoint.model}: {trouble.what}, asked again; {more}, or fewer questions at once: llm.concurrency", file=sys.stderr)
+            say(f"{self._endpoint.model}: {trouble.what}, asked again; {more}, or fewer questions at once: llm.concurrency", err=True)
 
     def _failed(self, trouble: Trouble, tries: int) -> Failed:
         """The final failure of one question. Raises ``EndpointDown`` after too many in a row."""

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 from benchmark.datasets.images import UnreadableImage
 from benchmark.records import Case, UserError
 from benchmark.runs import read_json
+from benchmark.screen import say
 from benchmark.tables import ENDINGS
 from benchmark.viewer.data_files import read_part, script
 from benchmark.viewer.radiographs import SERVED_PX, as_jpeg, why_unreadable
@@ -105,7 +106,7 @@ class PageServer(ThreadingHTTPServer):
         """Nothing of a connection that broke, which is how a browser says that it has seen enough; of anything else one line."""
         error = sys.exception()
         if not isinstance(error, ConnectionError | TimeoutError):
-            print(f"an answer failed: {type(error).__name__}: {error}", file=sys.stderr)
+            say(f"an answer failed: {type(error).__name__}: {error}", err=True)
 
     @property
     def address(self) -> str:

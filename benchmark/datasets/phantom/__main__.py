@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.datasets.phantom import default_folder, generate
 from benchmark.datasets.phantom.contact_sheet import contact_sheet
+from benchmark.screen import say
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
         parser.error("--archives makes a tree to read from, not the dataset phantom; say where with --folder")
     folder = words.folder or default_folder(fast=words.fast, **numbers)
     generate(folder, fast=words.fast, archives=words.archives, **numbers)
-    print(folder)
+    say(str(folder))
     if words.sheet:
         contact_sheet(folder, words.sheet, words.count)
 
