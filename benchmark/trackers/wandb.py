@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, Literal
 from benchmark.llm.data_use import host_of, is_this_machine
 from benchmark.loaded_run import LoadedRun
 from benchmark.runs import folder_name
-from benchmark.screen import visible
+from benchmark.screen import say
 from benchmark.trackers.what_is_logged import (
     LoggedRun,
     NoTracker,
@@ -94,7 +93,7 @@ def log_run(
             with tempfile.TemporaryDirectory() as folder:
                 pictures = draw_pictures(run, Path(folder))
                 if mode == "online":
-                    print(f"waiting for {visible(host_of(server)) or 'the server'}, which may take a minute or two", file=sys.stderr)
+                    say(f"waiting for {host_of(server) or 'the server'}, which may take a minute or two", err=True)
                 return [_log(wandb, one, run, project, entity, mode, server, out, pictures) for one in logged]
         except Exception as error:
             if not _is_of_the_tracker(error):
