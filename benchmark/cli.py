@@ -68,7 +68,7 @@ from benchmark.cli_paper import paper
 from benchmark.cli_trackers import trackers
 from benchmark.cli_train import trainer
 from benchmark.cli_view import view
-from benchmark.records import Interrupted, RunConfig, UserError
+from benchmark.records import STOPPING, Interrupted, RunConfig, UserError, interrupt
 from benchmark.screen import say
 
 if TYPE_CHECKING:
@@ -586,20 +586,15 @@ def main() -> None:
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Make an ``Interrupted`` of what asks a command to stop: what it started, and holds open, is to be closed."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     # nohup: a closed terminal is to stop nothing. Ctrl-C is, also where a shell started the command in the background and deaf to it.
-    before = {number: handler for number in numbers if (handler := signal.getsignal(number)) is not signal.SIG_IGN or number == signal.SIGINT}
+    before = {number: handler for number in STOPPING if (handler := signal.getsignal(number)) is not signal.SIG_IGN or number == signal.SIGINT}
     for number in before:
-        signal.signal(number, _stop)
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-def _stop(number: int, _frame: object) -> None:
-    raise Interrupted(number)
 
 
 def _config(

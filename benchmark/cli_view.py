@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,11 +58,10 @@ def view_run(
 
 
 def _serve(run: Path, port: int | None, *, opens: bool) -> None:
-    """Serve until Ctrl-C, which is how a server is meant to end."""
+    """Serve until Ctrl-C, or what a scheduler or a closed terminal sends: so a server is meant to end, and nothing of it was interrupted."""
+    from benchmark.records import Interrupted
     from benchmark.viewer.serve import redirecting_file, served
 
-    # The program's own handler would call it an interruption.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with served(run, port or 0) as server, redirecting_file(server.address, run) as door:
             say(f"serving on this machine alone, until Ctrl-C: {server.address}")
@@ -70,10 +69,9 @@ def _serve(run: Path, port: int | None, *, opens: bool) -> None:
                 say("if the browser finds nothing, open that address in it")
                 _open(door.as_uri())
             server.serve_forever()
-    except KeyboardInterrupt:
-        say("the server has ended")
-    finally:
-        signal.signal(signal.SIGINT, before)
+    except (Interrupted, KeyboardInterrupt):
+        with suppress(OSError):  # the terminal may be what went
+            say("the server has ended")
 
 
 def _open(address: str) -> None:

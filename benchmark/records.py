@@ -6,6 +6,7 @@ The reference report is in no record that a model gets: it cannot leak by accide
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,6 +284,15 @@ class Interrupted(BaseException):
         super().__init__(signal)
         self.signal = signal
         """its number: 2 Ctrl-C, 15 a scheduler, 1 a terminal that was closed"""
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""what Ctrl-C, a scheduler and a closed terminal send"""
+
+
+def interrupt(number: int, _frame: object) -> None:
+    """The answer to one of them. Raises ``Interrupted``."""
+    raise Interrupted(number)
 
 
 class TrainingData(Protocol):

@@ -34,14 +34,12 @@ from benchmark import registry
 from benchmark.experiments.plan import Plan, Step
 from benchmark.progress import progress
 from benchmark.provenance import git
-from benchmark.records import UserError
+from benchmark.records import STOPPING, UserError
 from benchmark.runs import CannotWrite, take_lock, write_atomically, writing
 
 LOOK_EVERY = 0.2  # seconds
 GRACE = 10.0  # seconds between asking a step to stop and making it
 LAST_WORDS = 400  # characters of a failed step's log that the message quotes
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""what Ctrl-C, a scheduler and a closed terminal send"""
 AT_RUN_TIME = {"generate": ("--retry-failed",)}
 """kind -> words that change no report and only ask anew for those that failed, so no part of what a step is known by"""
 

@@ -249,7 +249,9 @@ def test_a_port_that_is_taken_is_said_in_words(run: Path) -> None:
             pass
 
 
-def test_ctrl_c_ends_it_and_is_no_failure(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_it_is_no_failure_and_interrupts_nothing(run: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, a scheduler, a closed terminal: there is nothing that the same command would go on from."""
     shutil.copytree(run, tmp_path / "run", symlinks=True)
     words = [sys.executable, "-m", "benchmark", "view", "run", "--serve", "--no-browser"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -260,6 +262,6 @@ def test_ctrl_c_ends_it_and_is_no_failure(run: Path, tmp_path: Path) -> None:
             assert line, said
             said += line
         assert re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/index\.html", said)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest, errors = process.communicate(timeout=60)
     assert (process.returncode, rest.strip(), errors) == (0, "the server has ended", "")
