@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adapters.learning_state import TrainingState, write_whole
+from adapters.learning_state import TrainingState
 from adapters.running import device_named
 from benchmark.datasets.unreadable import UnreadableImage
 from benchmark.progress import progress
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, TrainingData, UserError
+from benchmark.runs import write_atomically
 
 T = TypeVar("T")
 Pair = tuple[Case, Reference]
@@ -183,7 +184,7 @@ def learn(
         "summary": {**before.get("summary", {}), **summary},
         "seconds": round(time.monotonic() - began + before.get("seconds", 0)),
     }
-    write_whole(out / ABOUT, json.dumps(values, indent=1) + "\n")
+    write_atomically(out / ABOUT, json.dumps(values, indent=1) + "\n")
     return out
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.records import UserError
+from benchmark.runs import write_atomically
 
 NOTE = "state.json"
 WEIGHTS, MOMENTS, CHANCE = "weights.safetensors", "moments.safetensors", "chance.safetensors"
@@ -79,7 +80,7 @@ class TrainingState:
         _flush(new)
         _flush(self.folder)
         self._note = {"number": number, "best": best, "counters": dict(counters), "key": self.key}
-        write_whole(self.folder / NOTE, json.dumps(self._note))
+        write_atomically(self.folder / NOTE, json.dumps(self._note))
         _flush(self.folder)  # before what the old note names goes
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (new.name, best):
@@ -158,16 +159,6 @@ def write_tensors(tensors: Mapping[str, Tensor], file: Path, *, half: bool = Fal
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file({name: value.half() if half and value.is_floating_point() else value for name, value in stored.items()}, file, {"format": "pt"})
     _flush(file)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """All of the text or none of it, whenever the process is killed or the machine goes down."""
-    new = file.with_name(f"{file.name}.new")
-    with new.open("w", encoding="utf-8") as opened:
-        opened.write(text)
-        opened.flush()
-        os.fsync(opened.fileno())
-    new.replace(file)
 
 
 def _flush(path: Path) -> None:
