@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,7 @@ from benchmark.engine import cores, each
 from benchmark.places import cache_folder
 from benchmark.progress import progress
 from benchmark.records import Case, Problem, ProtocolCard, Report, TrainingData, UserError
+from benchmark.screen import say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,7 +151,7 @@ class Retrieval:
                 )
             if self.skipped:
                 first = self.skipped[0].where
-                print(f"retrieval: {len(self.skipped)} of {len(self.cases)} training images cannot be read, first {first}; left out", file=sys.stderr)
+                say(f"retrieval: {len(self.skipped)} of {len(self.cases)} training images cannot be read, first {first}; left out", err=True)
             self._index = _Index(features[is_readable], np.flatnonzero(is_readable), self.cases)
         return self._index
 

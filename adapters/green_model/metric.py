@@ -11,7 +11,6 @@ Answers are kept in the file in which those of other language models are kept, a
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from benchmark.metrics.tokens import check_pairs
 from benchmark.progress import progress
 from benchmark.records import Evidence, UserError
 from benchmark.runs import CannotWrite
+from benchmark.screen import say
 
 VERSION = 2
 """of how answers are made: those of another are asked anew"""
@@ -172,4 +172,4 @@ class GreenModel:
 
 def _tell(error: CannotWrite) -> None:
     """Answers cost time and no money: without a place to keep them they are made all the same."""
-    print(f"answers are not kept, and another run will make them again: {error}", file=sys.stderr)
+    say(f"answers are not kept, and another run will make them again: {error}", err=True)

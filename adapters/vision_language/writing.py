@@ -19,6 +19,7 @@ import numpy as np
 
 from adapters.vision_language.memory import TooLittleMemory
 from benchmark.records import Case, Report, UserError
+from benchmark.screen import say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -255,7 +256,7 @@ def reports(
         for case, question in zip(some, questions, strict=True):
             answer = next(answers) if isinstance(question, Asked) else question
             yield Report(case.id, failure=answer) if isinstance(answer, str) else finish(case, answer)
-    print(f"{writer.who}: {writer.rate.in_words()}", file=sys.stderr)
+    say(f"{writer.who}: {writer.rate.in_words()}", err=True)
 
 
 def seed_of(seed: int, case: Case) -> int:
