@@ -420,7 +420,7 @@ def test_no_key_gets_into_any_output(tmp_path: Path) -> None:
         ),
         benchmark(
             *(tmp_path, "score", "-r", "r.jsonl", "-p", "ours=r.jsonl", "--metrics", "consistency", "--judge", "language_model"),
-            *("--llm", "openai/some-model", "--llm-url", "http://127.0.0.1:9/v1", "--draws", "20", "--out", "judged"),
+            *("--llm", "openai/some-model", "--llm-url", "http://127.0.0.1:9/v1", "--set", "llm.retries=1", "--draws", "20", "--out", "judged"),
         ),
         benchmark(tmp_path, "score", "-r", "absent.csv", "-p", "r.jsonl"),
         benchmark(tmp_path, "log", "scored", "--to", "mlflow", "--uri", "http://somebody:hunter2-proxy@127.0.0.1:9"),
