@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from benchmark.records import Interrupted
+from benchmark.records import STOPPING, interrupt
 
-NOTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+NOTED = (*STOPPING, signal.SIGALRM)
 """in the order in which they are answered"""
 
 
@@ -80,11 +80,7 @@ def ended_in_order() -> Iterator[None]:
         yield
         return
     try:
-        signal.signal(signal.SIGTERM, _end)
+        signal.signal(signal.SIGTERM, interrupt)
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
