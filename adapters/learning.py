@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +35,7 @@ from benchmark.progress import progress
 from benchmark.provenance import provenance
 from benchmark.records import Case, Reference, TrainingData, UserError
 from benchmark.runs import write_atomically
+from benchmark.screen import say
 
 T = TypeVar("T")
 Pair = tuple[Case, Reference]
@@ -326,10 +326,10 @@ class _Fit:
         """One line for each split of which images could not be read."""
         for split, why in self.left_out.items():
             if why:
-                print(
+                say(
                     f"{self.label}: {len(why)} of {len(self.pairs[split])} cases of the split {split} were left out, for their images cannot be "
                     f"read; first {self._first_left_out(split)}",
-                    file=sys.stderr,
+                    err=True,
                 )
 
     def _first_left_out(self, split: str) -> str:

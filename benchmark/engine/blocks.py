@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import heapq
 import math
-import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from benchmark.patience import silence
 from benchmark.records import Case, Report, UserError
+from benchmark.screen import say
 
 BLOCK = 32  # cases: some seconds of the fast models, some minutes of the slow ones; what a lost worker costs is half of it
 BLOCKS_PER_WORKER = 4  # at least, where there are few cases: then none waits long for the last
@@ -323,7 +323,7 @@ def _is_other(one: Ready, first: Ready) -> bool:
 
 
 def _on_stderr(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    say(words, err=True)
 
 
 def raised(error: BaseException, trace: str) -> Raised:

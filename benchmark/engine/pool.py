@@ -28,6 +28,7 @@ from typing import Any
 from benchmark.engine.signals import ctrl_c_waits
 from benchmark.engine.tasks import TASK_LOSSES, Gave, Lacked, TaskLost, Threw, TraceOfWorker, carried_out, threw
 from benchmark.records import UserError
+from benchmark.screen import say
 
 ALONE_FROM = 2  # losses of one task
 STARTS_IN_A_ROW = 3  # that come to nothing
@@ -161,7 +162,7 @@ class Pool:
             self._stop(error)
             return
         alone = ", with no other process beside it" if self._losses[index] >= ALONE_FROM and self._most > 1 else ""
-        _say(f"{name}: its process was lost to {why}; it is done again{alone}")
+        say(f"{name}: its process was lost to {why}; it is done again{alone}", err=True)
         if self._losses[index] >= ALONE_FROM:
             self._most = 1
         self._waiting.appendleft(index)
@@ -288,10 +289,6 @@ def _ended(status: int | None) -> str:
     except ValueError:
         name = "unknown"
     return f"signal {-status}, {name}{', as where memory runs out' if -status == signal.SIGKILL else ''}"
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
 
 
 def _check_is_in_a_file(workers: int) -> None:

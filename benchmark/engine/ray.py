@@ -29,6 +29,7 @@ from benchmark.engine.tasks import TASK_LOSSES, Gave, Lacked, TaskLost, Threw, c
 from benchmark.provenance import PACKAGES, version_of
 from benchmark.records import Case, Report, UserError
 from benchmark.registry import MissingPackage
+from benchmark.screen import say
 
 if TYPE_CHECKING:
     from benchmark.engine import Placement
@@ -143,7 +144,7 @@ class Cluster:
                             continue
                         losses[index] = losses.get(index, 0) + 1
                         if losses[index] <= TASK_LOSSES:
-                            print(f"{names[index]}: its worker was lost ({why}); it is done again", file=sys.stderr, flush=True)
+                            say(f"{names[index]}: its worker was lost ({why}); it is done again", err=True)
                             waiting.append(index)
                             continue
                         failed = TaskLost(
@@ -437,7 +438,7 @@ class _Actors:
             if not has_said:
                 what = f"1 CPU{f' and {self._gpus:g} GPU' if self._gpus else ''}"
                 waited = f"for {monotonic() - began:.0f} s no machine of the cluster has made the model"
-                print(f"{self._label}: {waited}; it takes {what} to itself", file=sys.stderr, flush=True)
+                say(f"{self._label}: {waited}; it takes {what} to itself", err=True)
                 has_said = True
 
     def close(self) -> None:
