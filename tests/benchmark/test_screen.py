@@ -14,7 +14,7 @@ from benchmark.screen import say, say_as_file, screen
 TITLE = "\x1b]0;a title\x07 of \ud800\n"
 SHOWN = "\\x1b]0;a title\\x07 of \\ud800\n\n"
 ROOT = Path(benchmark.__file__).parents[1]
-EXEMPT = ("benchmark/screen.py", "benchmark/metrics/resources/build_synonyms.py")  # who shows signs as codes, and a script that runs without the package
+EXEMPT = ("benchmark/screen.py", "benchmark/metrics/resources/build_synonyms.py")  # a script that runs without the package
 
 
 class Terminal(io.StringIO):
