@@ -102,7 +102,7 @@ def log_run(
             said = without_logins(" ".join(str(error).split()))[:400]
             if isinstance(error, wandb.errors.Error):
                 raise TrackerRefused(f"{asked}, and it said: {said}") from error
-            with contextlib.suppress(Exception):  # else it says farewell at exit to a process that is gone, as a traceback
+            with contextlib.suppress(Exception, SystemExit):  # else it says farewell at exit to a process that is gone, as a traceback
                 wandb.teardown()
             raise TrackerRefused(
                 f"{asked}, and its own process, which writes, was lost or did not answer ({type(error).__name__}: {said}); "
@@ -119,7 +119,7 @@ def _end_its_process(wandb: Any) -> None:
     The package has no word for that: its own ``teardown`` lets everything be sent first. Of a version that keeps its process elsewhere nothing is
     ended, and it is waited for.
     """
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception, SystemExit):  # it would leave by the status of the process that was killed
         wandb.setup().ensure_service()._proc._process.kill()
         wandb.teardown()
 
