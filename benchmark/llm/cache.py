@@ -32,6 +32,9 @@ APPLICATION = 0x436C6142
 """how SQLite tells our files from those of other programs"""
 PATIENCE_SECONDS = 60
 """how long to wait while other processes write"""
+FIRST_PAUSE_SECONDS = 0.0002
+LONGEST_PAUSE_SECONDS = 0.01
+"""between two tries"""
 KEYS_PER_LOOK = 500
 """more gains nothing, and old builds of SQLite take no more than 999"""
 DAMAGED = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
@@ -203,8 +206,12 @@ class AnswerCache:
             self._connection = None
 
     def use(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, which may be called again if the file turns out to be damaged or was taken away meanwhile."""
-        with self._lock:
+        """What ``work`` returns, which may be called again if the file turns out to be damaged or was taken away meanwhile.
+
+        One process at a time is at the file: SQLite before 3.51.3 may damage it where two write their log back at once
+        (https://sqlite.org/wal.html#walresetbug).
+        """
+        with self._lock, self._alone():
             for _ in range(3):
                 with _clear(self.file):
                     try:
@@ -225,29 +232,32 @@ class AnswerCache:
             self._inherited.append(self._connection)
             self._connection = None
         if self._connection is None:
-            with writing(self.file):
-                self.file.parent.parent.mkdir(parents=True, exist_ok=True)
-                self.file.parent.mkdir(mode=0o700, exist_ok=True)
-            with self._alone():
-                if self.file.is_dir():
-                    self._set_aside("it is a folder")
-                with writing(self.file):
-                    os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same rights
-                self._identity, self._process = _identity(self.file), os.getpid()
-                self._connection = _connect(self.file)
+            if self.file.is_dir():
+                self._set_aside("it is a folder")
+            self._begin()
+            self._identity, self._process = _identity(self.file), os.getpid()
+            self._connection = _connect(self.file)
         return self._connection
+
+    def _begin(self) -> None:
+        """Make the file if there is none, with the rights that SQLite gives its side files too.
+
+        One that is there is not touched: to close it again would take away the locks of this process' other connections to it, and the next process
+        to end would throw away the log that they still write.
+        """
+        with writing(self.file), suppress(FileExistsError):
+            os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _replace(self, reason: str) -> None:
         """Set the file aside, unless another process was quicker, and begin a new one with what can still be read of the old."""
         self.close()
-        with self._alone():
-            if _identity(self.file) == self._identity:
-                aside = self._set_aside(reason)
-                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600))
-                with closing(_connect(self.file)) as database:
-                    _take_over(aside, database)
-                    count = database.execute("SELECT count(*) FROM answers").fetchone()[0]
-                say(f"{count:,} answers that can still be read were taken over from {aside.name}", err=True)
+        if _identity(self.file) == self._identity:
+            aside = self._set_aside(reason)
+            self._begin()
+            with closing(_connect(self.file)) as database:
+                _take_over(aside, database)
+                count = database.execute("SELECT count(*) FROM answers").fetchone()[0]
+            say(f"{count:,} answers that can still be read were taken over from {aside.name}", err=True)
 
     def _set_aside(self, reason: str) -> Path:
         stamp = time.strftime("%Y%m%d-%H%M%S")
@@ -263,14 +273,35 @@ class AnswerCache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """The only process that opens, makes or sets aside. The lock is the kernel's: it goes with the process, however that ends."""
+        """The only process at the file. The lock is the kernel's: it goes with the process, however that ends. Raises ``CannotWrite``."""
         with writing(self.file):
+            self.file.parent.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o700, exist_ok=True)
             descriptor = os.open(self.file.with_name(self.file.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._wait_for(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _wait_for(self, lock: int) -> None:
+        """Hold the lock. A process that was stopped at the file holds it for ever, so there is an end to patience."""
+        ends, pause = time.monotonic() + PATIENCE_SECONDS, FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if time.monotonic() > ends:
+                    raise _held(self.file) from error
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _held(file: Path) -> CannotWrite:
+    return CannotWrite(
+        f"cannot write to {file}: another process has held it for over {PATIENCE_SECONDS} s; wait for it or end it, then run the same command again"
+    )
 
 
 class _Unlike(sqlite3.DatabaseError):
@@ -375,10 +406,7 @@ def _clear(file: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            raise CannotWrite(
-                f"cannot write to {file}: another process has held it for over {PATIENCE_SECONDS} s; wait for it or end it, "
-                "then run the same command again"
-            ) from error
+            raise _held(file) from error
         raise CannotWrite(
             f"cannot write to {file}: {error}; answers that cannot be kept would be paid for twice, so none is asked for: "
             "make room or give the right to write, then run the same command again"

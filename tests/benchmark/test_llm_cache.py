@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import random
@@ -331,6 +332,14 @@ for number in range(start, start + int(sys.argv[3])):
 """
 
 
+LOOK = """
+import sys
+from pathlib import Path
+from benchmark.llm.cache import AnswerCache
+print(len(AnswerCache(Path(sys.argv[1])).get_many(sys.argv[2:])))
+"""
+
+
 def storm(file: Path, start: int, count: int) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", STORM, str(file), str(start), str(count)], stdout=subprocess.PIPE, text=True)
 
@@ -352,6 +361,28 @@ def test_several_processes_meet_one_damaged_file_and_set_it_aside_once(file: Pat
         assert process.returncode == 0
     assert AnswerCache(file).get_many(map(key, range(400))) == {key(number): kept(number) for number in range(400)}
     assert len(list(file.parent.glob("*.damaged*"))) == 1
+
+
+def test_nothing_is_lost_when_another_process_ends_beside_two_users_of_the_file_in_this_one(file: Path) -> None:
+    """The locks of a process on a file go when it closes any descriptor of it: who ended next would throw away the log that is still written."""
+    first, second = AnswerCache(file), AnswerCache(file)
+    first.put(key(1), kept(1))
+    second.put(key(2), kept(2))
+    subprocess.run([sys.executable, "-c", STORM + "cache.close()", str(file), "3", "1"], check=True, stdout=subprocess.DEVNULL)
+    first.put(key(4), kept(4))
+    second.put(key(5), kept(5))
+    seen = subprocess.run([sys.executable, "-c", LOOK, str(file), *map(key, range(1, 6))], check=True, capture_output=True, text=True).stdout
+    assert seen.strip() == "5"
+
+
+def test_a_process_that_stands_still_at_the_file_is_not_waited_for_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    AnswerCache(file).put(key(1), kept(1))
+    monkeypatch.setattr("benchmark.llm.cache.PATIENCE_SECONDS", 0.1)
+    with file.with_name(f"{file.name}.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(CannotWrite, match=r"another process has held it for over .*; wait for it or end it"):
+            AnswerCache(file).get_many([key(1)])
+    assert AnswerCache(file).get_many([key(1)]) == {key(1): kept(1)}
 
 
 def test_whatever_put_returned_from_survives_a_kill(file: Path) -> None:
