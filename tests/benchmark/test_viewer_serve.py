@@ -249,12 +249,17 @@ def test_a_port_that_is_taken_is_said_in_words(run: Path) -> None:
             pass
 
 
+def _listen() -> None:
+    """The tests may run under nohup, whose children are deaf to this signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_whatever_ends_it_is_no_failure_and_interrupts_nothing(run: Path, tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C, a scheduler, a closed terminal: there is nothing that the same command would go on from."""
     shutil.copytree(run, tmp_path / "run", symlinks=True)
     words = [sys.executable, "-m", "benchmark", "view", "run", "--serve", "--no-browser"]
-    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_listen) as process:
         assert process.stdout is not None
         said = ""
         while "http://" not in said:

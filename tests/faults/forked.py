@@ -139,6 +139,7 @@ def serve(warm: Sequence[str]) -> None:
 
 def _obey(order: Mapping[str, Any]) -> int:
     """In the forked process: do as ordered; the exit status."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, whose children are deaf to it
     os.chdir(order["folder"])
     os.environ.update(order.get("environment", {}))
     said = Path(order["said"])
