@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import itertools
 import os
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.datasets.entries import Entry
 from benchmark.records import BoxXYXY
+from benchmark.uncollected import uncollected
 from benchmark.vocabulary import REGIONS
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def load(path: Path) -> list[Entry] | None:
         return None
     if not _is_known(table.schema):
         return None
-    with _without_collections():
+    with uncollected():
         columns = {name: (_known if name in OFTEN_SAME else _texts)(table.column(name).combine_chunks()) for name in TEXTS}
         for name, parts in STRUCTS.items():
             starts, values = _flat(table.column(name), parts)
@@ -123,18 +122,6 @@ def _is_known(schema: pa.Schema) -> bool:
         and {part.name: part.type for part in types[name].value_type} == parts
         for name, parts in structs.items()
     )
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Nothing made here is garbage; looking for some, again and again, takes a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _rows(name: str, value: Any) -> Sequence[tuple[Any, ...]]:
