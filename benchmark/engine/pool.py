@@ -243,7 +243,7 @@ def _work(pipe: Connection, parent: int) -> None:
     """In a process of the pool: what is asked, until nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the command's own ends the others
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))  # it was to wait until here
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     _answer(pipe, Gave(None))  # it is here
     with os.fdopen(os.dup(pipe.fileno()), "rb") as file:
         handed = carried_out(pickle.load, (file,), ())
@@ -273,11 +273,15 @@ def _answer(pipe: Connection, answer: Gave | Threw | Lacked) -> None:
         pipe.send_bytes(packed)
 
 
-def _end_with(parent: int) -> None:
-    """End with the command: were it killed in the middle of a long task, that would go on for nobody."""
-    while os.getppid() == parent:
-        time.sleep(LOOK_FOR_PARENT_SECONDS)
-    os._exit(1)
+def end_with(parent: int) -> None:
+    """From now on end this process with the command: were it killed, a worker would wait for work, or go on with a long task, for nobody."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK_FOR_PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _ended(status: int | None) -> str:

@@ -26,7 +26,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -44,6 +43,7 @@ from benchmark.datasets.phantom.draw import radiograph
 from benchmark.datasets.phantom.lateral import lateral_view
 from benchmark.datasets.phantom.scene_graph import boxes_without_area, faulty_boxes, missed_regions, scene_graph
 from benchmark.engine.local import cores
+from benchmark.engine.pool import end_with
 from benchmark.places import cache_folder
 from benchmark.progress import progress as progress_bar
 from benchmark.records import UserError
@@ -288,23 +288,12 @@ def _spread(make: Any, plans: Sequence[PatientPlan], workers: int | None) -> Ite
         return
     # fork where it is safe enough: children only draw and write; it spares each of them a second of imports.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(count, context, _end_with_parent, (os.getpid(),)) as pool:
+    with ProcessPoolExecutor(count, context, end_with, (os.getpid(),)) as pool:
         try:
             yield from pool.map(make, plans, chunksize=4)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-
-
-def _end_with_parent(parent: int) -> None:
-    """A worker whose parent was killed would wait for work for ever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make_patient(root: Path, size_px: int, fast: bool, archives: bool, p: PatientPlan) -> Made:
