@@ -10,9 +10,7 @@ on the disk before the note is, so that a machine that goes down leaves a whole 
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +21,10 @@ from torch import Tensor, nn
 
 from benchmark.records import UserError
 from benchmark.runs import write_atomically
+from clala.state import distinct, flush
 
 NOTE = "state.json"
 WEIGHTS, MOMENTS, CHANCE = "weights.safetensors", "moments.safetensors", "chance.safetensors"
-NOT_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
-"""what file systems say (CIFS, some of FUSE) that bring the names in a folder to the disk in their own time, and know no other"""
 
 
 class OtherTraining(UserError):
@@ -76,12 +73,12 @@ class TrainingState:
             best = f"best-{number}"
             (self.folder / best).mkdir()
             write_tensors(weights, self.folder / best / WEIGHTS)
-            _flush(self.folder / best)
-        _flush(new)
-        _flush(self.folder)
+            flush(self.folder / best)
+        flush(new)
+        flush(self.folder)
         self._note = {"number": number, "best": best, "counters": dict(counters), "key": self.key}
         write_atomically(self.folder / NOTE, json.dumps(self._note))
-        _flush(self.folder)  # before what the old note names goes
+        flush(self.folder)  # before what the old note names goes
         for old in self.folder.iterdir():
             if old.is_dir() and old.name not in (new.name, best):
                 shutil.rmtree(old, ignore_errors=True)
@@ -141,33 +138,10 @@ def _note_of(folder: Path) -> dict[str, Any]:
     return note
 
 
-def distinct(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors by name, those that share memory (a word table and the output layer tied to it) once, under the first of their names."""
-    seen: set[int] = set()
-    kept: dict[str, Tensor] = {}
-    for name, value in module.state_dict(keep_vars=True).items():
-        if value.data_ptr() not in seen or value.numel() == 0:
-            seen.add(value.data_ptr())
-            kept[name] = value
-    return kept
-
-
 def write_tensors(tensors: Mapping[str, Tensor], file: Path, *, half: bool = False) -> None:
     """One safetensors file, on the disk when this returns; ``half`` stores float16, at half the size."""
     from safetensors.torch import save_file
 
     stored = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     save_file({name: value.half() if half and value.is_floating_point() else value for name, value in stored.items()}, file, {"format": "pt"})
-    _flush(file)
-
-
-def _flush(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    except OSError as error:
-        if error.errno not in NOT_OF_FOLDERS or not path.is_dir():
-            raise
-    finally:
-        os.close(opened)
+    flush(file)

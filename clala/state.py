@@ -157,7 +157,7 @@ class TrainingState:
 
 
 def distinct(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors by name, those that share memory (BERT's word table and its output layer) once."""
+    """Tensors by name, those that share memory (a word table and the output layer tied to it) once, under the first of their names."""
     seen: set[int] = set()
     kept: dict[str, Tensor] = {}
     for name, value in module.state_dict(keep_vars=True).items():

@@ -21,11 +21,12 @@ from adapters.cvt2distilgpt2.files import DOI, HUB_NAMES
 from adapters.cvt2distilgpt2.network import Network
 from adapters.cvt2distilgpt2.pieces import Pieces
 from adapters.cvt2distilgpt2.sizes import Sizes
-from adapters.learning_state import WEIGHTS, distinct, write_tensors
+from adapters.learning_state import WEIGHTS, write_tensors
 from adapters.weights_file import NoTensors, first_line, shown, tensors_in
 from benchmark.records import UserError
 from benchmark.runs import sha256
 from clala.misfit import misfit
+from clala.state import distinct
 
 CONFIG = "config.json"
 FORMAT = 1

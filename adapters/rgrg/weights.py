@@ -20,13 +20,14 @@ import torch
 from torch import Tensor
 
 from adapters.gpt2_pieces import FILE
-from adapters.learning_state import distinct, write_tensors
+from adapters.learning_state import write_tensors
 from adapters.rgrg.files import REMEDY
 from adapters.rgrg.network import Network
 from adapters.rgrg.sizes import Sizes
 from adapters.weights_file import NoTensors, first_line, shown, tensors_in
 from benchmark.records import UserError
 from clala.misfit import misfit
+from clala.state import distinct
 
 WEIGHTS, ABOUT = "weights.safetensors", "about.json"
 _STAGES = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}

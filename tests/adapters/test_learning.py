@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from adapters.learning import KeptImages, NonFiniteLoss, NothingToLearn, Schedule, ahead, learn, moved
-from adapters.learning_state import DamagedState, NotFinite, OtherTraining, TrainingState, _flush, write_tensors
+from adapters.learning_state import DamagedState, NotFinite, OtherTraining, TrainingState, write_tensors
 from benchmark.datasets.images import UnreadableImage
 from benchmark.records import Case, ImageFile, Reference
 from benchmark.training import summary_of
+from clala.state import flush
 
 
 class Lines:
@@ -174,9 +175,9 @@ def test_a_state_that_a_disk_has_lost_is_said_with_the_way_on(tmp_path: Path, fi
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the files of the processes are Linux's")
 def test_a_file_system_that_brings_no_folder_to_the_disk_is_no_reason_to_stop_and_one_that_brings_no_file_is() -> None:
     """That of the processes answers both with what CIFS says of folders."""
-    _flush(Path("/proc/self"))
+    flush(Path("/proc/self"))
     with pytest.raises(OSError, match="Invalid argument"):
-        _flush(Path("/proc/self/status"))
+        flush(Path("/proc/self/status"))
 
 
 def test_weights_that_are_no_numbers_never_take_the_place_of_those_that_are(tmp_path: Path) -> None:
