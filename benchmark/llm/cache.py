@@ -275,14 +275,22 @@ class AnswerCache:
     def _alone(self) -> Iterator[None]:
         """The only process at the file. The lock is the kernel's: it goes with the process, however that ends. Raises ``CannotWrite``."""
         with writing(self.file):
-            self.file.parent.parent.mkdir(parents=True, exist_ok=True)
-            self.file.parent.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self.file.with_name(self.file.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = self._open_lock()
         try:
             self._wait_for(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _open_lock(self) -> int:
+        """Its descriptor; the folder is made when it is missed, not looked for at every answer."""
+        lock = f"{self.file}.lock"
+        try:
+            return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            self.file.parent.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(mode=0o700, exist_ok=True)
+            return os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
 
     def _wait_for(self, lock: int) -> None:
         """Hold the lock. A process that was stopped at the file holds it for ever, so there is an end to patience."""
