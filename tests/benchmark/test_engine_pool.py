@@ -218,7 +218,7 @@ if __name__ == "__main__":
     except Exception as error:
         print(f"{type(error).__name__}: {error}")
 else:
-    print("begins", flush=True)
+    print("begins\\n", end="", flush=True)  # in one piece: three processes write at once
     time.sleep(1)
 """
 
